@@ -9,9 +9,9 @@ pub struct Existing<'a> {
     pub operation: Option<&'a Operation>,
     /// The operation that has the reference of an opening entry.
     pub by_reference: Option<&'a Operation>,
-    /// True when another operation intended a debit with the opening entry's [`crate::DebitKey`].
+    /// True when the entry intends a debit whose [`crate::DebitKey`] another operation has.
     pub debit_key_is_taken: bool,
-    /// False when the room for a debit's evidence cannot be reserved.
+    /// False when there is no free room for an entry that needs it ([`Entry::needs_free_room`]).
     pub has_room: bool,
 }
 
@@ -43,14 +43,14 @@ pub fn admit(
         }
         (Some(_), Some(_)) | (None, None) => return Err(Refused::OutOfOrder),
     };
-    if commit.entry.needs_reserve() && existing.debit_key_is_taken {
+    if existing.debit_key_is_taken {
         return Err(Refused::DebitKeyExists);
     }
     let mut books = books.clone();
     for transfer in commit.entry.transfers() {
         books.transfer(transfer).map_err(|_| Refused::BalanceOutOfRange)?;
     }
-    if commit.entry.needs_reserve() && !existing.has_room {
+    if commit.entry.needs_free_room() && !existing.has_room {
         return Err(Refused::NoRoom);
     }
     Ok((operation, books))

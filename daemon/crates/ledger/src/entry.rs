@@ -247,9 +247,13 @@ impl Entry {
         }
     }
 
-    /// True for an entry that opens a claim on room: only these are refused when the journal is nearly full.
-    pub fn needs_reserve(&self) -> bool {
-        matches!(self, Self::SaleIntended(_))
+    /// True for an entry that is refused when the journal is nearly full. The others follow from one that was let in, and
+    /// find the room that it reserved (money rule P3).
+    pub fn needs_free_room(&self) -> bool {
+        match self {
+            Self::SaleIntended(_) | Self::SaleClosed(_) | Self::SaleConcluded(_) => true,
+            Self::SalePaid(_) | Self::SaleInDoubt(_) | Self::SaleQueried(_) | Self::SaleVoided(_) => false,
+        }
     }
 }
 
