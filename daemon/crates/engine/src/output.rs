@@ -145,6 +145,9 @@ pub enum RequestError {
     /// One try is left on the card, and the caller did not say yes to using it.
     #[error("one try is left on the card; say yes to using it, or cancel")]
     LastTry,
+    /// The operation is being changed at this moment.
+    #[error("the operation is being changed at this moment; try again")]
+    Changing,
     /// The outcome of the sale was never in doubt.
     #[error("only a sale that was in doubt can be concluded")]
     NeverInDoubt,
@@ -166,6 +169,7 @@ impl RequestError {
             | Self::NoCard
             | Self::SeveralCards
             | Self::NoPinExpected
+            | Self::Changing
             | Self::TooManySales
             | Self::Stopping => true,
             Self::UnknownReference
