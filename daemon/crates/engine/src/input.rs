@@ -3,7 +3,8 @@
 use purser_ledger::{
     Amount, Conclusion, DeviceName, JournalReceipt, OperationId, Owner, Reference, Refused, Stored,
 };
-use purser_purse::{Pin, Protocol};
+use purser_purse::Protocol;
+use purser_purse::pboc::Pin;
 
 use crate::{CallId, FindId, RequestId};
 
