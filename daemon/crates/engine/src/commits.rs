@@ -28,24 +28,41 @@ pub(crate) enum Resolved {
 
 impl Engine {
     pub(crate) fn put_interrupted_sales_in_doubt(&mut self) {
-        let interrupted: Vec<_> =
-            self.open.values().filter(|operation| operation.standing == Standing::Intended).cloned().collect();
+        let interrupted: Vec<_> = self
+            .open
+            .values()
+            .filter(|operation| operation.standing == Standing::Intended)
+            .cloned()
+            .collect();
         for operation in interrupted {
             let reason = purser_ledger::DoubtReason::Restarted;
-            self.change_open(operation.id, Entry::SaleInDoubt(SaleInDoubt { reason }), Resolved::Tell);
+            self.change_open(
+                operation.id,
+                Entry::SaleInDoubt(SaleInDoubt { reason }),
+                Resolved::Tell,
+            );
         }
     }
 
     /// Sends an open operation's next entry to the store.
     pub(crate) fn change_open(&mut self, id: OperationId, entry: Entry, then: Resolved) {
-        let operation = self.open.get(&id).expect("the caller saw the operation open").clone();
+        let operation = self
+            .open
+            .get(&id)
+            .expect("the caller saw the operation open")
+            .clone();
         self.change(operation, entry, then);
     }
 
     /// Sends an operation's next entry to the store.
     pub(crate) fn change(&mut self, operation: Operation, entry: Entry, then: Resolved) {
         let at = self.stamp();
-        let commit = Commit { operation: operation.id, step: operation.next_step, at, entry };
+        let commit = Commit {
+            operation: operation.id,
+            step: operation.next_step,
+            at,
+            entry,
+        };
         self.commit(commit, Some(operation), then);
     }
 
@@ -56,8 +73,14 @@ impl Engine {
 
     pub(crate) fn handle_committed(&mut self, receipt: JournalReceipt) {
         let id = receipt.operation();
-        let changing = self.changing.remove(&id).expect("a receipt answers a commit that was sent");
-        assert!(changing.commit.step == receipt.step(), "a receipt answers the commit that was sent");
+        let changing = self
+            .changing
+            .remove(&id)
+            .expect("a receipt answers a commit that was sent");
+        assert!(
+            changing.commit.step == receipt.step(),
+            "a receipt answers the commit that was sent"
+        );
         let operation = fold(changing.commit, changing.before, receipt.head());
         if operation.is_open() {
             self.open.insert(id, operation.clone());
@@ -76,13 +99,22 @@ impl Engine {
         if let Some(index) = self.sales.iter().position(|sale| sale.operation == operation.id) {
             requests.extend(self.sales.remove(index).waiting);
         }
-        let told = Told { requests, view: SaleView::of(operation) };
+        let told = Told {
+            requests,
+            view: SaleView::of(operation),
+        };
         self.outputs.push_back(Output::Tell(receipt.authorise(told)));
     }
 
     pub(crate) fn handle_refused(&mut self, id: OperationId, step: u8, refused: Refused) {
-        let changing = self.changing.remove(&id).expect("a refusal answers a commit that was sent");
-        assert!(changing.commit.step == step, "a refusal answers the commit that was sent");
+        let changing = self
+            .changing
+            .remove(&id)
+            .expect("a refusal answers a commit that was sent");
+        assert!(
+            changing.commit.step == step,
+            "a refusal answers the commit that was sent"
+        );
         match (changing.then, changing.commit.entry) {
             (Resolved::Conclude(request), Entry::SaleConcluded(_)) => {
                 self.reply(request, Err(RequestError::Refused(refused)));
@@ -92,7 +124,9 @@ impl Engine {
             (_, entry) => {
                 // Evidence that the store does not take is a broken invariant: end the process, and let the card tell
                 // after the restart what became of its money.
-                unreachable!("the store refuses {entry:?} for an operation that reserved its room: {refused}");
+                unreachable!(
+                    "the store refuses {entry:?} for an operation that reserved its room: {refused}"
+                );
             }
         }
         self.record_decisions();
@@ -105,7 +139,10 @@ impl Engine {
         conclusion: purser_ledger::Conclusion,
     ) {
         let refund_owed = operation.owed_when(conclusion);
-        let entry = Entry::SaleConcluded(SaleConcluded { conclusion, refund_owed });
+        let entry = Entry::SaleConcluded(SaleConcluded {
+            conclusion,
+            refund_owed,
+        });
         self.change(operation, entry, Resolved::Conclude(request));
     }
 
@@ -119,7 +156,9 @@ fn fold(commit: Commit, before: Option<Operation>, head: purser_ledger::Head) ->
     match before {
         None => Operation::begin(&content, head).expect("the store took the entry by the same rules"),
         Some(mut operation) => {
-            operation.apply(&content, head).expect("the store took the entry by the same rules");
+            operation
+                .apply(&content, head)
+                .expect("the store took the entry by the same rules");
             operation
         }
     }

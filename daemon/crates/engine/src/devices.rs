@@ -42,10 +42,20 @@ pub(crate) enum CardAt {
 
 impl Devices {
     pub(crate) fn handle(&mut self, name: &DeviceName, event: DeviceEvent) {
-        let presence = Presence { served: false, retry_at: None, resolved: false };
+        let presence = Presence {
+            served: false,
+            retry_at: None,
+            resolved: false,
+        };
         match (event, self.0.get_mut(name)) {
             (DeviceEvent::Arrived(abilities), _) => {
-                self.0.insert(name.clone(), Device { abilities, card: None });
+                self.0.insert(
+                    name.clone(),
+                    Device {
+                        abilities,
+                        card: None,
+                    },
+                );
             }
             (DeviceEvent::Left, _) => {
                 self.0.remove(name);
@@ -54,10 +64,6 @@ impl Devices {
             (DeviceEvent::CardRemoved, Some(device)) => device.card = None,
             (DeviceEvent::CardInserted | DeviceEvent::CardRemoved, None) | (DeviceEvent::PinProgress, _) => {}
         }
-    }
-
-    pub(crate) fn has_reader(&self, name: &DeviceName) -> bool {
-        self.0.get(name).is_some_and(|device| device.abilities.card_reader)
     }
 
     pub(crate) fn has_pin_pad(&self, name: &DeviceName) -> bool {
@@ -70,7 +76,9 @@ impl Devices {
         named: Option<&'a DeviceName>,
     ) -> impl Iterator<Item = &'a DeviceName> + 'a {
         let readers = self.0.iter().filter(|(_, device)| device.abilities.card_reader);
-        readers.map(|(name, _)| name).filter(move |name| named.is_none_or(|named| named == *name))
+        readers
+            .map(|(name, _)| name)
+            .filter(move |name| named.is_none_or(|named| named == *name))
     }
 
     pub(crate) fn card_at(&self, name: &DeviceName) -> CardAt {
@@ -83,7 +91,8 @@ impl Devices {
 
     /// True when the reader's card may be connected to now.
     pub(crate) fn may_connect(&self, name: &DeviceName, now: Monotonic) -> bool {
-        self.presence(name).is_some_and(|presence| presence.retry_at.is_none_or(|at| at <= now))
+        self.presence(name)
+            .is_some_and(|presence| presence.retry_at.is_none_or(|at| at <= now))
     }
 
     /// True when the reader's card has not been looked at for earlier payments since it was put in.
@@ -100,7 +109,9 @@ impl Devices {
     }
 
     pub(crate) fn set_busy(&mut self, name: &DeviceName, now: Monotonic) {
-        self.change(name, |presence| presence.retry_at = Some(now.after_ms(BUSY_RETRY_MS)));
+        self.change(name, |presence| {
+            presence.retry_at = Some(now.after_ms(BUSY_RETRY_MS))
+        });
     }
 
     /// A reader reports no card although none was seen to leave: as good as taken out.
@@ -121,7 +132,10 @@ impl Devices {
     }
 
     fn presence(&self, name: &DeviceName) -> Option<Presence> {
-        self.0.get(name).filter(|device| device.abilities.card_reader)?.card
+        self.0
+            .get(name)
+            .filter(|device| device.abilities.card_reader)?
+            .card
     }
 
     fn change(&mut self, name: &DeviceName, change: impl FnOnce(&mut Presence)) {

@@ -47,7 +47,9 @@ impl Engine {
     /// An engine that goes on where the store's entries end. Every sale whose intent is stored without an outcome is in
     /// doubt from here on, and says so in the journal.
     pub fn resume(config: Config, sam: SoftwareSam, snapshot: Snapshot, now: Now) -> Self {
-        let floor = config.built_unix_seconds.max(snapshot.newest_unix_seconds.unwrap_or(i64::MIN));
+        let floor = config
+            .built_unix_seconds
+            .max(snapshot.newest_unix_seconds.unwrap_or(i64::MIN));
         let mut engine = Self {
             config,
             sam,
@@ -57,7 +59,11 @@ impl Engine {
             devices: Devices::default(),
             sales: Vec::new(),
             visits: BTreeMap::new(),
-            open: snapshot.open.into_iter().map(|operation| (operation.id, operation)).collect(),
+            open: snapshot
+                .open
+                .into_iter()
+                .map(|operation| (operation.id, operation))
+                .collect(),
             changing: BTreeMap::new(),
             finds: BTreeMap::new(),
             tries_left: BTreeMap::new(),
@@ -74,12 +80,21 @@ impl Engine {
     pub fn handle(&mut self, now: Now, input: Input) {
         self.now = now;
         match input {
-            Input::Request { id, peer, request, random } => {
+            Input::Request {
+                id,
+                peer,
+                request,
+                random,
+            } => {
                 self.handle_request(id, peer, request, OperationId::new(random));
             }
             Input::Found { id, stored } => self.handle_found(id, stored),
             Input::Committed(receipt) => self.handle_committed(receipt),
-            Input::Refused { operation, step, refused } => self.handle_refused(operation, step, refused),
+            Input::Refused {
+                operation,
+                step,
+                refused,
+            } => self.handle_refused(operation, step, refused),
             Input::Answer { id, answer } => self.handle_answer(id, answer),
             Input::Device { name, event } => self.handle_device(name, event),
             Input::Timer => {}
@@ -114,12 +129,18 @@ impl Engine {
     }
 
     pub(crate) fn next_call(&mut self) -> CallId {
-        self.call_last = self.call_last.checked_add(1).expect("2^64 calls are never reached");
+        self.call_last = self
+            .call_last
+            .checked_add(1)
+            .expect("2^64 calls are never reached");
         CallId(self.call_last)
     }
 
     pub(crate) fn next_find(&mut self) -> FindId {
-        self.find_last = self.find_last.checked_add(1).expect("2^64 finds are never reached");
+        self.find_last = self
+            .find_last
+            .checked_add(1)
+            .expect("2^64 finds are never reached");
         FindId(self.find_last)
     }
 
@@ -143,7 +164,9 @@ impl Engine {
     }
 
     pub(crate) fn sale_by_reference(&mut self, reference: &Reference) -> Option<&mut Sale> {
-        self.sales.iter_mut().find(|sale| sale.asked.reference == *reference)
+        self.sales
+            .iter_mut()
+            .find(|sale| sale.asked.reference == *reference)
     }
 
     /// Sends the operation's next step to the store. At most one is on its way for each operation.
@@ -157,7 +180,8 @@ impl Engine {
     fn answer_stop(&mut self) {
         let idle = self.sales.is_empty() && self.visits.is_empty() && self.changing.is_empty();
         if let (true, Some(id)) = (idle, self.stop.take_if(|_| idle)) {
-            self.outputs.push_back(Output::Reply(id, Ok(crate::Reply::Stopped)));
+            self.outputs
+                .push_back(Output::Reply(id, Ok(crate::Reply::Stopped)));
         }
     }
 }

@@ -33,9 +33,11 @@ impl Engine {
         let handled = match request {
             Request::BeginSale(asked) => self.begin_sale(id, peer, asked, operation),
             Request::Attach(reference) => self.attach(id, peer, reference),
-            Request::ProvidePin { reference, pin, last_try } => {
-                self.provide_pin(id, peer.owner, &reference, pin, last_try)
-            }
+            Request::ProvidePin {
+                reference,
+                pin,
+                last_try,
+            } => self.provide_pin(id, peer.owner, &reference, pin, last_try),
             Request::Cancel(reference) => self.cancel(id, peer, reference),
             Request::Conclude(reference, conclusion) => {
                 self.find(reference, PendingFind::Conclude(id, peer, conclusion));
@@ -55,7 +57,8 @@ impl Engine {
     fn find(&mut self, reference: Reference, pending: PendingFind) {
         let id = self.next_find();
         self.finds.insert(id, pending);
-        self.outputs.push_back(Output::Find(id, Find::Reference(reference)));
+        self.outputs
+            .push_back(Output::Find(id, Find::Reference(reference)));
     }
 
     fn begin_sale(
@@ -150,13 +153,26 @@ impl Engine {
         if asked.pin_through_api && !self.config.pin_through_api {
             return Err(RequestError::PinThroughApiOff);
         }
-        if !self.config.issuers.values().any(|currency| *currency == asked.amount.currency()) {
+        if !self
+            .config
+            .issuers
+            .values()
+            .any(|currency| *currency == asked.amount.currency())
+        {
             return Err(RequestError::CurrencyNotAccepted);
         }
         if self.devices.readers(reader).next().is_none() {
-            return Err(if reader.is_some() { RequestError::UnknownReader } else { RequestError::NoReader });
+            return Err(if reader.is_some() {
+                RequestError::UnknownReader
+            } else {
+                RequestError::NoReader
+            });
         }
-        if self.sales.iter().any(|sale| sale.operation != new.operation && sale.competes_for(reader)) {
+        if self
+            .sales
+            .iter()
+            .any(|sale| sale.operation != new.operation && sale.competes_for(reader))
+        {
             return Err(RequestError::ReaderInUse);
         }
         Ok(())
@@ -170,7 +186,10 @@ impl Engine {
     }
 
     fn tell_stored(&mut self, requests: Vec<RequestId>, stored: Stored) {
-        let told = stored.authorise(|operation| Told { requests, view: SaleView::of(&operation) });
+        let told = stored.authorise(|operation| Told {
+            requests,
+            view: SaleView::of(&operation),
+        });
         self.outputs.push_back(Output::Tell(told));
     }
 
@@ -246,11 +265,15 @@ impl Engine {
         if !self.config.pin_through_api {
             return Err(RequestError::PinThroughApiOff);
         }
-        let sale = self.sale_by_reference(reference).ok_or(RequestError::NoPinExpected)?;
+        let sale = self
+            .sale_by_reference(reference)
+            .ok_or(RequestError::NoPinExpected)?;
         if sale.owner != owner {
             return Err(RequestError::NotOwner);
         }
-        let Phase::AtCard(reader) = sale.phase.clone() else { return Err(RequestError::NoPinExpected) };
+        let Phase::AtCard(reader) = sale.phase.clone() else {
+            return Err(RequestError::NoPinExpected);
+        };
         self.take_api_pin(&reader, pin, last_try)?;
         self.reply_progress(id, reference, false);
         Ok(())
@@ -265,7 +288,11 @@ impl Engine {
             return Err(RequestError::Stopping);
         }
         if self.devices.readers(named.as_ref()).next().is_none() {
-            return Err(if named.is_some() { RequestError::UnknownReader } else { RequestError::NoReader });
+            return Err(if named.is_some() {
+                RequestError::UnknownReader
+            } else {
+                RequestError::NoReader
+            });
         }
         let with_card: Vec<_> = self
             .devices
@@ -290,7 +317,11 @@ impl Engine {
         if let Some(earlier) = self.stop.replace(id) {
             self.reply(earlier, Err(RequestError::Stopping));
         }
-        let sales: Vec<_> = self.sales.iter().map(|sale| (sale.operation, sale.phase.clone())).collect();
+        let sales: Vec<_> = self
+            .sales
+            .iter()
+            .map(|sale| (sale.operation, sale.phase.clone()))
+            .collect();
         for (operation, phase) in sales {
             match phase {
                 Phase::WaitingForCard => self.close_sale(operation, purser_ledger::CloseReason::Stopped),
@@ -311,7 +342,11 @@ fn may_see(peer: Peer, owner: Owner) -> bool {
 
 fn visible(stored: Option<Stored>, peer: Peer) -> Result<Stored, RequestError> {
     let stored = stored.ok_or(RequestError::UnknownReference)?;
-    if may_see(peer, stored.operation().owner) { Ok(stored) } else { Err(RequestError::NotOwner) }
+    if may_see(peer, stored.operation().owner) {
+        Ok(stored)
+    } else {
+        Err(RequestError::NotOwner)
+    }
 }
 
 fn wait(sale: &mut Sale, request: RequestId) -> Result<(), RequestError> {
@@ -324,9 +359,6 @@ fn wait(sale: &mut Sale, request: RequestId) -> Result<(), RequestError> {
 
 /// Why a repeated request is not the sale under way; none when it is.
 fn sale_refusal(sale: &Sale, owner: Owner, asked: &BeginSale) -> Option<Refused> {
-    let refused = Refused::by_content(
-        (sale.owner, sale.asked.amount),
-        (owner, asked.amount),
-    );
+    let refused = Refused::by_content((sale.owner, sale.asked.amount), (owner, asked.amount));
     (refused != Refused::Exists).then_some(refused)
 }

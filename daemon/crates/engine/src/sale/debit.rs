@@ -1,9 +1,11 @@
 //! The debit and its outcome (S22–S24).
 
-use purser_ledger::{DeviceName, DoubtReason, Entry, JournalReceipt, Operation, OperationId, SaleVoided, VoidProof};
+use purser_ledger::{
+    DeviceName, DoubtReason, Entry, JournalReceipt, Operation, OperationId, SaleVoided, VoidProof,
+};
 use purser_purse::CardError;
-use purser_purse::pboc::{Attempt, Debit, DebitAnswer, Proof, Recover, Verdict};
 use purser_purse::Dialogue;
+use purser_purse::pboc::{Attempt, Debit, DebitAnswer, Proof, Recover, Verdict};
 
 use super::resume::{Decision, Outcome};
 use crate::commits::Resolved;
@@ -14,7 +16,10 @@ impl Engine {
     /// The intent is durable: sends DEBIT, once (S22). If the card has left meanwhile, the debit is known not to have been sent.
     pub(crate) fn send_debit(&mut self, operation: &Operation, receipt: JournalReceipt) {
         let Some((reader, mut visit)) = self.take_intending(operation.id) else {
-            let voided = SaleVoided { amount: operation.amount, proof: VoidProof::NotSent };
+            let voided = SaleVoided {
+                amount: operation.amount,
+                proof: VoidProof::NotSent,
+            };
             self.change_open(operation.id, Entry::SaleVoided(voided), Resolved::Tell);
             return;
         };
@@ -22,10 +27,17 @@ impl Engine {
             unreachable!("the visit was found by this state");
         };
         let dialogue = Debit::new(&attempt, &mac1, visit.protocol());
-        let connection = visit.connection.expect("a card that answered is connected").number;
-        let act = Act::Debit { connection, command: dialogue.command().clone() };
+        let connection = visit
+            .connection
+            .expect("a card that answered is connected")
+            .number;
+        let act = Act::Debit {
+            connection,
+            command: dialogue.command().clone(),
+        };
         let call = self.next_call();
-        self.outputs.push_back(Output::Move(call, reader.clone(), receipt.authorise(act)));
+        self.outputs
+            .push_back(Output::Move(call, reader.clone(), receipt.authorise(act)));
         visit.call = Some(call);
         visit.deadline = self.call_deadline();
         visit.state = State::Debiting { attempt, dialogue };
@@ -43,7 +55,11 @@ impl Engine {
         let operation = visit.sale().expect("a debit belongs to a sale");
         match result {
             Ok(answer) if self.sam.check_mac2(&attempt, answer.mac2) == Ok(true) => {
-                let outcome = Outcome::Paid { answer: Some(answer), proof: Proof::Mac2Verified, at_debit: true };
+                let outcome = Outcome::Paid {
+                    answer: Some(answer),
+                    proof: Proof::Mac2Verified,
+                    at_debit: true,
+                };
                 self.decide(reader, visit, Decision { operation, outcome });
             }
             Ok(_) | Err(_) => {
@@ -63,9 +79,15 @@ impl Engine {
         result: Result<Verdict, CardError>,
     ) {
         let outcome = match result {
-            Ok(Verdict::Happened { answer, proof }) => Outcome::Paid { answer, proof, at_debit: false },
+            Ok(Verdict::Happened { answer, proof }) => Outcome::Paid {
+                answer,
+                proof,
+                at_debit: false,
+            },
             Ok(Verdict::DidNotHappen) => Outcome::Voided(VoidProof::CounterUnchanged),
-            Ok(Verdict::PinNeeded | Verdict::InDoubt(_)) | Err(_) => Outcome::InDoubt(DoubtReason::AnswerInvalid),
+            Ok(Verdict::PinNeeded | Verdict::InDoubt(_)) | Err(_) => {
+                Outcome::InDoubt(DoubtReason::AnswerInvalid)
+            }
         };
         self.decide(reader, visit, Decision { operation, outcome });
     }
@@ -78,7 +100,10 @@ impl Engine {
                 CallFailure::DriverLost | CallFailure::DeviceGone => DoubtReason::DriverLost,
                 _ => DoubtReason::AnswerLost,
             };
-            self.record(Decision { operation, outcome: Outcome::InDoubt(reason) });
+            self.record(Decision {
+                operation,
+                outcome: Outcome::InDoubt(reason),
+            });
         }
     }
 }

@@ -76,7 +76,10 @@ impl Sale {
             operation,
             owner,
             asked,
-            phase: Phase::Checking { begun_by, cancelled: false },
+            phase: Phase::Checking {
+                begun_by,
+                cancelled: false,
+            },
             waiting: Vec::new(),
             deadline: None,
             presentations: 0,
@@ -113,7 +116,9 @@ impl Engine {
     /// Ends a sale for which no debit was intended: one closing entry.
     pub(crate) fn close_sale(&mut self, operation: OperationId, reason: CloseReason) {
         let at = self.stamp();
-        let sale = self.sale_mut(operation).expect("a sale is closed while it is under way");
+        let sale = self
+            .sale_mut(operation)
+            .expect("a sale is closed while it is under way");
         sale.phase = Phase::Ending;
         sale.deadline = None;
         let closed = SaleClosed {
@@ -122,25 +127,35 @@ impl Engine {
             amount: sale.asked.amount,
             reason,
         };
-        let commit = Commit { operation, step: 0, at, entry: Entry::SaleClosed(closed) };
+        let commit = Commit {
+            operation,
+            step: 0,
+            at,
+            entry: Entry::SaleClosed(closed),
+        };
         self.commit(commit, None, Resolved::Tell);
     }
 
     /// Ends a sale whose closing entry was refused: nothing moved and nothing is stored.
     pub(crate) fn forget_sale(&mut self, operation: OperationId, refused: Refused) {
         let index = self.sales.iter().position(|sale| sale.operation == operation);
-        let sale = self.sales.remove(index.expect("a sale ends while it is under way"));
+        let sale = self
+            .sales
+            .remove(index.expect("a sale ends while it is under way"));
         for request in &sale.waiting {
             self.reply(*request, Err(RequestError::Refused(refused)));
         }
-        self.outputs.push_back(Output::Hint(sale.view(Progress::NotRecorded)));
+        self.outputs
+            .push_back(Output::Hint(sale.view(Progress::NotRecorded)));
     }
 
     /// Puts a sale whose card left before any debit back to waiting for one.
     pub(crate) fn wait_for_card(&mut self, operation: OperationId) {
         let deadline = self.now.monotonic.after_ms(self.config.card_wait_ms);
         let stopping = self.stop.is_some();
-        let sale = self.sale_mut(operation).expect("a sale waits while it is under way");
+        let sale = self
+            .sale_mut(operation)
+            .expect("a sale waits while it is under way");
         if stopping {
             self.close_sale(operation, CloseReason::Stopped);
         } else if sale.presentations >= PRESENTATIONS_MAX {
@@ -156,13 +171,21 @@ impl Engine {
         let now = self.now.monotonic;
         self.devices.forget_due_retries(now);
         let due = |deadline: Option<Monotonic>| deadline.is_some_and(|deadline| deadline <= now);
-        let sales: Vec<_> =
-            self.sales.iter().filter(|sale| due(sale.deadline)).map(|sale| sale.operation).collect();
+        let sales: Vec<_> = self
+            .sales
+            .iter()
+            .filter(|sale| due(sale.deadline))
+            .map(|sale| sale.operation)
+            .collect();
         for operation in sales {
             self.close_sale(operation, CloseReason::NoCardInTime);
         }
-        let readers: Vec<_> =
-            self.visits.iter().filter(|(_, visit)| due(Some(visit.deadline))).map(|(name, _)| name.clone()).collect();
+        let readers: Vec<_> = self
+            .visits
+            .iter()
+            .filter(|(_, visit)| due(Some(visit.deadline)))
+            .map(|(name, _)| name.clone())
+            .collect();
         for reader in readers {
             self.handle_visit_expired(&reader);
         }
@@ -190,12 +213,18 @@ impl Engine {
             Phase::Checking { .. } => Progress::CheckingReference,
             Phase::Ending => Progress::Ending,
             Phase::WaitingForCard => self.waiting_progress(sale),
-            Phase::AtCard(reader) => self.visits.get(reader).map_or(Progress::ReadingCard, |visit| visit.progress()),
+            Phase::AtCard(reader) => self
+                .visits
+                .get(reader)
+                .map_or(Progress::ReadingCard, |visit| visit.progress()),
         }
     }
 
     fn waiting_progress(&self, sale: &Sale) -> Progress {
-        let cards = self.devices.readers(sale.asked.reader.as_ref()).map(|reader| self.devices.card_at(reader));
+        let cards = self
+            .devices
+            .readers(sale.asked.reader.as_ref())
+            .map(|reader| self.devices.card_at(reader));
         let (fresh, served) = cards.fold((0_usize, 0_usize), |(fresh, served), card| match card {
             CardAt::None => (fresh, served),
             CardAt::Fresh => (fresh.saturating_add(1), served),
@@ -231,10 +260,12 @@ impl Engine {
         let [reader] = fresh.as_slice() else { return };
         let operation = sale.operation;
         let served = match self.visits.get_mut(reader) {
-            None => self.devices.may_connect(reader, self.now.monotonic) && {
-                self.begin_visit(reader, Serving::Sale(operation));
-                true
-            },
+            None => {
+                self.devices.may_connect(reader, self.now.monotonic) && {
+                    self.begin_visit(reader, Serving::Sale(operation));
+                    true
+                }
+            }
             Some(visit) => visit.adopt(operation),
         };
         if served {

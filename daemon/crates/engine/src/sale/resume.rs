@@ -1,11 +1,13 @@
 //! Finding out what became of an earlier payment: after a crash, a tear, a dead driver (money rules P1, P2, P6).
 
 use purser_ledger::{
-    Amount, Conclusion, DeviceName, DoubtReason, Entry, Operation, OperationId, PaidProof, QueryReason, SaleInDoubt,
+    Conclusion, DeviceName, DoubtReason, Entry, Operation, OperationId, PaidProof, QueryReason, SaleInDoubt,
     SalePaid, SaleQueried, SaleVoided, Scheme, SchemeBytes, VoidProof,
 };
 use purser_purse::CardError;
-use purser_purse::pboc::{Attempt, ClaimEvidence, DebitAnswer, PinState, Proof, Recover, Verdict};
+use purser_purse::pboc::{
+    Attempt, ClaimEvidence, DebitAnswer, PinState, Proof, PurseAmount, Recover, Verdict,
+};
 
 use crate::Engine;
 use crate::commits::Resolved;
@@ -49,15 +51,30 @@ impl Engine {
     }
 
     /// Asks the card what became of an earlier payment.
-    pub(crate) fn ask_about(&mut self, reader: &DeviceName, visit: Visit, operation: OperationId, attempt: &Attempt) {
+    pub(crate) fn ask_about(
+        &mut self,
+        reader: &DeviceName,
+        visit: Visit,
+        operation: OperationId,
+        attempt: &Attempt,
+    ) {
         let recover = self.recovery(&visit, attempt.clone());
         let state = move |dialogue: Recover| State::Recovering(operation, dialogue);
         self.transmit(reader, visit, recover, state);
     }
 
     pub(crate) fn recovery(&self, visit: &Visit, attempt: Attempt) -> Recover {
-        let pin = if visit.pin_verified { PinState::Verified } else { PinState::NotVerified };
-        Recover::new(attempt.clone(), self.sam.mac2_check(&attempt), pin, visit.protocol())
+        let pin = if visit.pin_verified {
+            PinState::Verified
+        } else {
+            PinState::NotVerified
+        };
+        Recover::new(
+            attempt.clone(),
+            self.sam.mac2_check(&attempt),
+            pin,
+            visit.protocol(),
+        )
     }
 
     /// The card was asked about an earlier payment.
@@ -69,7 +86,11 @@ impl Engine {
         result: Result<Verdict, CardError>,
     ) {
         let outcome = match result {
-            Ok(Verdict::Happened { answer, proof }) => Outcome::Paid { answer, proof, at_debit: false },
+            Ok(Verdict::Happened { answer, proof }) => Outcome::Paid {
+                answer,
+                proof,
+                at_debit: false,
+            },
             Ok(Verdict::DidNotHappen) => Outcome::Voided(VoidProof::CounterUnchanged),
             Ok(Verdict::InDoubt(reason)) if reason.card_misbehaved() => {
                 Outcome::Queried(QueryReason::CardContradicts)
@@ -113,8 +134,12 @@ impl Engine {
             State::Deciding(decision) => !self.is_changing(decision.operation),
             _ => false,
         };
-        let readers: Vec<_> =
-            self.visits.iter().filter(|(_, visit)| ready(visit)).map(|(name, _)| name.clone()).collect();
+        let readers: Vec<_> = self
+            .visits
+            .iter()
+            .filter(|(_, visit)| ready(visit))
+            .map(|(name, _)| name.clone())
+            .collect();
         for reader in readers {
             let mut visit = self.visits.remove(&reader).expect("the visit was just seen");
             if let State::Deciding(decision) = std::mem::replace(&mut visit.state, State::Leaving) {
@@ -125,7 +150,10 @@ impl Engine {
 
     /// Sends the outcome's entry to the store.
     pub(crate) fn record(&mut self, decision: Decision) {
-        let operation = self.open.get(&decision.operation).expect("only an open operation has an outcome to record");
+        let operation = self
+            .open
+            .get(&decision.operation)
+            .expect("only an open operation has an outcome to record");
         let entry = entry_for(operation, decision.outcome);
         self.change_open(decision.operation, entry, Resolved::Tell);
     }
@@ -141,13 +169,20 @@ fn entry_for(operation: &Operation, outcome: Outcome) -> Entry {
         Outcome::Voided(proof) => Entry::SaleVoided(SaleVoided { amount, proof }),
         Outcome::InDoubt(reason) => Entry::SaleInDoubt(SaleInDoubt { reason }),
         Outcome::Queried(reason) => Entry::SaleQueried(SaleQueried { reason }),
-        Outcome::Paid { answer, proof, at_debit } => {
+        Outcome::Paid {
+            answer,
+            proof,
+            at_debit,
+        } => {
             let attempt = attempt_of(operation).expect("the attempt was read when the card was asked");
-            let left = attempt.old_balance.value().checked_sub(attempt.amount.value());
-            let balance_after = left.filter(|_| at_debit).map(|left| {
-                Amount::new(u64::from(left), amount.currency()).expect("a purse holds less than MINOR_MAX")
-            });
-            let evidence = ClaimEvidence::new(attempt, answer, proof).expect("a proof by MAC2 comes with the answer");
+            let left = attempt
+                .old_balance
+                .minor()
+                .checked_sub(attempt.amount.minor())
+                .filter(|_| at_debit);
+            let balance_after = left.map(|left| PurseAmount::new(left).in_currency(amount.currency()));
+            let evidence =
+                ClaimEvidence::new(attempt, answer, proof).expect("a proof by MAC2 comes with the answer");
             Entry::SalePaid(SalePaid {
                 amount,
                 proof: paid_proof(proof, at_debit),

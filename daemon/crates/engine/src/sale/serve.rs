@@ -1,10 +1,13 @@
 //! What a sale does with a card in the reader, up to the intent (S21, S22).
 
 use purser_ledger::{
-    Amount, CloseReason, Commit, DebitKey, DeviceName, Entry, OperationId, Refused, SaleIntended, Scheme, SchemeBytes,
+    Amount, CloseReason, Commit, DebitKey, DeviceName, Entry, OperationId, Refused, SaleIntended, Scheme,
+    SchemeBytes,
 };
 use purser_purse::CardError;
-use purser_purse::pboc::{Attempt, CardFacts, InitAnswer, InitializePurchase, PurseAmount, TerminalSn, TerminalTime};
+use purser_purse::pboc::{
+    Attempt, CardFacts, InitAnswer, InitializePurchase, PurseAmount, TerminalSn, TerminalTime,
+};
 
 use crate::Engine;
 use crate::commits::Resolved;
@@ -13,8 +16,15 @@ use crate::visit::{State, Visit, card_id};
 impl Engine {
     /// Checks the card, then asks it for the debit; for the PIN first where one is needed.
     pub(crate) fn serve_sale(&mut self, reader: &DeviceName, visit: Visit, operation: OperationId) {
-        let amount = self.sale(operation).expect("a served sale is under way").asked.amount;
-        let card = visit.card.as_ref().expect("a sale is served by a card that was read");
+        let amount = self
+            .sale(operation)
+            .expect("a served sale is under way")
+            .asked
+            .amount;
+        let card = visit
+            .card
+            .as_ref()
+            .expect("a sale is served by a card that was read");
         if let Some(reason) = self.refuse_to_sell_to(card, amount) {
             self.close_sale(operation, reason);
             self.leave(reader, visit);
@@ -26,13 +36,16 @@ impl Engine {
     }
 
     fn refuse_to_sell_to(&self, card: &CardFacts, amount: Amount) -> Option<CloseReason> {
-        let Some(currency) = self.currency_of(card) else { return Some(CloseReason::ForeignCard) };
+        let Some(currency) = self.currency_of(card) else {
+            return Some(CloseReason::ForeignCard);
+        };
         if currency != amount.currency() {
             return Some(CloseReason::CurrencyMismatch);
         }
         let now = self.now.wall.lifted_to(self.floor_unix_seconds);
         let today = TerminalTime::from_local(now.local_seconds()).ok()?.date;
-        let valid = *card.start.as_bytes() <= *today.as_bytes() && *today.as_bytes() <= *card.expiry.as_bytes();
+        let valid =
+            *card.start.as_bytes() <= *today.as_bytes() && *today.as_bytes() <= *card.expiry.as_bytes();
         // A clock that is not trusted must not refuse a good card; the entry is marked instead (money rule T2).
         (now.trusted && !valid).then_some(CloseReason::CardExpired)
     }
@@ -44,8 +57,12 @@ impl Engine {
 
     fn initialise(&mut self, reader: &DeviceName, visit: Visit, amount: Amount) {
         let amount = PurseAmount::try_from(amount).expect("the amount was checked when the sale began");
-        let dialogue =
-            InitializePurchase::new(&self.config.profile, amount, self.config.terminal_number, visit.protocol());
+        let dialogue = InitializePurchase::new(
+            &self.config.profile,
+            amount,
+            self.config.terminal_number,
+            visit.protocol(),
+        );
         self.transmit(reader, visit, dialogue, State::Initialising);
     }
 
@@ -88,7 +105,10 @@ impl Engine {
         };
         let at = self.stamp();
         let sale = self.sale_mut(operation).expect("a served sale is under way");
-        let card = visit.card.as_ref().expect("a sale is served by a card that was read");
+        let card = visit
+            .card
+            .as_ref()
+            .expect("a sale is served by a card that was read");
         let intended = SaleIntended {
             reference: sale.asked.reference.clone(),
             owner: sale.owner,
@@ -102,7 +122,12 @@ impl Engine {
             attempt: SchemeBytes::new(Scheme::Pboc, attempt.encode()).expect("an attempt is short"),
             pin_verified: visit.pin_verified,
         };
-        let commit = Commit { operation, step: 0, at, entry: Entry::SaleIntended(intended) };
+        let commit = Commit {
+            operation,
+            step: 0,
+            at,
+            entry: Entry::SaleIntended(intended),
+        };
         self.commit(commit, None, Resolved::Debit);
         visit.deadline = self.call_deadline();
         visit.state = State::Intending { attempt, mac1 };
@@ -116,19 +141,30 @@ impl Engine {
         operation: OperationId,
         init: &InitAnswer,
     ) -> Result<(Attempt, purser_purse::pboc::Mac1), CloseReason> {
-        let amount = self.sale(operation).expect("a served sale is under way").asked.amount;
+        let amount = self
+            .sale(operation)
+            .expect("a served sale is under way")
+            .asked
+            .amount;
         let amount = PurseAmount::try_from(amount).expect("the amount was checked when the sale began");
         if init.offline_sn.next().is_none() {
             return Err(CloseReason::CardExhausted);
         }
-        if init.old_balance.value() < amount.value() {
+        if init.old_balance < amount {
             return Err(CloseReason::InsufficientFunds);
         }
-        let time = TerminalTime::from_local(self.stamp().local_seconds()).map_err(|_| CloseReason::ReaderFailed)?;
-        let terminal_sn = self.terminal_sn_last.checked_add(1).ok_or(CloseReason::BooksFull)?;
+        let time =
+            TerminalTime::from_local(self.stamp().local_seconds()).map_err(|_| CloseReason::ReaderFailed)?;
+        let terminal_sn = self
+            .terminal_sn_last
+            .checked_add(1)
+            .ok_or(CloseReason::BooksFull)?;
         let attempt = Attempt::new(
             &self.config.profile,
-            visit.card.as_ref().expect("a sale is served by a card that was read"),
+            visit
+                .card
+                .as_ref()
+                .expect("a sale is served by a card that was read"),
             init,
             amount,
             self.config.terminal_number,
@@ -166,7 +202,11 @@ impl Engine {
     pub(crate) fn take_intending(&mut self, operation: OperationId) -> Option<(DeviceName, Visit)> {
         let waits =
             |visit: &Visit| visit.sale() == Some(operation) && matches!(visit.state, State::Intending { .. });
-        let reader = self.visits.iter().find(|(_, visit)| waits(visit)).map(|(name, _)| name.clone())?;
+        let reader = self
+            .visits
+            .iter()
+            .find(|(_, visit)| waits(visit))
+            .map(|(name, _)| name.clone())?;
         self.visits.remove_entry(&reader)
     }
 }

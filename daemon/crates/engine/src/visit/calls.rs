@@ -9,7 +9,11 @@ use crate::{Answer, CallFailure, CallId, Engine, PurseView, Query, Reply, Reques
 
 impl Engine {
     pub(crate) fn handle_answer(&mut self, id: CallId, answer: Result<Answer, CallFailure>) {
-        let reader = self.visits.iter().find(|(_, visit)| visit.call == Some(id)).map(|(name, _)| name.clone());
+        let reader = self
+            .visits
+            .iter()
+            .find(|(_, visit)| visit.call == Some(id))
+            .map(|(name, _)| name.clone());
         let Some(reader) = reader else { return };
         let mut visit = self.visits.remove(&reader).expect("the visit was just seen");
         visit.call = None;
@@ -20,7 +24,10 @@ impl Engine {
             }
             (State::Leaving, _) => {}
             (State::Connecting, Ok(Answer::Connected { connection, protocol })) => {
-                visit.connection = Some(Connection { number: connection, protocol });
+                visit.connection = Some(Connection {
+                    number: connection,
+                    protocol,
+                });
                 let identify = Identify::new(&self.config.profile, protocol);
                 self.transmit(&reader, visit, identify, State::Identifying);
             }
@@ -40,35 +47,84 @@ impl Engine {
     fn handle_response(&mut self, reader: &DeviceName, visit: Visit, state: State, response: &[u8]) {
         match state {
             State::Identifying(dialogue) => {
-                self.turn(reader, visit, dialogue, response, State::Identifying, Self::identified);
+                self.turn(
+                    reader,
+                    visit,
+                    dialogue,
+                    response,
+                    State::Identifying,
+                    Self::identified,
+                );
             }
             State::ReadingBalance(dialogue) => {
-                self.turn(reader, visit, dialogue, response, State::ReadingBalance, Self::balance_read);
+                self.turn(
+                    reader,
+                    visit,
+                    dialogue,
+                    response,
+                    State::ReadingBalance,
+                    Self::balance_read,
+                );
             }
             State::VerifyingPin(dialogue) => {
-                self.turn(reader, visit, dialogue, response, State::VerifyingPin, Self::pin_checked);
+                self.turn(
+                    reader,
+                    visit,
+                    dialogue,
+                    response,
+                    State::VerifyingPin,
+                    Self::pin_checked,
+                );
             }
             State::Initialising(dialogue) => {
-                self.turn(reader, visit, dialogue, response, State::Initialising, Self::initialised);
+                self.turn(
+                    reader,
+                    visit,
+                    dialogue,
+                    response,
+                    State::Initialising,
+                    Self::initialised,
+                );
             }
             State::Recovering(operation, dialogue) => {
                 let state = move |dialogue| State::Recovering(operation, dialogue);
-                self.turn(reader, visit, dialogue, response, state, move |engine, reader, visit, verdict| {
-                    engine.recovered(reader, visit, operation, verdict);
-                });
+                self.turn(
+                    reader,
+                    visit,
+                    dialogue,
+                    response,
+                    state,
+                    move |engine, reader, visit, verdict| {
+                        engine.recovered(reader, visit, operation, verdict);
+                    },
+                );
             }
             State::CheckingDebit(operation, dialogue) => {
                 let state = move |dialogue| State::CheckingDebit(operation, dialogue);
-                self.turn(reader, visit, dialogue, response, state, move |engine, reader, visit, verdict| {
-                    engine.debit_checked(reader, visit, operation, verdict);
-                });
+                self.turn(
+                    reader,
+                    visit,
+                    dialogue,
+                    response,
+                    state,
+                    move |engine, reader, visit, verdict| {
+                        engine.debit_checked(reader, visit, operation, verdict);
+                    },
+                );
             }
             State::Debiting { attempt, dialogue } => {
                 let kept = attempt.clone();
                 let state = move |dialogue| State::Debiting { attempt, dialogue };
-                self.turn(reader, visit, dialogue, response, state, move |engine, reader, visit, answer| {
-                    engine.debit_answered(reader, visit, kept, answer);
-                });
+                self.turn(
+                    reader,
+                    visit,
+                    dialogue,
+                    response,
+                    state,
+                    move |engine, reader, visit, answer| {
+                        engine.debit_answered(reader, visit, kept, answer);
+                    },
+                );
             }
             State::Connecting
             | State::Deciding(_)
@@ -129,7 +185,11 @@ impl Engine {
             Serving::Sale(operation) => self.close_sale(operation, close_reason(error)),
             Serving::Reader(request) => {
                 let needs_pin = error == CardError::PinNeeded;
-                let refusal = if needs_pin { RequestError::PinNeeded } else { RequestError::CardNotReadable };
+                let refusal = if needs_pin {
+                    RequestError::PinNeeded
+                } else {
+                    RequestError::CardNotReadable
+                };
                 self.reply(request, Err(refusal));
             }
             Serving::Nobody => {}
@@ -146,7 +206,7 @@ impl Engine {
                 let view = PurseView {
                     reader: reader.clone(),
                     card: card_id(card),
-                    balance_minor: balance.value(),
+                    balance_minor: balance.minor(),
                     currency: self.currency_of(card),
                     start: *card.start.as_bytes(),
                     expiry: *card.expiry.as_bytes(),

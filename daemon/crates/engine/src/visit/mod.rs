@@ -22,7 +22,9 @@ pub(crate) use calls::card_id;
 use std::collections::BTreeSet;
 
 use purser_ledger::{CloseReason, DeviceName, Monotonic, OperationId};
-use purser_purse::pboc::{Attempt, CardFacts, Debit, GetBalance, Identify, InitializePurchase, Mac1, Recover, VerifyPin};
+use purser_purse::pboc::{
+    Attempt, CardFacts, Debit, GetBalance, Identify, InitializePurchase, Mac1, Recover, VerifyPin,
+};
 use purser_purse::{Dialogue, Protocol};
 
 use crate::sale::Decision;
@@ -124,21 +126,23 @@ impl Visit {
     }
 
     pub(crate) fn protocol(&self) -> Protocol {
-        self.connection.expect("a card that answers is connected").protocol
+        self.connection
+            .expect("a card that answers is connected")
+            .protocol
     }
 
     pub(crate) fn progress(&self) -> Progress {
         match &self.state {
-            State::Connecting
-            | State::Identifying(_)
-            | State::ReadingBalance(_)
-            | State::Initialising(_) => Progress::ReadingCard,
+            State::Connecting | State::Identifying(_) | State::ReadingBalance(_) | State::Initialising(_) => {
+                Progress::ReadingCard
+            }
             State::Recovering(..) => Progress::Resolving,
             State::Deciding(decision) if self.sale() == Some(decision.operation) => Progress::Debiting,
             State::Deciding(_) => Progress::Resolving,
-            State::WaitingForPin { pad } => {
-                Progress::WaitingForPin { tries_left: self.tries_left, through_api: pad.is_none() }
-            }
+            State::WaitingForPin { pad } => Progress::WaitingForPin {
+                tries_left: self.tries_left,
+                through_api: pad.is_none(),
+            },
             State::VerifyingPin(_) => Progress::CheckingPin,
             State::Intending { .. } | State::Debiting { .. } | State::CheckingDebit(..) | State::Leaving => {
                 Progress::Debiting
@@ -184,7 +188,10 @@ impl Engine {
         dialogue: D,
         state: impl FnOnce(D) -> State,
     ) {
-        let connection = visit.connection.expect("a card that is spoken to is connected").number;
+        let connection = visit
+            .connection
+            .expect("a card that is spoken to is connected")
+            .number;
         let command = dialogue.command().clone();
         visit.call = Some(self.ask(reader, Query::Transmit { connection, command }));
         visit.deadline = self.call_deadline();
@@ -202,7 +209,9 @@ impl Engine {
         match visit.connection {
             None if !is_connecting => return,
             None => {}
-            Some(Connection { number: connection, .. }) => {
+            Some(Connection {
+                number: connection, ..
+            }) => {
                 visit.call = Some(self.ask(reader, Query::Disconnect { connection }));
             }
         }
@@ -234,7 +243,9 @@ impl Engine {
         if matches!(failure, CallFailure::DeviceGone | CallFailure::DriverLost) {
             visit.connection = None;
         }
-        visit.call = visit.call.filter(|_| matches!(visit.state, State::WaitingForPin { .. }));
+        visit.call = visit
+            .call
+            .filter(|_| matches!(visit.state, State::WaitingForPin { .. }));
         if matches!(visit.state, State::Connecting) {
             return;
         }
@@ -270,7 +281,9 @@ impl Engine {
 
     /// Ends the sale at this reader before its debit. From the intent on it does nothing: the outcome answers.
     pub(crate) fn end_sale_at_card(&mut self, reader: &DeviceName, reason: CloseReason) {
-        let Some(mut visit) = self.visits.remove(reader) else { return };
+        let Some(mut visit) = self.visits.remove(reader) else {
+            return;
+        };
         match visit.sale() {
             Some(operation) if !visit.is_committed_to(operation) => {
                 self.close_sale(operation, reason);
@@ -289,7 +302,9 @@ impl Engine {
 
     /// Ends a visit that serves no sale and has nothing to record.
     pub(crate) fn end_idle_visit(&mut self, reader: &DeviceName) {
-        let Some(visit) = self.visits.remove(reader) else { return };
+        let Some(visit) = self.visits.remove(reader) else {
+            return;
+        };
         if visit.sale().is_some() || matches!(visit.state, State::Deciding(_) | State::Leaving) {
             self.visits.insert(reader.clone(), visit);
             return;

@@ -1,8 +1,8 @@
 //! The PIN (S21): asked for at a pad or awaited through the API, then checked by the card, once.
 
 use purser_ledger::{CloseReason, DeviceName};
-use purser_purse::pboc::{Pin, VerifyPin};
 use purser_purse::CardError;
+use purser_purse::pboc::{Pin, VerifyPin};
 
 use super::calls::card_id;
 use super::{Serving, State, Visit};
@@ -21,7 +21,10 @@ impl Engine {
         match pad {
             _ if through_api => visit.state = State::WaitingForPin { pad: None },
             Some(pad) => {
-                let enter = EnterPin { amount, tries_left: visit.tries_left };
+                let enter = EnterPin {
+                    amount,
+                    tries_left: visit.tries_left,
+                };
                 visit.call = Some(self.ask(&pad, Query::EnterPin(enter)));
                 visit.state = State::WaitingForPin { pad: Some(pad) };
             }
@@ -44,7 +47,9 @@ impl Engine {
     ) {
         match answer {
             Ok(Answer::Pin(pin)) => self.verify_pin(reader, visit, pin),
-            Err(CallFailure::Cancelled) => self.end_wait_for_pin(reader, visit, CloseReason::CancelledByBuyer),
+            Err(CallFailure::Cancelled) => {
+                self.end_wait_for_pin(reader, visit, CloseReason::CancelledByBuyer)
+            }
             Err(CallFailure::TimedOut) => self.end_wait_for_pin(reader, visit, CloseReason::NoPinInTime),
             Ok(_) | Err(_) => self.end_wait_for_pin(reader, visit, CloseReason::PinNotPossible),
         }
@@ -68,7 +73,11 @@ impl Engine {
         last_try: bool,
     ) -> Result<(), RequestError> {
         let waits = |visit: &&Visit| matches!(visit.state, State::WaitingForPin { pad: None });
-        let visit = self.visits.get(reader).filter(waits).ok_or(RequestError::NoPinExpected)?;
+        let visit = self
+            .visits
+            .get(reader)
+            .filter(waits)
+            .ok_or(RequestError::NoPinExpected)?;
         if visit.tries_left == Some(1) && !last_try {
             return Err(RequestError::LastTry);
         }
@@ -82,7 +91,12 @@ impl Engine {
         self.transmit(reader, visit, verify, State::VerifyingPin);
     }
 
-    pub(crate) fn pin_checked(&mut self, reader: &DeviceName, mut visit: Visit, result: Result<(), CardError>) {
+    pub(crate) fn pin_checked(
+        &mut self,
+        reader: &DeviceName,
+        mut visit: Visit,
+        result: Result<(), CardError>,
+    ) {
         match result {
             Ok(()) => {
                 self.remember_tries(&visit, None);
@@ -100,7 +114,9 @@ impl Engine {
     }
 
     fn remember_tries(&mut self, visit: &Visit, tries_left: Option<u8>) {
-        let Some(card) = visit.card.as_ref().map(card_id) else { return };
+        let Some(card) = visit.card.as_ref().map(card_id) else {
+            return;
+        };
         match tries_left {
             None => {
                 self.tries_left.remove(&card);
