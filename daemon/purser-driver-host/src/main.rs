@@ -1,0 +1,3 @@
+//! Loads one device driver and calls it for the daemon.
+
+fn main() {}
