@@ -9,6 +9,16 @@ use std::ffi::c_void;
 
 pub use layout::{FieldLayout, LAYOUT, StructLayout};
 
+/// What a struct of the contract says as its `struct_size`.
+#[allow(
+    clippy::as_conversions,
+    reason = "TryFrom is not const; the assertion keeps the value exact"
+)]
+pub const fn struct_size<T>() -> u32 {
+    assert!(size_of::<T>() <= 1024);
+    size_of::<T>() as u32
+}
+
 /// `struct purser_instance`: one running instance, opaque to the driver host.
 #[repr(C)]
 pub struct Instance {

@@ -69,7 +69,7 @@ pub(super) struct Table<T>(std::marker::PhantomData<T>);
 
 impl<T: CardReader> Table<T> {
     pub(super) const TABLE: &'static abi::CardReader1 = &abi::CardReader1 {
-        struct_size: super::entry::struct_size::<abi::CardReader1>(),
+        struct_size: abi::struct_size::<abi::CardReader1>(),
         reserved: 0,
         connect: Some(connect::<T>),
         transmit: Some(transmit::<T>),

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 
 use super::guard::{answer, bytes, instance};
 use super::{Call, CallNumber, CardReader, Driver, Fault, Host, PinPad, card_reader, pin_pad};
-use crate::abi::{self, result, values};
+use crate::abi::{self, result, struct_size, values};
 
 /// One ability that a driver offers: an id and the table behind it `[G-4]`.
 #[derive(Debug)]
@@ -161,15 +161,6 @@ unsafe extern "C" fn cancel<T: Driver>(driver: *mut abi::Instance, call_number: 
         Ok(()) => result::OK,
         Err(_) => result::INTERNAL,
     }
-}
-
-#[allow(
-    clippy::as_conversions,
-    reason = "TryFrom is not const; the assertion keeps the value exact"
-)]
-pub(super) const fn struct_size<T>() -> u32 {
-    assert!(size_of::<T>() <= 1024);
-    size_of::<T>() as u32
 }
 
 #[allow(

@@ -143,7 +143,7 @@ impl fmt::Debug for Host {
 
 fn event(kind: u32, slot: Slot) -> abi::Event {
     abi::Event {
-        struct_size: super::entry::struct_size::<abi::Event>(),
+        struct_size: abi::struct_size::<abi::Event>(),
         kind,
         slot: slot.0,
         pin_digits: 0,

@@ -86,7 +86,7 @@ pub(super) struct Table<T>(std::marker::PhantomData<T>);
 
 impl<T: PinPad> Table<T> {
     pub(super) const TABLE: &'static abi::PinPad1 = &abi::PinPad1 {
-        struct_size: super::entry::struct_size::<abi::PinPad1>(),
+        struct_size: abi::struct_size::<abi::PinPad1>(),
         reserved: 0,
         enter_pin: Some(enter_pin::<T>),
     };

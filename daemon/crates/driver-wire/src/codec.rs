@@ -60,7 +60,8 @@ impl Message for ToDaemon {
             | Self::Answer { .. }
             | Self::Event(_)
             | Self::Log { .. }
-            | Self::Breaches { .. } => true,
+            | Self::Breaches { .. }
+            | Self::LogsDropped { .. } => true,
         }
     }
 }

@@ -25,6 +25,7 @@ mod frame;
 pub mod fuzz;
 pub mod limits;
 mod message;
+mod quota;
 mod secret;
 mod text;
 
@@ -37,5 +38,6 @@ pub use device::{Classes, Device, DeviceEvent, Interfaces, SlotId};
 pub use fault::{CallFailure, Fault};
 pub use frame::{Frame, FrameDecoder, FrameError};
 pub use message::{Abi, CallRequest, Hello, LoadFault, LoadOrder, LogLevel, Sha256, ToDaemon, ToHost};
+pub use quota::Quota;
 pub use secret::{Account, Command, NotDigits, PinBlock, PinDigits, Response, SecretError};
 pub use text::{Text, TextTooLong};

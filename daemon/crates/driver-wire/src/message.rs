@@ -67,6 +67,11 @@ pub enum ToDaemon {
         /// How often.
         count: u32,
     },
+    /// So many log lines were dropped since the last one, because they came too fast.
+    LogsDropped {
+        /// How many.
+        count: u32,
+    },
 }
 
 /// Which driver to load.
