@@ -52,7 +52,8 @@ pub struct Places {
         global = true,
         value_name = "FILTER",
         env = "RUST_LOG",
-        default_value = "info"
+        default_value = "info",
+        value_parser = crate::log::parse_filter
     )]
     pub log: String,
 }

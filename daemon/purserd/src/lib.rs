@@ -4,4 +4,6 @@ pub mod cli;
 pub mod config;
 pub mod credential;
 pub mod exit;
+mod journal_verbs;
+mod log;
 pub mod verbs;

@@ -7,6 +7,7 @@ use clap::Parser;
 use crate::cli::{Cli, Verb};
 use crate::config::Config;
 use crate::exit::Exit;
+use crate::journal_verbs;
 
 /// Does what the command line says.
 pub fn main() -> Exit {
@@ -14,8 +15,8 @@ pub fn main() -> Exit {
     match cli.verb.unwrap_or(Verb::Run) {
         Verb::Run => Exit::Failed,
         Verb::CheckConfig => check_config(&cli.places.config),
-        Verb::VerifyJournal(_) => Exit::Failed,
-        Verb::Head => Exit::Failed,
+        Verb::VerifyJournal(how) => journal_verbs::verify_journal(&cli.places.state_dir, &how),
+        Verb::Head => journal_verbs::head(&cli.places.state_dir),
     }
 }
 
@@ -40,7 +41,7 @@ fn load_config(path: &Path) -> Result<Config, Exit> {
 }
 
 /// An error with all its causes.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
