@@ -119,9 +119,10 @@ impl Card {
             let file = self.session.file.ok_or(StatusWord::NO_CURRENT_FILE)?;
             (file, usize::from(u16::from_be_bytes([command.p1, command.p2])))
         } else if command.p1 & 0x60 == 0 {
-            let file = self.file_here(FileId::from_sfi(command.p1 & 0x1F))?;
-            self.session.file = Some(file);
-            (file, usize::from(command.p2))
+            (
+                self.file_here(FileId::from_sfi(command.p1 & 0x1F))?,
+                usize::from(command.p2),
+            )
         } else {
             return Err(StatusWord::WRONG_P1P2);
         };
@@ -130,6 +131,7 @@ impl Card {
             FileId::HolderInfo => holder_info().to_vec(),
             FileId::EdBalance | FileId::EpBalance | FileId::Log => return Err(StatusWord::WRONG_FILE_TYPE),
         };
+        self.session.file = Some(file);
         let rest = content
             .get(offset..)
             .filter(|rest| !rest.is_empty())
