@@ -126,11 +126,7 @@ impl Engine {
                     },
                 );
             }
-            State::Connecting
-            | State::Deciding(_)
-            | State::WaitingForPin { .. }
-            | State::Intending { .. }
-            | State::Leaving => {
+            State::Connecting | State::WaitingForPin { .. } | State::Intending { .. } | State::Leaving => {
                 let visit = Visit { state, ..visit };
                 self.fail_visit(reader, visit, CallFailure::DriverLost);
             }
