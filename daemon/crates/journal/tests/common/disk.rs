@@ -66,8 +66,10 @@ impl SmallDisk {
         while length > 0 {
             match file.write_all(&vec![0x55; length]).and_then(|()| file.sync_all()) {
                 Ok(()) => {}
-                Err(error) if error.kind() == ErrorKind::StorageFull => length /= 2,
-                Err(error) => panic!("the disk fails otherwise than full: {error}"),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+                    length /= 2;
+                }
             }
         }
         self.assert_full();
