@@ -1,5 +1,32 @@
 //! Money, accounts, entries and the one function that records them before anything may act.
+//!
+//! Pure: no clock, no randomness, no files. A [`Store`] keeps the entries; [`commit`] alone turns durable entries into
+//! [`JournalReceipt`]s, and a receipt turns one act into an [`Authorised`] one.
 
+mod account;
+mod admit;
 mod amount;
+mod entry;
+mod head;
+mod id;
+mod operation;
+mod receipt;
+mod store;
+mod time;
 
+pub use account::{Account, Books, BooksError, Transfer};
+pub use admit::{Existing, admit};
 pub use amount::{Amount, AmountError, Currency, MINOR_MAX};
+pub use entry::{
+    CloseReason, Conclusion, Content, DecodeError, DoubtReason, ENTRY_VERSION, Entry, PaidProof, QueryReason,
+    SaleClosed, SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, SaleQueried, SaleVoided, VoidProof,
+};
+pub use head::{Head, HeadError};
+pub use id::{
+    CardId, DebitKey, DeviceName, NAME_BYTES_MAX, NameError, OperationId, Owner, Reference, SCHEME_BYTES_MAX,
+    Scheme, SchemeBytes,
+};
+pub use operation::{FoldError, Operation, Standing};
+pub use receipt::{Authorised, JournalReceipt, Stored, commit, find};
+pub use store::{Commit, Find, Refused, Snapshot, Store, StoreBroken};
+pub use time::{Monotonic, Now, Wall};

@@ -1,0 +1,318 @@
+//! Journal entries: what happened, in the order in which it became durable.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Account, Amount, DebitKey, DeviceName, OperationId, Owner, Reference, SchemeBytes, Transfer, Wall,
+};
+
+/// The version of the stored form of a [`Content`]. A newer one is refused by an older Purser.
+pub const ENTRY_VERSION: u8 = 1;
+
+/// One journal entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Entry {
+    /// A debit is about to be sent to a card; from here on the money is in doubt until proven (S22).
+    SaleIntended(SaleIntended),
+    /// The debit is proven; the claim exists (S23, S24).
+    SalePaid(SalePaid),
+    /// The outcome of the debit is not known; the card can tell when it returns.
+    SaleInDoubt(SaleInDoubt),
+    /// The returned card could not tell either; the provider is asked (money rules P1, C4).
+    SaleQueried(SaleQueried),
+    /// The debit is proven not to have happened.
+    SaleVoided(SaleVoided),
+    /// The POS chose the end of a sale that was in doubt (money rule P5).
+    SaleConcluded(SaleConcluded),
+    /// The sale ended before any debit was intended; nothing moved.
+    SaleClosed(SaleClosed),
+}
+
+/// Content of [`Entry::SaleIntended`]: all that a check after a restart needs (money rule P6).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaleIntended {
+    /// The caller's reference.
+    pub reference: Reference,
+    /// Who asked.
+    pub owner: Owner,
+    /// The price.
+    pub amount: Amount,
+    /// The reader that holds the card.
+    pub reader: DeviceName,
+    /// Card, PSAM terminal number and terminal serial number.
+    pub key: DebitKey,
+    /// The scheme's own record of the attempt.
+    pub attempt: SchemeBytes,
+    /// Whether the card's PIN was verified for this debit (S21).
+    pub pin_verified: bool,
+}
+
+/// How a debit was proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaidProof {
+    /// The card's own answer to the debit, its MAC2 verified.
+    Answer,
+    /// GET TRANSACTION PROVE, its MAC2 verified for our challenge.
+    Prove,
+    /// GET TRANSACTION PROVE and the card's log name our debit; MAC2 could not be checked (money rule P6).
+    ProveNotCheckable,
+    /// The card's log names our debit; the card no longer has its proof. No card proof for the provider.
+    LogOnly,
+}
+
+/// Content of [`Entry::SalePaid`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SalePaid {
+    /// The amount debited: the amount intended.
+    pub amount: Amount,
+    /// How the debit was proven.
+    pub proof: PaidProof,
+    /// What the provider needs to verify the claim.
+    pub evidence: SchemeBytes,
+    /// What is left on the purse, where the card's answer tells.
+    pub balance_after: Option<Amount>,
+    /// True when the POS had abandoned the sale before the proof appeared: the buyer is owed the amount (money rule P5).
+    pub refund_owed: bool,
+}
+
+/// Why the outcome of a debit is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DoubtReason {
+    /// The card left, or its answer was lost.
+    AnswerLost,
+    /// The card answered, but not with a valid proof.
+    AnswerInvalid,
+    /// The driver died or hung.
+    DriverLost,
+    /// Purser ended between intent and answer.
+    Restarted,
+}
+
+/// Content of [`Entry::SaleInDoubt`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaleInDoubt {
+    /// Why.
+    pub reason: DoubtReason,
+}
+
+/// Why a returned card could not tell what became of a debit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueryReason {
+    /// The card was used elsewhere since and its log no longer names our debit.
+    CardMovedOn,
+    /// The card's answers contradict each other.
+    CardContradicts,
+    /// The card refuses to answer.
+    CardRefuses,
+}
+
+/// Content of [`Entry::SaleQueried`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaleQueried {
+    /// Why.
+    pub reason: QueryReason,
+}
+
+/// How it was proven that a debit did not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VoidProof {
+    /// The card's transaction counter did not move.
+    CounterUnchanged,
+    /// The counter moved by one, for another shop's debit.
+    OtherDebit,
+    /// Purser had recorded the intent and then did not send the debit.
+    NotSent,
+}
+
+/// Content of [`Entry::SaleVoided`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaleVoided {
+    /// The amount that did not move: the amount intended.
+    pub amount: Amount,
+    /// How that was proven.
+    pub proof: VoidProof,
+}
+
+/// The end that the POS chose for a sale in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conclusion {
+    /// The buyer has the goods.
+    GoodsGiven,
+    /// The buyer left without, or paid in another way.
+    Abandoned,
+}
+
+/// Content of [`Entry::SaleConcluded`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaleConcluded {
+    /// The end chosen.
+    pub conclusion: Conclusion,
+    /// Set when the debit was already proven and the sale is abandoned now: the buyer is owed this amount.
+    pub refund_owed: Option<Amount>,
+}
+
+/// Why a sale ended before any debit was intended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CloseReason {
+    /// The POS cancelled.
+    CancelledByPos,
+    /// The buyer pressed cancel at the PIN pad.
+    CancelledByBuyer,
+    /// No card came in time.
+    NoCardInTime,
+    /// No PIN came in time.
+    NoPinInTime,
+    /// The purse holds less than the price.
+    InsufficientFunds,
+    /// The card's PIN is blocked; its issuer can unblock it.
+    PinBlocked,
+    /// The card is no purse, or no configured issuer's.
+    ForeignCard,
+    /// The card's validity is over, or has not begun.
+    CardExpired,
+    /// The card's purse is blocked by its issuer.
+    CardBlocked,
+    /// The card's transaction counter is used up.
+    CardExhausted,
+    /// The purse is in another currency than the price (money rule P7).
+    CurrencyMismatch,
+    /// No key for this card's key version.
+    KeyMissing,
+    /// A PIN is needed and there is no way to enter one.
+    PinNotPossible,
+    /// The card answered against its specification.
+    CardMisbehaved,
+    /// The reader failed.
+    ReaderFailed,
+    /// The journal has no room; free disk space (money rule P3).
+    NoRoom,
+    /// An account of the books is at its limit; settle first.
+    BooksFull,
+    /// Purser was asked to stop.
+    Stopped,
+}
+
+/// Content of [`Entry::SaleClosed`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaleClosed {
+    /// The caller's reference.
+    pub reference: Reference,
+    /// Who asked.
+    pub owner: Owner,
+    /// The price.
+    pub amount: Amount,
+    /// Why it ended.
+    pub reason: CloseReason,
+}
+
+impl Entry {
+    /// The transfers that this entry makes. One place decides how each step moves money.
+    pub fn transfers(&self) -> Vec<Transfer> {
+        let transfer = |debit, credit, amount| Transfer {
+            debit,
+            credit,
+            amount,
+        };
+        match self {
+            Self::SaleIntended(intended) => {
+                vec![transfer(Account::InDoubt, Account::Sales, intended.amount)]
+            }
+            Self::SalePaid(paid) => {
+                let mut transfers = vec![transfer(Account::Claims, Account::InDoubt, paid.amount)];
+                if paid.refund_owed {
+                    transfers.push(transfer(Account::Sales, Account::RefundsOwed, paid.amount));
+                }
+                transfers
+            }
+            Self::SaleVoided(voided) => vec![transfer(Account::Sales, Account::InDoubt, voided.amount)],
+            Self::SaleConcluded(SaleConcluded {
+                refund_owed: Some(amount),
+                ..
+            }) => {
+                vec![transfer(Account::Sales, Account::RefundsOwed, *amount)]
+            }
+            Self::SaleConcluded(_) | Self::SaleInDoubt(_) | Self::SaleQueried(_) | Self::SaleClosed(_) => {
+                Vec::new()
+            }
+        }
+    }
+
+    /// True for an entry that is refused when the journal is nearly full. The others follow from one that was let in, and
+    /// find the room that it reserved (money rule P3).
+    pub fn needs_free_room(&self) -> bool {
+        match self {
+            Self::SaleIntended(_) | Self::SaleClosed(_) | Self::SaleConcluded(_) => true,
+            Self::SalePaid(_) | Self::SaleInDoubt(_) | Self::SaleQueried(_) | Self::SaleVoided(_) => false,
+        }
+    }
+}
+
+/// What is stored, and chained, for one entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Content {
+    /// [`ENTRY_VERSION`] of the writer.
+    pub v: u8,
+    /// The operation that the entry belongs to.
+    pub operation: OperationId,
+    /// Which commit of the operation brought it: 0 for the first.
+    pub step: u8,
+    /// When it was committed.
+    pub at: Wall,
+    /// The entry.
+    pub entry: Entry,
+}
+
+impl Content {
+    /// The canonical bytes: JSON with fields in declared order, which an operator can read in the data base.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an entry holds only strings, numbers and lists")
+    }
+
+    /// Reads stored bytes back.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: the bytes are damaged or of a newer Purser; verify the journal, or install the newer version.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let content: Self = serde_json::from_slice(bytes).map_err(DecodeError::Damaged)?;
+        if content.v == ENTRY_VERSION {
+            Ok(content)
+        } else {
+            Err(DecodeError::Version(content.v))
+        }
+    }
+}
+
+/// Why stored bytes are not an entry.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Not the JSON of an entry.
+    #[error("the stored entry is damaged")]
+    Damaged(#[source] serde_json::Error),
+    /// Written by another version.
+    #[error("the entry has version {0}; this Purser reads version {ENTRY_VERSION}")]
+    Version(u8),
+}
+
+impl DecodeError {
+    /// False: the bytes do not change.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Damaged(_) | Self::Version(_) => false,
+        }
+    }
+}

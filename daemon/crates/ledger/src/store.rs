@@ -1,0 +1,143 @@
+//! What a store of entries must be able to do, and why it may refuse.
+
+use crate::{Amount, Content, Entry, Head, Operation, OperationId, Owner, Reference, Wall};
+
+/// The entries of one step of one operation, stored together or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// The operation.
+    pub operation: OperationId,
+    /// The operation's next step: 0 for its first commit.
+    pub step: u8,
+    /// When.
+    pub at: Wall,
+    /// What happened.
+    pub entry: Entry,
+}
+
+impl Commit {
+    /// What is stored for this commit.
+    pub fn content(&self) -> Content {
+        Content {
+            v: crate::ENTRY_VERSION,
+            operation: self.operation,
+            step: self.step,
+            at: self.at,
+            entry: self.entry.clone(),
+        }
+    }
+}
+
+/// Why a store refuses a commit, in order of precedence: of two reasons the earlier one is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum Refused {
+    /// The reference belongs to another user's operation.
+    #[error("the reference belongs to another user's sale; choose another reference")]
+    ExistsWithDifferentOwner,
+    /// The reference belongs to an operation in another currency.
+    #[error("the reference belongs to a sale in another currency; choose another reference")]
+    ExistsWithDifferentCurrency,
+    /// The reference belongs to an operation over another amount.
+    #[error("the reference belongs to a sale over another amount; choose another reference")]
+    ExistsWithDifferentAmount,
+    /// The reference belongs to an operation with the same content.
+    #[error("the sale exists")]
+    Exists,
+    /// The operation was concluded otherwise.
+    #[error("the sale was concluded otherwise; its conclusion does not change")]
+    ExistsWithDifferentConclusion,
+    /// The operation has this step already, or does not stand where the entry can follow.
+    #[error("the operation has moved on; look at it again")]
+    OutOfOrder,
+    /// Another debit has this card, PSAM terminal number and terminal serial number.
+    #[error("another debit has this card and terminal serial number")]
+    DebitKeyExists,
+    /// An account would fall below zero or exceed its limit.
+    #[error("an account would leave its range; settle first")]
+    BalanceOutOfRange,
+    /// The journal has no room for the evidence (money rule P3). Nothing was stored.
+    #[error("the journal has no room for the evidence; free disk space")]
+    NoRoom,
+}
+
+impl Refused {
+    /// True when the same commit may succeed later.
+    pub fn is_transient(self) -> bool {
+        match self {
+            Self::NoRoom | Self::BalanceOutOfRange => true,
+            Self::ExistsWithDifferentOwner
+            | Self::ExistsWithDifferentCurrency
+            | Self::ExistsWithDifferentAmount
+            | Self::Exists
+            | Self::ExistsWithDifferentConclusion
+            | Self::OutOfOrder
+            | Self::DebitKeyExists => false,
+        }
+    }
+
+    /// How a new operation with this content stands to the one that has its reference.
+    pub fn by_existing(existing: &Operation, owner: Owner, amount: Amount) -> Self {
+        Self::by_content((existing.owner, existing.amount), (owner, amount))
+    }
+
+    /// How a new operation stands to an existing one with its reference, by who asks and for how much.
+    pub fn by_content(existing: (Owner, Amount), new: (Owner, Amount)) -> Self {
+        if existing.0 != new.0 {
+            Self::ExistsWithDifferentOwner
+        } else if existing.1.currency() != new.1.currency() {
+            Self::ExistsWithDifferentCurrency
+        } else if existing.1 != new.1 {
+            Self::ExistsWithDifferentAmount
+        } else {
+            Self::Exists
+        }
+    }
+}
+
+/// An I/O error in a commit or a read: what is on the disk is not known. The process must end; start-up syncs before it
+/// believes an entry (money rule P3).
+#[derive(Debug, thiserror::Error)]
+#[error("the journal cannot be written or read; Purser ends now and recovers at its next start")]
+pub struct StoreBroken(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// What to look for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Find {
+    /// The operation that has this reference.
+    Reference(Reference),
+}
+
+/// What a start needs to know.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Every operation that is open, oldest first.
+    pub open: Vec<Operation>,
+    /// The highest terminal serial number ever intended; none before the first.
+    pub terminal_sn_max: Option<u32>,
+    /// The newest record's time, in seconds since 1970: the clock floor (money rule T2).
+    pub newest_unix_seconds: Option<i64>,
+}
+
+/// Keeps entries. Implemented by the SQLite journal and by the simulator's store only.
+///
+/// A store folds each operation with [`Operation`] and keeps [`crate::Books`]; both refuse what cannot be.
+pub trait Store {
+    /// Stores the commits of the group with one sync, each whole or refused, and answers in their order with the head at
+    /// each. When it returns, they are durable. A refused commit does not disturb the others.
+    ///
+    /// # Errors
+    /// [`StoreBroken`]: nothing is known about the group. End the process.
+    fn append(&mut self, group: &[Commit]) -> Result<Vec<Result<Head, Refused>>, StoreBroken>;
+
+    /// Reads one operation from what is durable.
+    ///
+    /// # Errors
+    /// [`StoreBroken`]: the store cannot be read. End the process.
+    fn find(&self, query: &Find) -> Result<Option<Operation>, StoreBroken>;
+
+    /// Reads what a start needs, after a sync.
+    ///
+    /// # Errors
+    /// [`StoreBroken`]: the store cannot be read. End the process.
+    fn snapshot(&self) -> Result<Snapshot, StoreBroken>;
+}
