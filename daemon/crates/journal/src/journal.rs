@@ -3,14 +3,18 @@
 use std::cell::Cell;
 use std::fs::File;
 use std::path::Path;
+use std::time::Duration;
 
 use purser_ledger::{Commit, Find, Head, Operation, Refused, Snapshot, Standing, Store, StoreBroken};
 use rusqlite::{Connection, ErrorCode};
 
 use crate::chain::ChainKey;
-use crate::memory::Memory;
-use crate::room::Room;
+use crate::memory::{Memory, count};
+use crate::room::{HEADROOM_COMMITS, Room};
 use crate::{OpenError, ReadError, append, rows, start};
+
+/// How long a statement waits for another process: an operator's shell at its slowest, not for ever.
+pub(crate) const BUSY: Duration = Duration::from_secs(2);
 
 /// What an operator may choose.
 #[derive(Clone, Copy, Debug)]
@@ -103,9 +107,15 @@ impl Journal {
         if self.room.used() <= UPKEEP_FRAMES {
             return Ok(Maintained::Nothing);
         }
-        match checkpoint(&self.conn) {
+        // A reader that does not let go must not hold up a sale.
+        self.conn.busy_timeout(Duration::ZERO)?;
+        let checkpoint = checkpoint(&self.conn);
+        self.conn.busy_timeout(BUSY)?;
+        match checkpoint {
             Ok(Checkpoint::Whole) => {
                 pay_header_sync(&self.conn)?;
+                self.room
+                    .extend(HEADROOM_COMMITS, count(self.memory.open.len()))?;
                 Ok(Maintained::Restarted)
             }
             Ok(Checkpoint::Partial | Checkpoint::NotRestarted) => Ok(Maintained::ReaderHolds),
@@ -179,7 +189,8 @@ pub(crate) enum Checkpoint {
 pub(crate) fn checkpoint(conn: &Connection) -> Result<Checkpoint, rusqlite::Error> {
     conn.query_row("PRAGMA wal_checkpoint(RESTART)", (), |row| {
         let (is_busy, in_wal, moved): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(match (is_busy, moved == in_wal) {
+        // SQLite gives -1 for both when it did not even begin.
+        Ok(match (is_busy, in_wal >= 0 && moved == in_wal) {
             (false, _) => Checkpoint::Whole,
             (true, true) => Checkpoint::NotRestarted,
             (true, false) => Checkpoint::Partial,

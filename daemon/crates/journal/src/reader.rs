@@ -1,7 +1,6 @@
 //! Queries that bypass the engine, on a connection of their own.
 
 use std::path::Path;
-use std::time::Duration;
 
 use purser_ledger::{Content, Head, Operation, OperationId, Owner, Reference};
 use rusqlite::config::DbConfig;
@@ -9,11 +8,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params_from_iter};
 
 use crate::files::StateFolder;
+use crate::journal::BUSY;
 use crate::rows::{self, RawEntry, signed};
 use crate::{OpenError, ReadError, Totals, schema};
-
-/// How long a query waits for a writer that recovers, at most.
-const BUSY_MS: u64 = 2_000;
 
 /// The most entries that one query gives: bounds the memory of an answer to a few megabytes.
 const ENTRIES_MAX: u32 = 1_000;
@@ -173,7 +170,7 @@ pub(crate) fn connect(folder: &StateFolder) -> Result<Connection, OpenError> {
         let uri = format!("file:{}?immutable=1", uri_path(&path));
         Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?
     };
-    conn.busy_timeout(Duration::from_millis(BUSY_MS))?;
+    conn.busy_timeout(BUSY)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     conn.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;")?;
     match schema::check(&conn)? {

@@ -19,17 +19,23 @@ use rustix::io::Errno;
 use crate::files::StateFolder;
 use crate::schema::PAGE_BYTES;
 
-/// Frames that each commit may take over the long run. A commit changes at most eight pages: the newest of entries, of
-/// debits and of open operations, the place of its id in two tables and of its reference in one, the balances, and the
-/// first page when the file grows.
-pub const COMMIT_FRAMES: u64 = 8;
+/// Frames of a commit that opens an operation, over a long run: the newest page of entries and of each derived table, the
+/// page of its id in two trees and of its reference in one, the balances and the first page; and the pages that split.
+pub const OPENING_FRAMES: u64 = 12;
 
-/// Frames that any run of commits may take beyond [`COMMIT_FRAMES`] for each: pages that split now and then, in trees of up
-/// to four levels.
+/// Frames of a commit that follows an opening one, over a long run: the newest page of entries and its parent, the page of
+/// its id, the open operations, the balances and the first page; and the pages that split.
+pub const FOLLOWING_FRAMES: u64 = 8;
+
+/// Frames that any run of commits may take beyond [`OPENING_FRAMES`] and [`FOLLOWING_FRAMES`] for each: splits that reach
+/// up through trees of four levels, in several trees at once.
 pub const SLACK_FRAMES: u64 = 64;
 
-/// The WAL's least length in frames, about 4 MiB: some 60 sales between two checkpoints.
+/// The WAL's least length in frames, and what it grows by: about 4 MiB.
 pub const WAL_FRAMES_MIN: u64 = 1024;
+
+/// Commits that find room between two checkpoints without a longer WAL: some 30 sales.
+pub(crate) const HEADROOM_COMMITS: u64 = 60;
 
 /// Commits that an open operation may still need: in doubt, queried, and paid or voided.
 const COMMITS_TO_END: u64 = 3;
@@ -121,9 +127,12 @@ impl Room {
     }
 
     fn needed(&self, commits: u64, open: u64) -> u64 {
-        let commits = commits.saturating_add(open.saturating_mul(COMMITS_TO_END));
+        let evidence = open
+            .saturating_mul(COMMITS_TO_END)
+            .saturating_mul(FOLLOWING_FRAMES);
         commits
-            .saturating_mul(COMMIT_FRAMES)
+            .saturating_mul(OPENING_FRAMES)
+            .saturating_add(evidence)
             .saturating_add(self.used())
             .saturating_add(SLACK_FRAMES)
     }

@@ -53,3 +53,17 @@ pub(crate) fn migrate(conn: &mut Connection) -> Result<(), OpenError> {
     }
     Ok(())
 }
+
+/// Whether the tables, indexes and guards are those that [`migrate`] makes.
+pub(crate) fn is_as_made(conn: &Connection) -> Result<bool, OpenError> {
+    let mut made = Connection::open_in_memory()?;
+    migrate(&mut made)?;
+    Ok(statements(conn)? == statements(&made)?)
+}
+
+fn statements(conn: &Connection) -> Result<Vec<(String, Option<String>)>, rusqlite::Error> {
+    let mut statement = conn.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")?;
+    statement
+        .query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use purser_ledger::Head;
 use rusqlite::config::DbConfig;
@@ -12,14 +11,11 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::chain::ChainKey;
 use crate::files::StateFolder;
-use crate::journal::{Checkpoint, checkpoint, pay_header_sync};
+use crate::journal::{BUSY, Checkpoint, checkpoint, pay_header_sync};
 use crate::memory::{Memory, count};
-use crate::room::Room;
+use crate::room::{HEADROOM_COMMITS, Room};
 use crate::rows::{RawEntry, signed};
 use crate::{OpenError, Options, ReadError, schema};
-
-/// How long a statement waits for a reader of another process: an operator's shell at its slowest, not for ever.
-const BUSY_MS: u64 = 2_000;
 
 /// How many of the newest entries a start checks against the record chain; the rest is verify's work.
 const TAIL_ENTRIES: u64 = 64;
@@ -53,7 +49,7 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Parts, OpenError> {
     let memory = Memory::load(&conn)?;
     let mut room = Room::open(&folder, used, options.reserve_bytes)?;
     let open = count(memory.open.len());
-    if !room.extend(0, open)? && !room.fits(0, open) {
+    if !room.extend(HEADROOM_COMMITS, open)? && !room.fits(0, open) {
         return Err(OpenError::NoSpace {
             bytes: room.needed_bytes(0, open),
         });
@@ -70,7 +66,7 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Parts, OpenError> {
 fn connect(folder: &StateFolder) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(folder.journal(), flags)?;
-    conn.busy_timeout(Duration::from_millis(BUSY_MS))?;
+    conn.busy_timeout(BUSY)?;
     schema::check(&conn)?;
     // The WAL and the room in it outlive this process.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;

@@ -43,14 +43,16 @@ impl Totals {
         let mut counts = BTreeMap::new();
         let damaged = || ReadError::Row { table: "balances" };
         while let Some(row) = rows.next()? {
-            let currency: Currency = row.get::<_, String>(0)?.parse().map_err(|_| damaged())?;
-            let name: String = row.get(1)?;
+            let text = |column| row.get::<_, String>(column).map_err(|_| damaged());
+            let number = |column| row.get::<_, i64>(column).map_err(|_| damaged());
+            let currency: Currency = text(0)?.parse().map_err(|_| damaged())?;
+            let name = text(1)?;
             let account = Account::ALL
                 .into_iter()
                 .find(|account| account_name(*account) == name);
             let key = (currency, account.ok_or_else(damaged)?);
-            balances.push((key, u64::try_from(row.get::<_, i64>(2)?).map_err(|_| damaged())?));
-            counts.insert(key, u64::try_from(row.get::<_, i64>(3)?).map_err(|_| damaged())?);
+            balances.push((key, u64::try_from(number(2)?).map_err(|_| damaged())?));
+            counts.insert(key, u64::try_from(number(3)?).map_err(|_| damaged())?);
         }
         counts.retain(|_, number| *number > 0);
         Ok(Self {

@@ -11,7 +11,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::files::StateFolder;
 use crate::reader::connect;
 use crate::rows::RawEntry;
-use crate::{OpenError, ReadError};
+use crate::{OpenError, ReadError, schema};
 use fold::Refold;
 
 /// Entries between two calls of the progress callback: some milliseconds of work.
@@ -93,7 +93,7 @@ pub enum Finding {
     /// Derived rows are not what the entries say.
     #[error("the table {0:?} is not what the entries say; the entries are whole")]
     Derived(Derived),
-    /// SQLite finds its own structures damaged.
+    /// SQLite finds its own structures damaged, or the tables are not those that Purser makes.
     #[error("the data base file is damaged")]
     Structure,
     /// The journal ends before the head that was given: its tail was cut off, or an old copy was put back.
@@ -199,7 +199,7 @@ pub fn verify(
 
 fn check_structure(conn: &Connection) -> Result<(), VerifyError> {
     let answer: String = conn.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0))?;
-    if answer == "ok" {
+    if answer == "ok" && schema::is_as_made(conn)? {
         Ok(())
     } else {
         Err(Finding::Structure.into())

@@ -6,6 +6,8 @@
     reason = "each test file uses its part of these helpers"
 )]
 
+pub mod disk;
+
 use purser_journal::{Journal, Options};
 use purser_ledger::{
     Amount, CardId, CloseReason, Commit, Conclusion, DebitKey, DeviceName, DoubtReason, Entry, Head,
@@ -200,4 +202,14 @@ pub fn store_some_of_each(journal: &mut Journal) {
     store(journal, voided.voided(1));
     store(journal, closed.closed());
     store(journal, open.intended());
+}
+
+/// A folder in memory where the machine has one: for tests of many commits that are not about the disk.
+pub fn fast_folder() -> TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    if memory.is_dir() {
+        TempDir::new_in(memory).expect("a temporary folder")
+    } else {
+        folder()
+    }
 }
