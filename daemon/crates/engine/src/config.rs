@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use purser_ledger::{Currency, DeviceName};
-use purser_purse::PsamTerminalNumber;
-use purser_purse::pboc::{IssuerId, Profile};
+use purser_purse::pboc::{IssuerId, Profile, PsamTerminalNumber};
 
 /// The engine's settings.
 #[derive(Clone, Debug)]

@@ -3,12 +3,17 @@
 use purser_ledger::{
     Amount, Conclusion, DeviceName, JournalReceipt, OperationId, Owner, Reference, Refused, Stored,
 };
-use purser_purse::{Pin, Protocol};
+use purser_purse::Protocol;
+use purser_purse::pboc::Pin;
 
 use crate::{CallId, FindId, RequestId};
 
 /// Something that happened.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "an input lives for one call and is never kept"
+)]
 pub enum Input {
     /// A client asks for something. Answered by exactly one `Reply` or `Tell` that names `id`.
     Request {

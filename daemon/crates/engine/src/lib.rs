@@ -4,12 +4,19 @@
 //! and calls again with [`Input::Timer`] when [`Engine::poll_timeout`] has come. The engine awaits nothing, reads no clock
 //! and makes no random numbers: the same inputs give the same outputs, which is what the simulator relies on.
 
+mod commits;
 mod config;
+mod devices;
+mod engine;
 mod input;
 mod output;
+mod requests;
+mod sale;
 mod view;
+mod visit;
 
 pub use config::Config;
+pub use engine::Engine;
 pub use input::{Abilities, Answer, BeginSale, CallFailure, DeviceEvent, Input, Peer, Request};
 pub use output::{Act, EnterPin, Output, Query, Reply, RequestError, Told};
 pub use view::{End, Outcome, Progress, PurseView, SaleView, Slip};

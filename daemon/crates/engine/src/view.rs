@@ -1,8 +1,8 @@
 //! How a sale looks from outside.
 
 use purser_ledger::{
-    Amount, CardId, CloseReason, Conclusion, DeviceName, DoubtReason, Head, Operation, OperationId, Owner, QueryReason,
-    Reference, Standing, VoidProof, Wall,
+    Amount, CardId, CloseReason, Conclusion, DeviceName, DoubtReason, Head, Operation, OperationId, Owner,
+    QueryReason, Reference, Standing, VoidProof, Wall,
 };
 
 /// A sale as its owner sees it; `S` is [`Progress`] for one under way and [`Outcome`] for one whose end is durable.
@@ -128,7 +128,10 @@ impl SaleView<Outcome> {
             reference: operation.reference.clone(),
             owner: operation.owner,
             amount: operation.amount,
-            reader: operation.intended.as_ref().map(|intended| intended.reader.clone()),
+            reader: operation
+                .intended
+                .as_ref()
+                .map(|intended| intended.reader.clone()),
             state: Outcome {
                 end: End::of(operation),
                 conclusion: operation.conclusion,
@@ -157,7 +160,9 @@ impl End {
                     terminal_number: intended.key.terminal_number,
                     terminal_sn: intended.key.terminal_sn,
                     at: operation.opened_at,
-                    head: operation.paid_head.expect("a paid sale has the head of its proof"),
+                    head: operation
+                        .paid_head
+                        .expect("a paid sale has the head of its proof"),
                 })
             }
         }

@@ -6,7 +6,7 @@ use crate::{
     Account, Amount, DebitKey, DeviceName, OperationId, Owner, Reference, SchemeBytes, Transfer, Wall,
 };
 
-/// The version of the stored form of a [`Record`]'s content. A newer one is refused by an older Purser.
+/// The version of the stored form of a [`Content`]. A newer one is refused by an older Purser.
 pub const ENTRY_VERSION: u8 = 1;
 
 /// One journal entry.

@@ -78,8 +78,8 @@ pub(crate) type Header = [u8; 4];
 
 /// One command, ready for the reader.
 ///
-/// A VERIFY holds the PIN, so the bytes are wiped when the command is dropped, `Debug` shows none of the data, and
-/// there is no `Clone`.
+/// A VERIFY holds the PIN, so the bytes are wiped when the command is dropped and `Debug` shows none of the data.
+#[derive(Clone)]
 pub struct CommandApdu {
     name: CommandName,
     bytes: Zeroizing<Vec<u8>>,

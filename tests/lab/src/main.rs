@@ -1,0 +1,3 @@
+//! `purser-lab`: the lab's program.
+
+fn main() {}
