@@ -257,6 +257,11 @@ impl Card {
         self.powered = false;
     }
 
+    /// Whether the card has power.
+    pub fn is_powered(&self) -> bool {
+        self.powered
+    }
+
     /// Executes one command APDU, or the fault that waits for it. Each purse operation is atomic: before it the old
     /// EEPROM stands, after it the new one, whatever becomes of the answer.
     pub fn process(&mut self, apdu: &[u8]) -> CardReply {
