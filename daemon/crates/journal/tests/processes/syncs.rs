@@ -28,11 +28,13 @@ pub(crate) struct Trace {
 impl Trace {
     /// The lines that it told.
     pub(crate) fn told(&self) -> Vec<&str> {
-        let line = |event| match event {
-            &Event::Told(ref line) => Some(line.as_str()),
-            &Event::Sync(_) => None,
-        };
-        self.events.iter().filter_map(line).collect()
+        self.events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Told(line) => Some(line.as_str()),
+                Event::Sync(_) => None,
+            })
+            .collect()
     }
 }
 
