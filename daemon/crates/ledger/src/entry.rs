@@ -179,6 +179,8 @@ pub enum CloseReason {
     InsufficientFunds,
     /// The card's PIN is blocked; its issuer can unblock it.
     PinBlocked,
+    /// The card is no purse, or no configured issuer's.
+    ForeignCard,
     /// The card's validity is over, or has not begun.
     CardExpired,
     /// The card's purse is blocked by its issuer.
@@ -197,6 +199,8 @@ pub enum CloseReason {
     ReaderFailed,
     /// The journal has no room; free disk space (money rule P3).
     NoRoom,
+    /// An account of the books is at its limit; settle first.
+    BooksFull,
     /// Purser was asked to stop.
     Stopped,
 }

@@ -1,6 +1,6 @@
 //! What a store of entries must be able to do, and why it may refuse.
 
-use crate::{Content, Head, Operation, OperationId, Reference};
+use crate::{Amount, Content, Entry, Head, Operation, OperationId, Owner, Reference, Wall};
 
 /// The entries of one step of one operation, stored together or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,9 +10,9 @@ pub struct Commit {
     /// The operation's next step: 0 for its first commit.
     pub step: u8,
     /// When.
-    pub at: crate::Wall,
+    pub at: Wall,
     /// What happened.
-    pub entry: crate::Entry,
+    pub entry: Entry,
 }
 
 impl Commit {
@@ -76,12 +76,17 @@ impl Refused {
     }
 
     /// How a new operation with this content stands to the one that has its reference.
-    pub fn by_existing(existing: &Operation, owner: crate::Owner, amount: crate::Amount) -> Self {
-        if existing.owner != owner {
+    pub fn by_existing(existing: &Operation, owner: Owner, amount: Amount) -> Self {
+        Self::by_content((existing.owner, existing.amount), (owner, amount))
+    }
+
+    /// How a new operation stands to an existing one with its reference, by who asks and for how much.
+    pub fn by_content(existing: (Owner, Amount), new: (Owner, Amount)) -> Self {
+        if existing.0 != new.0 {
             Self::ExistsWithDifferentOwner
-        } else if existing.amount.currency() != amount.currency() {
+        } else if existing.1.currency() != new.1.currency() {
             Self::ExistsWithDifferentCurrency
-        } else if existing.amount != amount {
+        } else if existing.1 != new.1 {
             Self::ExistsWithDifferentAmount
         } else {
             Self::Exists

@@ -1,0 +1,29 @@
+//! What the operator decides about sales.
+
+use std::collections::BTreeMap;
+
+use purser_ledger::{Currency, DeviceName};
+use purser_purse::pboc::{IssuerId, Profile, PsamTerminalNumber};
+
+/// The engine's settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This terminal's PSAM terminal number.
+    pub terminal_number: PsamTerminalNumber,
+    /// The application and purse to use on a card.
+    pub profile: Profile,
+    /// Which issuer's cards are taken, and the currency of their purses (money rule P7).
+    pub issuers: BTreeMap<IssuerId, Currency>,
+    /// The amount, in minor units, up to which the card alone decides whether a PIN is needed. None: always a PIN (S21).
+    pub pin_free_up_to: BTreeMap<Currency, u64>,
+    /// Whether a PIN may come through the API (money rule T5).
+    pub pin_through_api: bool,
+    /// The PIN pad that belongs to a reader which has none of its own.
+    pub pin_pads: BTreeMap<DeviceName, DeviceName>,
+    /// How long a sale waits for a card, in milliseconds.
+    pub card_wait_ms: u64,
+    /// How long a sale waits for a PIN after the last sign of the buyer, in milliseconds.
+    pub pin_wait_ms: u64,
+    /// When this program was built, in seconds since 1970: the first clock floor (money rule T2).
+    pub built_unix_seconds: i64,
+}

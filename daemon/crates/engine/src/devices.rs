@@ -1,0 +1,146 @@
+//! Which devices are there, and which readers hold a card that has not been served yet.
+
+use std::collections::BTreeMap;
+
+use purser_ledger::{DeviceName, Monotonic};
+
+use crate::{Abilities, DeviceEvent};
+
+/// How long the engine leaves a reader alone that another program holds, in milliseconds.
+const BUSY_RETRY_MS: u64 = 500;
+
+#[derive(Debug, Default)]
+pub(crate) struct Devices(BTreeMap<DeviceName, Device>);
+
+#[derive(Debug)]
+struct Device {
+    abilities: Abilities,
+    card: Option<Presence>,
+}
+
+/// A card in a reader, from when it was put in until it is taken out.
+#[derive(Clone, Copy, Debug)]
+struct Presence {
+    /// A card serves one sale for each time it is put in: a forgotten card must not pay for the next buyer.
+    served: bool,
+    /// Set while the reader or the card cannot be used, and tried again then.
+    retry_at: Option<Monotonic>,
+    /// Looked at for earlier payments since it was put in.
+    resolved: bool,
+}
+
+/// What a sale can do with a reader now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CardAt {
+    /// No card.
+    None,
+    /// A card that may be served.
+    Fresh,
+    /// A card that has served and must be taken out first.
+    Served,
+}
+
+impl Devices {
+    pub(crate) fn handle(&mut self, name: &DeviceName, event: DeviceEvent) {
+        let presence = Presence {
+            served: false,
+            retry_at: None,
+            resolved: false,
+        };
+        match (event, self.0.get_mut(name)) {
+            (DeviceEvent::Arrived(abilities), _) => {
+                self.0.insert(
+                    name.clone(),
+                    Device {
+                        abilities,
+                        card: None,
+                    },
+                );
+            }
+            (DeviceEvent::Left, _) => {
+                self.0.remove(name);
+            }
+            (DeviceEvent::CardInserted, Some(device)) => device.card = Some(presence),
+            (DeviceEvent::CardRemoved, Some(device)) => device.card = None,
+            (DeviceEvent::CardInserted | DeviceEvent::CardRemoved, None) | (DeviceEvent::PinProgress, _) => {}
+        }
+    }
+
+    pub(crate) fn has_pin_pad(&self, name: &DeviceName) -> bool {
+        self.0.get(name).is_some_and(|device| device.abilities.pin_pad)
+    }
+
+    /// The named reader, or all.
+    pub(crate) fn readers<'a>(
+        &'a self,
+        named: Option<&'a DeviceName>,
+    ) -> impl Iterator<Item = &'a DeviceName> + 'a {
+        let readers = self.0.iter().filter(|(_, device)| device.abilities.card_reader);
+        readers
+            .map(|(name, _)| name)
+            .filter(move |name| named.is_none_or(|named| named == *name))
+    }
+
+    pub(crate) fn card_at(&self, name: &DeviceName) -> CardAt {
+        match self.presence(name) {
+            None => CardAt::None,
+            Some(Presence { served: true, .. }) => CardAt::Served,
+            Some(Presence { served: false, .. }) => CardAt::Fresh,
+        }
+    }
+
+    /// True when the reader's card may be connected to now.
+    pub(crate) fn may_connect(&self, name: &DeviceName, now: Monotonic) -> bool {
+        self.presence(name)
+            .is_some_and(|presence| presence.retry_at.is_none_or(|at| at <= now))
+    }
+
+    /// True when the reader's card has not been looked at for earlier payments since it was put in.
+    pub(crate) fn is_unresolved(&self, name: &DeviceName) -> bool {
+        self.presence(name).is_some_and(|presence| !presence.resolved)
+    }
+
+    pub(crate) fn set_served(&mut self, name: &DeviceName) {
+        self.change(name, |presence| presence.served = true);
+    }
+
+    pub(crate) fn set_resolved(&mut self, name: &DeviceName) {
+        self.change(name, |presence| presence.resolved = true);
+    }
+
+    pub(crate) fn set_busy(&mut self, name: &DeviceName, now: Monotonic) {
+        self.change(name, |presence| {
+            presence.retry_at = Some(now.after_ms(BUSY_RETRY_MS))
+        });
+    }
+
+    /// A reader reports no card although none was seen to leave: as good as taken out.
+    pub(crate) fn set_absent(&mut self, name: &DeviceName) {
+        if let Some(device) = self.0.get_mut(name) {
+            device.card = None;
+        }
+    }
+
+    pub(crate) fn next_retry(&self) -> Option<Monotonic> {
+        self.0.values().filter_map(|device| device.card?.retry_at).min()
+    }
+
+    pub(crate) fn forget_due_retries(&mut self, now: Monotonic) {
+        for presence in self.0.values_mut().filter_map(|device| device.card.as_mut()) {
+            presence.retry_at = presence.retry_at.filter(|at| *at > now);
+        }
+    }
+
+    fn presence(&self, name: &DeviceName) -> Option<Presence> {
+        self.0
+            .get(name)
+            .filter(|device| device.abilities.card_reader)?
+            .card
+    }
+
+    fn change(&mut self, name: &DeviceName, change: impl FnOnce(&mut Presence)) {
+        if let Some(presence) = self.0.get_mut(name).and_then(|device| device.card.as_mut()) {
+            change(presence);
+        }
+    }
+}

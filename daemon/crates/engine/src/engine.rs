@@ -1,0 +1,225 @@
+//! The engine: what it holds, and which part takes which input.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use purser_ledger::{
+    CardId, Commit, DeviceName, Monotonic, Now, Operation, OperationId, Reference, Snapshot, Wall,
+};
+use purser_purse::pboc::SoftwareSam;
+
+use crate::commits::{Changing, Resolved};
+use crate::devices::Devices;
+use crate::requests::PendingFind;
+use crate::sale::{Decision, Sale};
+use crate::visit::Visit;
+use crate::{CallId, Config, FindId, Input, Output, Query, RequestId};
+
+/// How long the engine waits for the answer to a call before it takes the driver for lost, in milliseconds. A backstop:
+/// the supervisor's own deadlines are shorter.
+pub(crate) const CALL_WAIT_MS: u64 = 30_000;
+
+/// The last time that this terminal tells: 9999-01-01. A card's dates end with that year, and local time is ahead of UTC.
+const UNIX_SECONDS_MAX: i64 = 253_370_764_800;
+
+/// All money operations of this terminal, in one place, owned by one task.
+pub struct Engine {
+    pub(crate) config: Config,
+    pub(crate) sam: SoftwareSam,
+    pub(crate) now: Now,
+    pub(crate) floor_unix_seconds: i64,
+    /// The time of the newest intent: the next one is later, so that card, log and provider can tell two debits apart.
+    intended_unix_seconds: i64,
+    pub(crate) terminal_sn_last: u32,
+    pub(crate) devices: Devices,
+    /// Sales under way, oldest first.
+    pub(crate) sales: Vec<Sale>,
+    /// Cards being served, by reader.
+    pub(crate) visits: BTreeMap<DeviceName, Visit>,
+    /// Operations whose debit is intended and not proven either way.
+    pub(crate) open: BTreeMap<OperationId, Operation>,
+    /// Operations with a commit on its way to the store: one each.
+    pub(crate) changing: BTreeMap<OperationId, Changing>,
+    pub(crate) finds: BTreeMap<FindId, PendingFind>,
+    /// PIN tries left as cards told them, so that a last try is known in a later sale (money rule T5).
+    pub(crate) tries_left: BTreeMap<CardId, u8>,
+    /// Outcomes whose operation had another commit on its way when they became known.
+    pub(crate) decided: Vec<Decision>,
+    /// True from the first `Stop` on.
+    pub(crate) is_stopping: bool,
+    pub(crate) stop: Option<RequestId>,
+    pub(crate) outputs: VecDeque<Output>,
+    call_last: u64,
+    find_last: u64,
+}
+
+impl Engine {
+    /// An engine that goes on where the store's entries end. Every sale whose intent is stored without an outcome is in
+    /// doubt from here on, and says so in the journal.
+    pub fn resume(config: Config, sam: SoftwareSam, snapshot: Snapshot, now: Now) -> Self {
+        let floor = config
+            .built_unix_seconds
+            .max(snapshot.newest_unix_seconds.unwrap_or(i64::MIN));
+        let mut engine = Self {
+            config,
+            sam,
+            now,
+            floor_unix_seconds: floor,
+            intended_unix_seconds: floor,
+            terminal_sn_last: snapshot.terminal_sn_max.unwrap_or(0),
+            devices: Devices::default(),
+            sales: Vec::new(),
+            visits: BTreeMap::new(),
+            open: snapshot
+                .open
+                .into_iter()
+                .map(|operation| (operation.id, operation))
+                .collect(),
+            changing: BTreeMap::new(),
+            finds: BTreeMap::new(),
+            tries_left: BTreeMap::new(),
+            decided: Vec::new(),
+            is_stopping: false,
+            stop: None,
+            outputs: VecDeque::new(),
+            call_last: 0,
+            find_last: 0,
+        };
+        engine.put_interrupted_sales_in_doubt();
+        engine
+    }
+
+    /// Takes one input in. Poll the outputs until there are none before the next one.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        self.now = now;
+        match input {
+            Input::Request {
+                id,
+                peer,
+                request,
+                random,
+            } => {
+                self.handle_request(id, peer, request, OperationId::new(random));
+            }
+            Input::Found { id, stored } => self.handle_found(id, stored),
+            Input::Committed(receipt) => self.handle_committed(receipt),
+            Input::Refused {
+                operation,
+                step,
+                refused,
+            } => self.handle_refused(operation, step, refused),
+            Input::Answer { id, answer } => self.handle_answer(id, answer),
+            Input::Device { name, event } => self.handle_device(name, event),
+            Input::Timer => {}
+        }
+        self.handle_expired();
+        self.serve_cards();
+        self.hint_progress();
+        self.answer_stop();
+    }
+
+    /// The next effect to carry out; none when the engine waits for an input.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call `handle` with `Input::Timer`, if nothing else comes before. Ask again after each `handle`.
+    pub fn poll_timeout(&self) -> Option<Monotonic> {
+        let sales = self.sales.iter().filter_map(|sale| sale.deadline);
+        let visits = self.visits.values().map(|visit| visit.deadline);
+        sales.chain(visits).chain(self.devices.next_retry()).min()
+    }
+
+    /// The operations that are in doubt, with when they began.
+    pub fn open_operations(&self) -> impl Iterator<Item = &Operation> {
+        self.open.values()
+    }
+
+    pub(crate) fn ask(&mut self, device: &DeviceName, query: Query) -> CallId {
+        let id = self.next_call();
+        self.outputs.push_back(Output::Ask(id, device.clone(), query));
+        id
+    }
+
+    pub(crate) fn next_call(&mut self) -> CallId {
+        self.call_last = self
+            .call_last
+            .checked_add(1)
+            .expect("2^64 calls are never reached");
+        CallId(self.call_last)
+    }
+
+    pub(crate) fn next_find(&mut self) -> FindId {
+        self.find_last = self
+            .find_last
+            .checked_add(1)
+            .expect("2^64 finds are never reached");
+        FindId(self.find_last)
+    }
+
+    /// The present on the wall, between the clock floor and the last time that a card can be told (money rule T2).
+    pub(crate) fn present(&self) -> Wall {
+        let at = self.now.wall.lifted_to(self.floor_unix_seconds);
+        if at.unix_seconds > UNIX_SECONDS_MAX {
+            Wall {
+                unix_seconds: UNIX_SECONDS_MAX,
+                trusted: false,
+                ..at
+            }
+        } else {
+            at
+        }
+    }
+
+    /// The present on the wall, lifted to the clock floor; the floor rises with it (money rule T2).
+    pub(crate) fn stamp(&mut self) -> Wall {
+        let at = self.present();
+        self.floor_unix_seconds = at.unix_seconds;
+        at
+    }
+
+    /// The present as a debit is stamped with it: a second later than the debit before, if the clock has not moved since.
+    /// A card's log knows a debit by terminal, time and amount alone (money rule P1).
+    pub(crate) fn stamp_intent(&mut self) -> Wall {
+        let at = self.stamp();
+        let after_last = self.intended_unix_seconds.saturating_add(1);
+        self.intended_unix_seconds = at.unix_seconds.max(after_last);
+        Wall {
+            unix_seconds: self.intended_unix_seconds,
+            ..at
+        }
+    }
+
+    pub(crate) fn call_deadline(&self) -> Monotonic {
+        self.now.monotonic.after_ms(CALL_WAIT_MS)
+    }
+
+    pub(crate) fn sale(&self, operation: OperationId) -> Option<&Sale> {
+        self.sales.iter().find(|sale| sale.operation == operation)
+    }
+
+    pub(crate) fn sale_mut(&mut self, operation: OperationId) -> Option<&mut Sale> {
+        self.sales.iter_mut().find(|sale| sale.operation == operation)
+    }
+
+    pub(crate) fn sale_by_reference(&mut self, reference: &Reference) -> Option<&mut Sale> {
+        self.sales
+            .iter_mut()
+            .find(|sale| sale.asked.reference == *reference)
+    }
+
+    /// Sends the operation's next step to the store. At most one is on its way for each operation.
+    pub(crate) fn commit(&mut self, commit: Commit, before: Option<Operation>, then: Resolved) {
+        let operation = commit.operation;
+        self.outputs.push_back(Output::Commit(commit.clone()));
+        let earlier = self.changing.insert(operation, Changing { commit, before, then });
+        assert!(earlier.is_none(), "an operation has one commit on its way");
+    }
+
+    fn answer_stop(&mut self) {
+        let idle = self.sales.is_empty() && self.visits.is_empty() && self.changing.is_empty();
+        if let Some(id) = self.stop.take_if(|_| idle) {
+            self.outputs
+                .push_back(Output::Reply(id, Ok(crate::Reply::Stopped)));
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What the engine is told.
+
+use purser_ledger::{
+    Amount, Conclusion, DeviceName, JournalReceipt, OperationId, Owner, Reference, Refused, Stored,
+};
+use purser_purse::Protocol;
+use purser_purse::pboc::Pin;
+
+use crate::{CallId, FindId, RequestId};
+
+/// Something that happened.
+#[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "an input lives for one call and is never kept"
+)]
+pub enum Input {
+    /// A client asks for something. Answered by exactly one `Reply` or `Tell` that names `id`.
+    Request {
+        /// The asker's number of the request, used once.
+        id: RequestId,
+        /// Who asks.
+        peer: Peer,
+        /// What is asked.
+        request: Request,
+        /// Sixteen fresh random bytes, for the operation that the request may begin.
+        random: [u8; 16],
+    },
+    /// The store answers a `Find`.
+    Found {
+        /// The find's number.
+        id: FindId,
+        /// What the store has.
+        stored: Option<Stored>,
+    },
+    /// A commit is durable.
+    Committed(JournalReceipt),
+    /// A commit was refused; nothing was stored.
+    Refused {
+        /// The commit's operation.
+        operation: OperationId,
+        /// The commit's step.
+        step: u8,
+        /// Why.
+        refused: Refused,
+    },
+    /// A device answers an `Ask` or a `Move`. Exactly one for each call.
+    Answer {
+        /// The call's number.
+        id: CallId,
+        /// The answer, or why there is none.
+        answer: Result<Answer, CallFailure>,
+    },
+    /// Something happened at a device.
+    Device {
+        /// The device.
+        name: DeviceName,
+        /// What happened.
+        event: DeviceEvent,
+    },
+    /// The time of `poll_timeout` has come. May come early or late.
+    Timer,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The peer's user id.
+    pub owner: Owner,
+    /// True for an operator, who may see, cancel and conclude the operations of others.
+    pub operator: bool,
+}
+
+/// What a client can ask of the engine.
+#[derive(Debug)]
+pub enum Request {
+    /// Begin a sale, or find the one that has this reference (S20).
+    BeginSale(BeginSale),
+    /// Tell how the sale stands.
+    Attach(Reference),
+    /// A PIN for the sale that waits for one (S21, money rule T5).
+    ProvidePin {
+        /// The sale.
+        reference: Reference,
+        /// The PIN.
+        pin: Pin,
+        /// The caller's explicit yes to using the card's last try.
+        last_try: bool,
+    },
+    /// End the sale if nothing has been debited. Answered when the end is certain, with that end.
+    Cancel(Reference),
+    /// Choose the end of a sale that was in doubt (money rule P5).
+    Conclude(Reference, Conclusion),
+    /// Read the purse of the card that is in the reader, without a sale.
+    ReadPurse(Option<DeviceName>),
+    /// Purser stops: end or park every sale, begin none. Answered by `Reply::Stopped` when all are recorded.
+    Stop,
+}
+
+/// What a sale is begun with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BeginSale {
+    /// The caller's reference: one for each sale attempt, used again to repeat it.
+    pub reference: Reference,
+    /// The price.
+    pub amount: Amount,
+    /// The reader to use; any free one if none is named.
+    pub reader: Option<DeviceName>,
+    /// True when the PIN will come by `ProvidePin` instead of a PIN pad.
+    pub pin_through_api: bool,
+}
+
+/// What a device answers.
+#[derive(Debug)]
+pub enum Answer {
+    /// To `Connect`: the card has power and this session has it alone.
+    Connected {
+        /// The driver's number of this connection; each later command names it.
+        connection: u32,
+        /// How the reader talks to the card.
+        protocol: Protocol,
+    },
+    /// To `Transmit` and to a debit: the card's response with its status word.
+    Response(Vec<u8>),
+    /// To `Disconnect`: the card has lost power and with it its PIN state (S24).
+    Disconnected,
+    /// To `EnterPin`.
+    Pin(Pin),
+}
+
+/// Why a device did not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallFailure {
+    /// No card is in the reader.
+    NoCard,
+    /// The card was taken out, reset or exchanged since `Connect`; the command was not sent to it.
+    CardChanged,
+    /// The card does not react.
+    CardMute,
+    /// The command may have reached the card; what came of it is not known.
+    OutcomeUnknown,
+    /// Another program holds the reader.
+    Busy,
+    /// The device was unplugged.
+    DeviceGone,
+    /// The driver died, or did not answer in time and was killed.
+    DriverLost,
+    /// The buyer pressed cancel, or `Abort` took effect.
+    Cancelled,
+    /// Nobody typed in time.
+    TimedOut,
+    /// The driver cannot do this.
+    Unsupported,
+}
+
+/// What can happen at a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceEvent {
+    /// The device is there and can be used.
+    Arrived(Abilities),
+    /// The device is gone: unplugged, or its driver ended. Its outstanding calls are answered with a failure too.
+    Left,
+    /// A card was put in.
+    CardInserted,
+    /// The card was taken out.
+    CardRemoved,
+    /// The buyer typed at the PIN pad: time limits begin anew.
+    PinProgress,
+}
+
+/// What a device can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Abilities {
+    /// It reads cards (`purser.card-reader/1`).
+    pub card_reader: bool,
+    /// It takes PINs (`purser.pin-pad/1`).
+    pub pin_pad: bool,
+}

@@ -1,0 +1,188 @@
+//! What the engine wants done.
+
+use purser_ledger::{Amount, Authorised, Commit, DeviceName, Find, Refused};
+use purser_purse::CommandApdu;
+
+use crate::view::{Outcome, Progress, PurseView, SaleView};
+use crate::{CallId, FindId, RequestId};
+
+/// An effect, to be carried out in the order in which it is polled.
+#[derive(Debug)]
+pub enum Output {
+    /// Store this. Commits and finds go to the store in one line, first in, first out.
+    Commit(Commit),
+    /// Look this up.
+    Find(FindId, Find),
+    /// Ask a device for something that moves no money.
+    Ask(CallId, DeviceName, Query),
+    /// Let a device move money.
+    Move(CallId, DeviceName, Authorised<Act>),
+    /// End a running `EnterPin` early; it is answered with `Cancelled`.
+    Abort(CallId, DeviceName),
+    /// Answer a request with something that is not durable: progress, a refusal, or what a card says.
+    Reply(RequestId, Result<Reply, RequestError>),
+    /// Tell a durable outcome, to these requests and to whoever listens.
+    Tell(Authorised<Told>),
+    /// Tell progress to whoever listens. May be lost.
+    Hint(SaleView<Progress>),
+}
+
+/// A request to a device that moves no money.
+#[derive(Debug)]
+pub enum Query {
+    /// Give the card power and keep everyone else off it until `Disconnect`.
+    Connect,
+    /// Pass one command to the card, once.
+    Transmit {
+        /// The connection that `Connect` answered with.
+        connection: u32,
+        /// The command.
+        command: CommandApdu,
+    },
+    /// Take the card's power away: its PIN state ends (S24, money rule P4).
+    Disconnect {
+        /// The connection that `Connect` answered with.
+        connection: u32,
+    },
+    /// Let the buyer type the card's PIN.
+    EnterPin(EnterPin),
+}
+
+/// What a PIN pad needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnterPin {
+    /// The amount to show; none when an earlier payment is being looked at.
+    pub amount: Option<Amount>,
+    /// How many tries the card has left, where that is known.
+    pub tries_left: Option<u8>,
+}
+
+/// A request to a device that moves money. Exists only as `Authorised`.
+#[derive(Debug)]
+pub enum Act {
+    /// DEBIT FOR PURCHASE (S22, S23). Nobody repeats it (money rule P2).
+    Debit {
+        /// The connection that `Connect` answered with.
+        connection: u32,
+        /// The command.
+        command: CommandApdu,
+    },
+}
+
+/// An answer that is not durable.
+#[derive(Debug)]
+pub enum Reply {
+    /// A sale that is under way.
+    Sale {
+        /// True when this request began it, false when it was under way already.
+        is_new: bool,
+        /// How it stands.
+        view: SaleView<Progress>,
+    },
+    /// What the card says.
+    Purse(PurseView),
+    /// Every sale is recorded; the process may end.
+    Stopped,
+}
+
+/// A durable outcome and the requests that it answers.
+#[derive(Debug)]
+pub struct Told {
+    /// The requests that waited for it. Empty for news to listeners only.
+    pub requests: Vec<RequestId>,
+    /// How the sale stands. A `BeginSale` answered so was a repeat of a sale that is not under way.
+    pub view: SaleView<Outcome>,
+}
+
+/// Why a request is refused. Nothing was changed by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// No operation has this reference.
+    #[error("no operation has this reference")]
+    UnknownReference,
+    /// The operation belongs to another user.
+    #[error("the operation belongs to another user")]
+    NotOwner,
+    /// The reference is taken by an operation with other content, or the store refuses for another reason.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// A sale over nothing.
+    #[error("the amount is zero; a sale needs a price")]
+    AmountZero,
+    /// More than a purse can hold.
+    #[error("the amount is larger than a card's purse can hold")]
+    AmountTooLarge,
+    /// No configured card issuer uses this currency.
+    #[error("no configured card issuer uses this currency; see [issuers] in the configuration")]
+    CurrencyNotAccepted,
+    /// No such reader.
+    #[error("no card reader has this name; see the list of devices")]
+    UnknownReader,
+    /// No reader works now.
+    #[error("no card reader is working; see the list of devices")]
+    NoReader,
+    /// A sale or another request has the reader.
+    #[error("the reader is in use; try again when it is free")]
+    ReaderInUse,
+    /// No card is in the reader.
+    #[error("no card is in the reader; put one in and try again")]
+    NoCard,
+    /// Several readers hold a card.
+    #[error("several readers hold a card; name the reader")]
+    SeveralCards,
+    /// The card cannot be read as a purse.
+    #[error("the card cannot be read as a purse")]
+    CardNotReadable,
+    /// The card tells its balance only after its PIN.
+    #[error("the card tells its balance only after its PIN")]
+    PinNeeded,
+    /// PINs through the API are off.
+    #[error("PINs through the API are off; set pin.through_api in the configuration or use a PIN pad")]
+    PinThroughApiOff,
+    /// The sale does not wait for a PIN.
+    #[error("the sale does not wait for a PIN now")]
+    NoPinExpected,
+    /// One try is left on the card, and the caller did not say yes to using it.
+    #[error("one try is left on the card; say yes to using it, or cancel")]
+    LastTry,
+    /// The operation is being changed at this moment.
+    #[error("the operation is being changed at this moment; try again")]
+    Changing,
+    /// The outcome of the sale was never in doubt.
+    #[error("only a sale that was in doubt can be concluded")]
+    NeverInDoubt,
+    /// As many sales are under way as Purser keeps at once.
+    #[error("too many sales are under way; try again when one has ended")]
+    TooManySales,
+    /// Purser is stopping.
+    #[error("Purser is stopping; try again when it has started")]
+    Stopping,
+}
+
+impl RequestError {
+    /// True when the same request may succeed later without anybody changing it.
+    pub fn is_transient(self) -> bool {
+        match self {
+            Self::Refused(refused) => refused.is_transient(),
+            Self::NoReader
+            | Self::ReaderInUse
+            | Self::NoCard
+            | Self::SeveralCards
+            | Self::NoPinExpected
+            | Self::Changing
+            | Self::TooManySales
+            | Self::Stopping => true,
+            Self::UnknownReference
+            | Self::NotOwner
+            | Self::AmountZero
+            | Self::AmountTooLarge
+            | Self::CurrencyNotAccepted
+            | Self::UnknownReader
+            | Self::CardNotReadable
+            | Self::PinNeeded
+            | Self::PinThroughApiOff
+            | Self::LastTry
+            | Self::NeverInDoubt => false,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Finding out what became of an earlier payment: after a crash, a tear, a dead driver (money rules P1, P2, P6).
+
+use purser_ledger::{
+    Conclusion, DeviceName, DoubtReason, Entry, Operation, OperationId, PaidProof, QueryReason, SaleInDoubt,
+    SalePaid, SaleQueried, SaleVoided, Scheme, SchemeBytes, VoidProof,
+};
+use purser_purse::CardError;
+use purser_purse::pboc::{
+    Attempt, ClaimEvidence, DebitAnswer, PinState, Proof, PurseAmount, Recover, Verdict,
+};
+
+use crate::Engine;
+use crate::commits::Resolved;
+use crate::visit::{Serving, State, Visit, card_id};
+
+/// The outcome of one debit, ready to be recorded.
+#[derive(Clone, Debug)]
+pub(crate) struct Decision {
+    pub(crate) operation: OperationId,
+    pub(crate) outcome: Outcome,
+}
+
+/// What became of a debit.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    Paid {
+        answer: Option<DebitAnswer>,
+        proof: Proof,
+        /// True when the proof is the answer to the debit itself.
+        at_debit: bool,
+    },
+    Voided(VoidProof),
+    InDoubt(DoubtReason),
+    Queried(QueryReason),
+}
+
+impl Engine {
+    /// A payment with this card whose outcome the card can tell and has not been asked for in this visit.
+    pub(crate) fn earlier_payment(&self, visit: &Visit) -> Option<(OperationId, Attempt)> {
+        let card = visit.card.as_ref()?;
+        let id = card_id(card);
+        let of_this_card = |operation: &&Operation| {
+            operation.waits_for_card()
+                && operation.key().is_some_and(|key| key.card == id)
+                && !visit.asked.contains(&operation.id)
+        };
+        self.open.values().filter(of_this_card).find_map(|operation| {
+            let attempt = attempt_of(operation)?;
+            attempt.is_of(card).then_some((operation.id, attempt))
+        })
+    }
+
+    /// Asks the card what became of an earlier payment.
+    pub(crate) fn ask_about(
+        &mut self,
+        reader: &DeviceName,
+        visit: Visit,
+        operation: OperationId,
+        attempt: &Attempt,
+    ) {
+        let recover = self.recovery(&visit, attempt.clone());
+        let state = move |dialogue: Recover| State::Recovering(operation, dialogue);
+        self.transmit(reader, visit, recover, state);
+    }
+
+    pub(crate) fn recovery(&self, visit: &Visit, attempt: Attempt) -> Recover {
+        let pin = if visit.pin_verified {
+            PinState::Verified
+        } else {
+            PinState::NotVerified
+        };
+        Recover::new(
+            attempt.clone(),
+            self.sam.mac2_check(&attempt),
+            pin,
+            visit.protocol(),
+        )
+    }
+
+    /// The card was asked about an earlier payment.
+    pub(crate) fn recovered(
+        &mut self,
+        reader: &DeviceName,
+        mut visit: Visit,
+        operation: OperationId,
+        result: Result<Verdict, CardError>,
+    ) {
+        let outcome = match result {
+            Ok(Verdict::Happened { answer, proof }) => Outcome::Paid {
+                answer,
+                proof,
+                at_debit: false,
+            },
+            Ok(Verdict::DidNotHappen) => Outcome::Voided(VoidProof::CounterUnchanged),
+            Ok(Verdict::InDoubt(reason)) if reason.card_misbehaved() => {
+                Outcome::Queried(QueryReason::CardContradicts)
+            }
+            Ok(Verdict::InDoubt(_)) => Outcome::Queried(QueryReason::CardMovedOn),
+            Ok(Verdict::PinNeeded) if visit.pin_verified => Outcome::Queried(QueryReason::CardRefuses),
+            Ok(Verdict::PinNeeded) if matches!(visit.serving, Serving::Reader(_)) => {
+                visit.asked.insert(operation);
+                return self.advance(reader, visit);
+            }
+            Ok(Verdict::PinNeeded) => return self.wait_for_pin(reader, visit),
+            Err(error) => {
+                // No verdict: the payment stays in doubt, and what the card is here for waits (money rule P1).
+                return self.refuse_card(reader, visit, error);
+            }
+        };
+        visit.asked.insert(operation);
+        self.decide(reader, visit, Decision { operation, outcome });
+    }
+
+    /// Records an outcome; then the visit goes on, or ends with its own sale.
+    pub(crate) fn decide(&mut self, reader: &DeviceName, visit: Visit, decision: Decision) {
+        let is_own = visit.sale() == Some(decision.operation);
+        self.record(decision);
+        if is_own {
+            self.leave(reader, visit);
+        } else {
+            self.advance(reader, visit);
+        }
+    }
+
+    /// Sends the outcome's entry to the store, or holds it while another entry of the operation is on its way.
+    pub(crate) fn record(&mut self, decision: Decision) {
+        if self.is_changing(decision.operation) {
+            self.decided.push(decision);
+            return;
+        }
+        let Some(operation) = self.open.get(&decision.operation) else {
+            return;
+        };
+        let entry = entry_for(operation, decision.outcome);
+        // A card can be asked twice before the first answer is recorded: the later one then has nothing to add.
+        if operation.admits(&entry) {
+            self.change_open(decision.operation, entry, Resolved::Tell);
+        }
+    }
+
+    /// Takes up the outcomes that waited for another entry of their operation.
+    pub(crate) fn record_decisions(&mut self) {
+        let decided = std::mem::take(&mut self.decided);
+        let (waiting, ready): (Vec<_>, Vec<_>) =
+            decided.into_iter().partition(|it| self.is_changing(it.operation));
+        self.decided = waiting;
+        for decision in ready {
+            self.record(decision);
+        }
+    }
+}
+
+fn attempt_of(operation: &Operation) -> Option<Attempt> {
+    Attempt::decode(operation.intended.as_ref()?.attempt.bytes()).ok()
+}
+
+fn entry_for(operation: &Operation, outcome: Outcome) -> Entry {
+    let amount = operation.amount;
+    match outcome {
+        Outcome::Voided(proof) => Entry::SaleVoided(SaleVoided { amount, proof }),
+        Outcome::InDoubt(reason) => Entry::SaleInDoubt(SaleInDoubt { reason }),
+        Outcome::Queried(reason) => Entry::SaleQueried(SaleQueried { reason }),
+        Outcome::Paid {
+            answer,
+            proof,
+            at_debit,
+        } => {
+            let attempt = attempt_of(operation).expect("the attempt was read when the card was asked");
+            let left = attempt
+                .old_balance
+                .minor()
+                .checked_sub(attempt.amount.minor())
+                .filter(|_| at_debit);
+            let balance_after = left.map(|left| PurseAmount::new(left).in_currency(amount.currency()));
+            let evidence =
+                ClaimEvidence::new(attempt, answer, proof).expect("a proof by MAC2 comes with the answer");
+            Entry::SalePaid(SalePaid {
+                amount,
+                proof: paid_proof(proof, at_debit),
+                evidence: SchemeBytes::new(Scheme::Pboc, evidence.encode()).expect("evidence is short"),
+                balance_after,
+                refund_owed: operation.conclusion == Some(Conclusion::Abandoned),
+            })
+        }
+    }
+}
+
+fn paid_proof(proof: Proof, at_debit: bool) -> PaidProof {
+    match proof {
+        Proof::Mac2Verified if at_debit => PaidProof::Answer,
+        Proof::Mac2Verified => PaidProof::Prove,
+        Proof::Mac2NotCheckable => PaidProof::ProveNotCheckable,
+        Proof::LogRecord => PaidProof::LogOnly,
+    }
+}

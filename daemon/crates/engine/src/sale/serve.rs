@@ -1,0 +1,213 @@
+//! What a sale does with a card in the reader, up to the intent (S21, S22).
+
+use purser_ledger::{
+    Amount, CloseReason, Commit, DebitKey, DeviceName, Entry, OperationId, Refused, SaleIntended, Scheme,
+    SchemeBytes, Wall,
+};
+use purser_purse::CardError;
+use purser_purse::pboc::{
+    Attempt, CardFacts, InitAnswer, InitializePurchase, Mac1, PurseAmount, TerminalSn, TerminalTime,
+};
+
+use crate::Engine;
+use crate::commits::Resolved;
+use crate::visit::{State, Visit, card_id};
+
+impl Engine {
+    /// Checks the card, then asks it for the debit; for the PIN first where one is needed.
+    pub(crate) fn serve_sale(&mut self, reader: &DeviceName, visit: Visit, operation: OperationId) {
+        let amount = self
+            .sale(operation)
+            .expect("a served sale is under way")
+            .asked
+            .amount;
+        let card = visit
+            .card
+            .as_ref()
+            .expect("a sale is served by a card that was read");
+        if let Some(reason) = self.refuse_to_sell_to(card, amount) {
+            self.close_sale(operation, reason);
+            self.leave(reader, visit);
+        } else if visit.pin_verified || self.is_pin_free(amount) {
+            self.initialise(reader, visit, amount);
+        } else {
+            self.wait_for_pin(reader, visit);
+        }
+    }
+
+    fn refuse_to_sell_to(&self, card: &CardFacts, amount: Amount) -> Option<CloseReason> {
+        let Some(currency) = self.currency_of(card) else {
+            return Some(CloseReason::ForeignCard);
+        };
+        if currency != amount.currency() {
+            return Some(CloseReason::CurrencyMismatch);
+        }
+        let now = self.present();
+        let today = TerminalTime::from_local(now.local_seconds()).ok()?.date;
+        let valid =
+            *card.start.as_bytes() <= *today.as_bytes() && *today.as_bytes() <= *card.expiry.as_bytes();
+        // A clock that is not trusted must not refuse a good card; the entry is marked instead (money rule T2).
+        (now.trusted && !valid).then_some(CloseReason::CardExpired)
+    }
+
+    fn is_pin_free(&self, amount: Amount) -> bool {
+        let limit = self.config.pin_free_up_to.get(&amount.currency());
+        limit.is_some_and(|limit| amount.minor() <= *limit)
+    }
+
+    fn initialise(&mut self, reader: &DeviceName, visit: Visit, amount: Amount) {
+        let amount = PurseAmount::try_from(amount).expect("the amount was checked when the sale began");
+        let dialogue = InitializePurchase::new(
+            &self.config.profile,
+            amount,
+            self.config.terminal_number,
+            visit.protocol(),
+        );
+        self.transmit(reader, visit, dialogue, State::Initialising);
+    }
+
+    pub(crate) fn initialised(
+        &mut self,
+        reader: &DeviceName,
+        visit: Visit,
+        result: Result<InitAnswer, CardError>,
+    ) {
+        let Some(operation) = visit.sale() else {
+            self.leave(reader, visit);
+            return;
+        };
+        match result {
+            Ok(init) => {
+                if let Err(reason) = self.intend(reader, visit, operation, &init) {
+                    self.close_sale(operation, reason);
+                }
+            }
+            Err(CardError::PinNeeded) if !visit.pin_verified => self.wait_for_pin(reader, visit),
+            Err(error) => self.refuse_card(reader, visit, error),
+        }
+    }
+
+    /// Records the intent: from its receipt on the debit may be sent, and from then on its outcome must be proven.
+    fn intend(
+        &mut self,
+        reader: &DeviceName,
+        mut visit: Visit,
+        operation: OperationId,
+        init: &InitAnswer,
+    ) -> Result<(), CloseReason> {
+        let at = self.stamp_intent();
+        let prepared = self.prepare(&visit, operation, init, at);
+        let (attempt, mac1) = match prepared {
+            Ok(prepared) => prepared,
+            Err(reason) => {
+                self.leave(reader, visit);
+                return Err(reason);
+            }
+        };
+        let sale = self.sale_mut(operation).expect("a served sale is under way");
+        let card = visit
+            .card
+            .as_ref()
+            .expect("a sale is served by a card that was read");
+        let intended = SaleIntended {
+            reference: sale.asked.reference.clone(),
+            owner: sale.owner,
+            amount: sale.asked.amount,
+            reader: reader.clone(),
+            key: DebitKey {
+                card: card_id(card),
+                terminal_number: *attempt.terminal_number.as_bytes(),
+                terminal_sn: attempt.terminal_sn.value(),
+            },
+            attempt: SchemeBytes::new(Scheme::Pboc, attempt.encode()).expect("an attempt is short"),
+            pin_verified: visit.pin_verified,
+        };
+        let commit = Commit {
+            operation,
+            step: 0,
+            at,
+            entry: Entry::SaleIntended(intended),
+        };
+        self.commit(commit, None, Resolved::Debit);
+        visit.deadline = self.call_deadline();
+        visit.state = State::Intending { attempt, mac1 };
+        self.visits.insert(reader.clone(), visit);
+        Ok(())
+    }
+
+    fn prepare(
+        &mut self,
+        visit: &Visit,
+        operation: OperationId,
+        init: &InitAnswer,
+        at: Wall,
+    ) -> Result<(Attempt, Mac1), CloseReason> {
+        let amount = self
+            .sale(operation)
+            .expect("a served sale is under way")
+            .asked
+            .amount;
+        let amount = PurseAmount::try_from(amount).expect("the amount was checked when the sale began");
+        if init.offline_sn.next().is_none() {
+            return Err(CloseReason::CardExhausted);
+        }
+        if init.old_balance < amount {
+            return Err(CloseReason::InsufficientFunds);
+        }
+        let time = TerminalTime::from_local(at.local_seconds())
+            .expect("the clock is kept in a card's range of dates");
+        let terminal_sn = self
+            .terminal_sn_last
+            .checked_add(1)
+            .ok_or(CloseReason::BooksFull)?;
+        let attempt = Attempt::new(
+            &self.config.profile,
+            visit
+                .card
+                .as_ref()
+                .expect("a sale is served by a card that was read"),
+            init,
+            amount,
+            self.config.terminal_number,
+            TerminalSn::new(terminal_sn),
+            time,
+        );
+        let mac1 = self.sam.mac1(&attempt).map_err(|_| CloseReason::KeyMissing)?;
+        // Counted as used although the commit may yet be refused: a number is never used twice.
+        self.terminal_sn_last = terminal_sn;
+        Ok((attempt, mac1))
+    }
+
+    /// The intent was not stored, so nothing was sent: the sale ends as if it had not come so far.
+    pub(crate) fn handle_intent_refused(&mut self, operation: OperationId, refused: Refused) {
+        let reason = match refused {
+            Refused::NoRoom => CloseReason::NoRoom,
+            Refused::BalanceOutOfRange => CloseReason::BooksFull,
+            Refused::ExistsWithDifferentOwner
+            | Refused::ExistsWithDifferentCurrency
+            | Refused::ExistsWithDifferentAmount
+            | Refused::Exists
+            | Refused::ExistsWithDifferentConclusion
+            | Refused::OutOfOrder
+            | Refused::DebitKeyExists => {
+                unreachable!("the engine checked the reference and never uses a terminal serial number twice")
+            }
+        };
+        self.close_sale(operation, reason);
+        if let Some((reader, visit)) = self.take_intending(operation) {
+            self.leave(&reader, visit);
+        }
+    }
+
+    /// The visit that waits for this operation's intent to be durable.
+    pub(crate) fn take_intending(&mut self, operation: OperationId) -> Option<(DeviceName, Visit)> {
+        let waits =
+            |visit: &Visit| visit.sale() == Some(operation) && matches!(visit.state, State::Intending { .. });
+        let reader = self
+            .visits
+            .iter()
+            .find(|(_, visit)| waits(visit))
+            .map(|(name, _)| name.clone())?;
+        self.visits.remove_entry(&reader)
+    }
+}

@@ -1,0 +1,331 @@
+//! The visit: one card at one reader, from power to no power, with exclusive access all the time (money rule P4).
+//!
+//! ```text
+//!  Connecting ─► Identifying ─┬─► Recovering ──────────────┐    an earlier payment of this card first (money rule P1)
+//!                             │     └► WaitingForPin …     │
+//!                             ◄────────────────────────────┘
+//!                             ├─► (sale) ─► WaitingForPin ─► VerifyingPin ─► Initialising ─► Intending ─► Debiting ─┐
+//!                             │                   ▲               │ wrong PIN                  no valid answer │    │
+//!                             │                   └───────────────┘                             CheckingDebit ◄┘    │
+//!                             ├─► (purse) ─► ReadingBalance ─┐                                        │             │
+//!                             └─► (nobody) ──────────────────┴──────────► Leaving ◄───────────────────┴─────────────┘
+//! ```
+//! Any failure leads to `Leaving`, which takes the card's power and with it its PIN state (S24). A failure from `Debiting` on
+//! puts the sale in doubt; before that nothing has moved. At most one call to the reader is outstanding.
+
+mod calls;
+mod pin;
+
+pub(crate) use calls::card_id;
+
+use std::collections::BTreeSet;
+
+use purser_ledger::{CloseReason, DeviceName, Monotonic, OperationId};
+use purser_purse::pboc::{
+    Attempt, CardFacts, Debit, GetBalance, Identify, InitializePurchase, Mac1, Recover, VerifyPin,
+};
+use purser_purse::{Dialogue, Protocol};
+
+use crate::{CallFailure, CallId, DeviceEvent, Engine, Progress, Query, RequestError, RequestId};
+
+/// For whom a card is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Serving {
+    /// A sale.
+    Sale(OperationId),
+    /// A client that reads the purse.
+    Reader(RequestId),
+    /// Nobody waits: the card is asked for earlier payments.
+    Nobody,
+}
+
+/// One card at one reader.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    pub(crate) serving: Serving,
+    pub(crate) state: State,
+    pub(crate) connection: Option<Connection>,
+    pub(crate) card: Option<CardFacts>,
+    pub(crate) pin_verified: bool,
+    pub(crate) tries_left: Option<u8>,
+    /// Earlier payments that this visit has asked the card about.
+    pub(crate) asked: BTreeSet<OperationId>,
+    /// The outstanding call.
+    pub(crate) call: Option<CallId>,
+    /// When the outstanding call, or the wait for a PIN, ends by itself.
+    pub(crate) deadline: Monotonic,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Connection {
+    pub(crate) number: u32,
+    pub(crate) protocol: Protocol,
+}
+
+/// What the visit is doing.
+#[derive(Debug)]
+pub(crate) enum State {
+    Connecting,
+    Identifying(Identify),
+    ReadingBalance(GetBalance),
+    Recovering(OperationId, Recover),
+    WaitingForPin {
+        /// The pad that was asked; none when the PIN comes through the API.
+        pad: Option<DeviceName>,
+    },
+    VerifyingPin(VerifyPin),
+    Initialising(InitializePurchase),
+    Intending {
+        attempt: Attempt,
+        mac1: Mac1,
+    },
+    Debiting {
+        attempt: Attempt,
+        dialogue: Debit,
+    },
+    /// The debit had no valid answer; the card is asked at once what came of it (money rule P2).
+    CheckingDebit(OperationId, Recover),
+    Leaving,
+}
+
+impl Visit {
+    fn new(serving: Serving, call: CallId, deadline: Monotonic) -> Self {
+        Self {
+            serving,
+            state: State::Connecting,
+            connection: None,
+            card: None,
+            pin_verified: false,
+            tries_left: None,
+            asked: BTreeSet::new(),
+            call: Some(call),
+            deadline,
+        }
+    }
+
+    /// The sale that is served.
+    pub(crate) fn sale(&self) -> Option<OperationId> {
+        match self.serving {
+            Serving::Sale(operation) => Some(operation),
+            Serving::Reader(_) | Serving::Nobody => None,
+        }
+    }
+
+    /// Lets a sale take over a card that is being asked for earlier payments. False when it has to wait.
+    pub(crate) fn adopt(&mut self, operation: OperationId) -> bool {
+        let free = self.serving == Serving::Nobody
+            && !matches!(self.state, State::Leaving | State::WaitingForPin { .. });
+        if free {
+            self.serving = Serving::Sale(operation);
+        }
+        free
+    }
+
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.connection
+            .expect("a card that answers is connected")
+            .protocol
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        match &self.state {
+            State::Connecting | State::Identifying(_) | State::ReadingBalance(_) | State::Initialising(_) => {
+                Progress::ReadingCard
+            }
+            State::Recovering(..) => Progress::Resolving,
+            State::WaitingForPin { pad } => Progress::WaitingForPin {
+                tries_left: self.tries_left,
+                through_api: pad.is_none(),
+            },
+            State::VerifyingPin(_) => Progress::CheckingPin,
+            State::Intending { .. } | State::Debiting { .. } | State::CheckingDebit(..) | State::Leaving => {
+                Progress::Debiting
+            }
+        }
+    }
+
+    /// True from the intent's commit on: the sale ends by its outcome only.
+    fn is_committed_to(&self, operation: OperationId) -> bool {
+        match &self.state {
+            State::Intending { .. } | State::Debiting { .. } | State::CheckingDebit(..) => {
+                self.sale() == Some(operation)
+            }
+            State::Connecting
+            | State::Identifying(_)
+            | State::ReadingBalance(_)
+            | State::Recovering(..)
+            | State::WaitingForPin { .. }
+            | State::VerifyingPin(_)
+            | State::Initialising(_)
+            | State::Leaving => false,
+        }
+    }
+}
+
+impl Engine {
+    pub(crate) fn begin_visit(&mut self, reader: &DeviceName, serving: Serving) {
+        if serving == Serving::Nobody {
+            self.devices.set_resolved(reader);
+        }
+        let call = self.ask(reader, Query::Connect);
+        let visit = Visit::new(serving, call, self.call_deadline());
+        let earlier = self.visits.insert(reader.clone(), visit);
+        assert!(earlier.is_none(), "a reader serves one card at a time");
+    }
+
+    /// Sends a dialogue's command and goes on in `state` when it is answered.
+    pub(crate) fn transmit<D: Dialogue>(
+        &mut self,
+        reader: &DeviceName,
+        mut visit: Visit,
+        dialogue: D,
+        state: impl FnOnce(D) -> State,
+    ) {
+        let connection = visit
+            .connection
+            .expect("a card that is spoken to is connected")
+            .number;
+        let command = dialogue.command().clone();
+        visit.call = Some(self.ask(reader, Query::Transmit { connection, command }));
+        visit.deadline = self.call_deadline();
+        visit.state = state(dialogue);
+        self.visits.insert(reader.clone(), visit);
+    }
+
+    /// Ends the visit: the card loses its power, and with it its PIN state (S24, money rule P4).
+    pub(crate) fn leave(&mut self, reader: &DeviceName, mut visit: Visit) {
+        if visit.sale().is_some() && visit.card.is_some() {
+            self.devices.set_served(reader);
+        }
+        self.abort_pin_entry(&mut visit);
+        let is_connecting = matches!(visit.state, State::Connecting);
+        match visit.connection {
+            None if !is_connecting => return,
+            None => {}
+            Some(Connection {
+                number: connection, ..
+            }) => {
+                visit.call = Some(self.ask(reader, Query::Disconnect { connection }));
+            }
+        }
+        visit.serving = Serving::Nobody;
+        visit.deadline = self.call_deadline();
+        visit.state = State::Leaving;
+        self.visits.insert(reader.clone(), visit);
+    }
+
+    /// Ends a visit whose card or reader failed.
+    pub(crate) fn fail_visit(&mut self, reader: &DeviceName, mut visit: Visit, failure: CallFailure) {
+        match failure {
+            CallFailure::NoCard => self.devices.set_absent(reader),
+            CallFailure::Busy => self.devices.set_busy(reader, self.now.monotonic),
+            CallFailure::CardMute => self.devices.set_served(reader),
+            _ => {}
+        }
+        if visit.sale().is_some_and(|sale| visit.is_committed_to(sale)) {
+            self.lose_debit(&visit, failure);
+        } else {
+            match visit.serving {
+                Serving::Sale(operation) => self.wait_for_card(operation),
+                Serving::Reader(request) => self.reply(request, Err(purse_failure(failure))),
+                Serving::Nobody => {}
+            }
+            // A card that left before it had paid may come back at once.
+            visit.serving = Serving::Nobody;
+        }
+        if matches!(failure, CallFailure::DeviceGone | CallFailure::DriverLost) {
+            visit.connection = None;
+        }
+        visit.call = visit
+            .call
+            .filter(|_| matches!(visit.state, State::WaitingForPin { .. }));
+        if matches!(visit.state, State::Connecting) {
+            return;
+        }
+        self.leave(reader, visit);
+    }
+
+    pub(crate) fn handle_device(&mut self, name: DeviceName, event: DeviceEvent) {
+        self.devices.handle(&name, event);
+        match event {
+            DeviceEvent::Left | DeviceEvent::Arrived(_) => {
+                if let Some(visit) = self.visits.remove(&name) {
+                    self.fail_visit(&name, visit, CallFailure::DeviceGone);
+                }
+            }
+            DeviceEvent::CardRemoved | DeviceEvent::CardInserted => {
+                let waits = |visit: &Visit| matches!(visit.state, State::WaitingForPin { .. });
+                if self.visits.get(&name).is_some_and(waits) {
+                    let visit = self.visits.remove(&name).expect("the visit was just seen");
+                    self.fail_visit(&name, visit, CallFailure::CardChanged);
+                }
+            }
+            DeviceEvent::PinProgress => {
+                let deadline = self.now.monotonic.after_ms(self.config.pin_wait_ms);
+                for visit in self.visits.values_mut() {
+                    if matches!(&visit.state, State::WaitingForPin { pad: Some(pad) } if *pad == name) {
+                        visit.deadline = deadline;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the sale at this reader before its debit. From the intent on it does nothing: the outcome answers.
+    pub(crate) fn end_sale_at_card(&mut self, reader: &DeviceName, reason: CloseReason) {
+        let Some(visit) = self.visits.remove(reader) else {
+            return;
+        };
+        match visit.sale() {
+            Some(operation) if !visit.is_committed_to(operation) => {
+                self.close_sale(operation, reason);
+                self.leave(reader, visit);
+            }
+            Some(_) | None => {
+                self.visits.insert(reader.clone(), visit);
+            }
+        }
+    }
+
+    /// Ends a visit that serves no sale and has nothing to record.
+    pub(crate) fn end_idle_visit(&mut self, reader: &DeviceName) {
+        let Some(visit) = self.visits.remove(reader) else {
+            return;
+        };
+        if visit.sale().is_some() || matches!(visit.state, State::Leaving) {
+            self.visits.insert(reader.clone(), visit);
+            return;
+        }
+        if let Serving::Reader(request) = visit.serving {
+            self.reply(request, Err(RequestError::Stopping));
+        }
+        self.leave(reader, visit);
+    }
+
+    pub(crate) fn handle_visit_expired(&mut self, reader: &DeviceName) {
+        let mut visit = self.visits.remove(reader).expect("the caller saw the visit");
+        match visit.state {
+            State::Leaving => {}
+            State::WaitingForPin { .. } => self.end_wait_for_pin(reader, visit, CloseReason::NoPinInTime),
+            State::Intending { .. } => {
+                // The store answers, or the process ends: there is nothing to give up here.
+                visit.deadline = self.call_deadline();
+                self.visits.insert(reader.clone(), visit);
+            }
+            _ => self.fail_visit(reader, visit, CallFailure::DriverLost),
+        }
+    }
+}
+
+fn purse_failure(failure: CallFailure) -> RequestError {
+    match failure {
+        CallFailure::NoCard | CallFailure::CardChanged => RequestError::NoCard,
+        CallFailure::Busy => RequestError::ReaderInUse,
+        CallFailure::DeviceGone | CallFailure::DriverLost => RequestError::NoReader,
+        CallFailure::CardMute
+        | CallFailure::OutcomeUnknown
+        | CallFailure::Cancelled
+        | CallFailure::TimedOut
+        | CallFailure::Unsupported => RequestError::CardNotReadable,
+    }
+}

@@ -1,0 +1,140 @@
+//! The PIN (S21): asked for at a pad or awaited through the API, then checked by the card, once.
+
+use purser_ledger::{CloseReason, DeviceName};
+use purser_purse::CardError;
+use purser_purse::pboc::{Pin, VerifyPin};
+
+use super::calls::card_id;
+use super::{Serving, State, Visit};
+use crate::{Answer, CallFailure, Engine, EnterPin, Output, Query, RequestError};
+
+/// How many cards' tries left are remembered: the cards of one busy hour.
+const TRIES_LEFT_MAX: usize = 256;
+
+impl Engine {
+    /// Waits for a PIN for this card: through the API where the sale says so, else at the reader's PIN pad.
+    pub(crate) fn wait_for_pin(&mut self, reader: &DeviceName, mut visit: Visit) {
+        let sale = visit.sale().and_then(|operation| self.sale(operation));
+        let amount = sale.map(|sale| sale.asked.amount);
+        let through_api = sale.is_some_and(|sale| sale.asked.pin_through_api);
+        let pad = self.pad_of(reader);
+        match pad {
+            _ if through_api => visit.state = State::WaitingForPin { pad: None },
+            Some(pad) => {
+                let enter = EnterPin {
+                    amount,
+                    tries_left: visit.tries_left,
+                };
+                visit.call = Some(self.ask(&pad, Query::EnterPin(enter)));
+                visit.state = State::WaitingForPin { pad: Some(pad) };
+            }
+            None => return self.end_wait_for_pin(reader, visit, CloseReason::PinNotPossible),
+        }
+        visit.deadline = self.now.monotonic.after_ms(self.config.pin_wait_ms);
+        self.visits.insert(reader.clone(), visit);
+    }
+
+    fn pad_of(&self, reader: &DeviceName) -> Option<DeviceName> {
+        let pad = self.config.pin_pads.get(reader).unwrap_or(reader);
+        self.devices.has_pin_pad(pad).then(|| pad.clone())
+    }
+
+    pub(crate) fn handle_pad_answer(
+        &mut self,
+        reader: &DeviceName,
+        visit: Visit,
+        answer: Result<Answer, CallFailure>,
+    ) {
+        match answer {
+            Ok(Answer::Pin(pin)) => self.verify_pin(reader, visit, pin),
+            Err(CallFailure::Cancelled) => {
+                self.end_wait_for_pin(reader, visit, CloseReason::CancelledByBuyer)
+            }
+            Err(CallFailure::TimedOut) => self.end_wait_for_pin(reader, visit, CloseReason::NoPinInTime),
+            Ok(_) | Err(_) => self.end_wait_for_pin(reader, visit, CloseReason::PinNotPossible),
+        }
+    }
+
+    /// Ends a visit that gets no PIN.
+    pub(crate) fn end_wait_for_pin(&mut self, reader: &DeviceName, visit: Visit, reason: CloseReason) {
+        match visit.serving {
+            Serving::Sale(operation) => self.close_sale(operation, reason),
+            Serving::Reader(request) => self.reply(request, Err(RequestError::PinNeeded)),
+            Serving::Nobody => {}
+        }
+        self.leave(reader, visit);
+    }
+
+    /// Takes the PIN that the sale's owner sends (money rule T5).
+    pub(crate) fn take_api_pin(
+        &mut self,
+        reader: &DeviceName,
+        pin: Pin,
+        last_try: bool,
+    ) -> Result<(), RequestError> {
+        let waits = |visit: &&Visit| matches!(visit.state, State::WaitingForPin { pad: None });
+        let visit = self
+            .visits
+            .get(reader)
+            .filter(waits)
+            .ok_or(RequestError::NoPinExpected)?;
+        if visit.tries_left == Some(1) && !last_try {
+            return Err(RequestError::LastTry);
+        }
+        let visit = self.visits.remove(reader).expect("the visit was just seen");
+        self.verify_pin(reader, visit, pin);
+        Ok(())
+    }
+
+    fn verify_pin(&mut self, reader: &DeviceName, visit: Visit, pin: Pin) {
+        let verify = VerifyPin::new(&self.config.profile, pin, visit.protocol());
+        self.transmit(reader, visit, verify, State::VerifyingPin);
+    }
+
+    pub(crate) fn pin_checked(
+        &mut self,
+        reader: &DeviceName,
+        mut visit: Visit,
+        result: Result<(), CardError>,
+    ) {
+        match result {
+            Ok(()) => {
+                self.remember_tries(&visit, None);
+                visit.tries_left = None;
+                visit.pin_verified = true;
+                self.advance(reader, visit);
+            }
+            Err(CardError::WrongPin { tries_left }) => {
+                visit.tries_left = Some(tries_left);
+                self.remember_tries(&visit, Some(tries_left));
+                self.wait_for_pin(reader, visit);
+            }
+            Err(error) => self.refuse_card(reader, visit, error),
+        }
+    }
+
+    fn remember_tries(&mut self, visit: &Visit, tries_left: Option<u8>) {
+        let Some(card) = visit.card.as_ref().map(card_id) else {
+            return;
+        };
+        match tries_left {
+            None => {
+                self.tries_left.remove(&card);
+            }
+            Some(tries_left) => {
+                if self.tries_left.len() >= TRIES_LEFT_MAX {
+                    self.tries_left.pop_first();
+                }
+                self.tries_left.insert(card, tries_left);
+            }
+        }
+    }
+
+    /// Ends a running PIN entry early.
+    pub(crate) fn abort_pin_entry(&mut self, visit: &mut Visit) {
+        if let (State::WaitingForPin { pad: Some(pad) }, Some(call)) = (&visit.state, visit.call) {
+            self.outputs.push_back(Output::Abort(call, pad.clone()));
+            visit.call = None;
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! A card as JSON, for a store and for people.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Card;
+use super::personalisation::Personalisation;
+use super::state::State;
+
+/// The version of the layout below. A store of another version is refused, never guessed at.
+const FORMAT: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Snapshot<P> {
+    format: u32,
+    personalisation: P,
+    state: State,
+}
+
+/// Why a text is not a card.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// Not JSON, or a field is missing, unknown or out of range.
+    #[error("this is not a card file of the lab")]
+    Malformed(#[from] serde_json::Error),
+    /// Written by another version of the lab.
+    #[error("the card file has format {found}, this program knows {FORMAT}; make the card again")]
+    UnknownFormat {
+        /// The format that the file names.
+        found: u32,
+    },
+}
+
+impl Card {
+    /// The card as JSON text: personalisation (with its keys and PIN: lab values) and EEPROM. Session and faults are
+    /// not in it, as a card loses them with its power.
+    pub fn to_json(&self) -> String {
+        let snapshot = Snapshot {
+            format: FORMAT,
+            personalisation: &*self.personalisation,
+            state: self.state.clone(),
+        };
+        serde_json::to_string_pretty(&snapshot)
+            .expect("a card has no map keys and no numbers that JSON refuses")
+    }
+
+    /// The card that [`Card::to_json`] wrote, without power.
+    ///
+    /// # Errors
+    /// [`SnapshotError`]: the text is from elsewhere or damaged; make the card again.
+    pub fn from_json(text: &str) -> Result<Self, SnapshotError> {
+        #[derive(Deserialize)]
+        struct FormatOnly {
+            format: u32,
+        }
+        let FormatOnly { format } = serde_json::from_str(text)?;
+        if format != FORMAT {
+            return Err(SnapshotError::UnknownFormat { found: format });
+        }
+        let snapshot: Snapshot<Personalisation> = serde_json::from_str(text)?;
+        Ok(Self::restore(Arc::new(snapshot.personalisation), snapshot.state))
+    }
+}
