@@ -1,4 +1,9 @@
 //! The vpcd codec: the bytes of vsmartcard's own protocol, round trips, truncation, and anything at all.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
 
 use proptest::prelude::*;
 use purser_virtual_reader::vpcd::{FrameDecoder, MESSAGE_MAX_BYTES, ToCard, VpcdError, frame, fuzz};

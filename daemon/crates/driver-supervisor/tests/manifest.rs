@@ -1,4 +1,9 @@
 //! A driver whose owner, mode, manifest or bytes do not check out is refused before anything of it is loaded.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};

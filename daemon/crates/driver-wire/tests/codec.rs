@@ -1,4 +1,9 @@
 //! Messages and frames: fixed bytes, round trips, truncation at each byte, and anything at all.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
 
 use proptest::prelude::*;
 use purser_driver_wire::{
