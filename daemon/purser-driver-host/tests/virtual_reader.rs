@@ -1,4 +1,4 @@
-//! The virtual reader behind the real driver host: cards that come, answer, tear and go, and a buyer at the PIN pad.
+//! The virtual reader behind the real driver host: cards that come, answer, tear and go.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -7,137 +7,19 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use common::{Bench, Installed, LONG, run, virtual_reader};
-use purser_driver_supervisor::wire::{
-    BlockFormat, Call, Command, ConnectionNumber, DeviceEvent, Fault, PinEntry, PinFormat, PinRequest, Reply,
-    ShownAmount, SlotId, Text,
-};
+use common::shop::{ATR, READER, Shop, TestCard, fault, insert, port};
+use common::{Bench, LONG, run, virtual_reader};
+use purser_driver_supervisor::wire::{Call, Command, ConnectionNumber, DeviceEvent, Fault, Reply};
 use purser_driver_supervisor::{CallError, DownReason, DriverConfig, DriverEvent, ProcessEnd};
-use purser_virtual_reader::vpcd::{FrameDecoder, ToCard, frame};
-
-const READER: SlotId = SlotId(0);
-const PAD: SlotId = SlotId(1);
-const ATR: [u8; 5] = [0x3B, 0x80, 0x80, 0x01, 0x01];
-
-/// A reader with a card slot, and the port that the driver took.
-struct Shop {
-    bench: Bench,
-    port: u16,
-    installed: Installed,
-}
-
-impl Shop {
-    async fn open() -> Self {
-        let installed = virtual_reader();
-        let keypad = installed.folder.path().join("keypad");
-        let settings = format!(
-            "[[slot]]\nname = \"counter reader\"\nport = 0\n[pin_pad]\nname = \"keypad\"\nsocket = {keypad:?}\n"
-        );
-        let mut bench = Bench::start(DriverConfig::new("counter", &installed.driver, settings));
-        let port = port(&mut bench).await;
-        bench.ready().await;
-        Self {
-            bench,
-            port,
-            installed,
-        }
-    }
-
-    async fn insert(&mut self, behave: impl FnOnce(&mut TestCard) + Send + 'static) -> JoinHandle<()> {
-        let card = insert(self.port, behave);
-        self.see(DeviceEvent::CardInserted(READER)).await;
-        card
-    }
-
-    async fn see(&mut self, expected: DeviceEvent) {
-        self.bench
-            .wait(|event| (event == DriverEvent::Device(expected.clone())).then_some(()))
-            .await;
-    }
-
-    fn keypad(&self) -> UnixStream {
-        UnixStream::connect(self.installed.folder.path().join("keypad")).unwrap()
-    }
-}
-
-async fn port(bench: &mut Bench) -> u16 {
-    bench
-        .wait(|event| match event {
-            DriverEvent::Log { text, .. } => text.as_str().rsplit(':').next()?.parse().ok(),
-            DriverEvent::Failed { reason } => panic!("{reason:?}"),
-            _ => None,
-        })
-        .await
-}
-
-/// The card's side of the vpcd protocol, one message at a time.
-struct TestCard {
-    stream: TcpStream,
-    decoder: FrameDecoder,
-}
-
-impl TestCard {
-    /// The next message; `None` when the reader has gone.
-    fn hear(&mut self) -> Option<ToCard> {
-        let mut byte = [0];
-        loop {
-            if self.stream.read(&mut byte).ok()? == 0 {
-                return None;
-            }
-            if let Some(message) = self.decoder.take(&mut byte.as_slice()) {
-                return Some(ToCard::decode(&message).unwrap());
-            }
-        }
-    }
-
-    fn say(&mut self, message: &[u8]) {
-        self.stream.write_all(&frame(message).unwrap()).unwrap();
-    }
-
-    /// Hears power and ATR, as each connection begins.
-    fn power_up(&mut self) {
-        assert_eq!(self.hear(), Some(ToCard::PowerOn));
-        assert_eq!(self.hear(), Some(ToCard::GetAtr));
-        self.say(&ATR);
-    }
-
-    fn command(&mut self) -> Vec<u8> {
-        match self.hear() {
-            Some(ToCard::Command(command)) => command.to_vec(),
-            other => panic!("no command: {other:?}"),
-        }
-    }
-}
-
-fn insert(port: u16, behave: impl FnOnce(&mut TestCard) + Send + 'static) -> JoinHandle<()> {
-    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.set_nodelay(true).unwrap();
-    thread::spawn(move || {
-        behave(&mut TestCard {
-            stream,
-            decoder: FrameDecoder::default(),
-        })
-    })
-}
+use purser_virtual_reader::vpcd::ToCard;
 
 fn transmit(connection: ConnectionNumber, command: &[u8]) -> Call {
     Call::Transmit {
         slot: READER,
         connection,
         command: Command::new(command).unwrap(),
-    }
-}
-
-fn fault<T: std::fmt::Debug>(result: Result<T, CallError>) -> Fault {
-    match result {
-        Err(CallError::Driver(failure)) => failure.fault,
-        other => panic!("not the driver's answer: {other:?}"),
     }
 }
 
@@ -371,116 +253,6 @@ fn a_host_killed_in_the_middle_is_an_unknown_outcome_and_the_card_can_come_back(
             .await;
         let again = shop.bench.connect(READER).await;
         assert_eq!(again.atr(), ATR);
-    });
-}
-
-fn pin_request() -> PinRequest {
-    PinRequest {
-        digits_min: 4,
-        digits_max: 6,
-        amount: Some(ShownAmount {
-            minor: 1250,
-            currency: *b"EUR",
-            minor_digits: 2,
-        }),
-        tries_left: Some(3),
-        format: PinFormat::Digits,
-    }
-}
-
-#[test]
-fn a_pin_is_typed_with_progress_but_without_its_digits() {
-    run(async {
-        let mut shop = Shop::open().await;
-        let mut keypad = shop.keypad();
-        let call = Call::EnterPin {
-            slot: PAD,
-            request: pin_request(),
-        };
-        let id = shop.bench.begin(call, LONG);
-        let mut lines = BufReader::new(keypad.try_clone().unwrap()).lines();
-        let typist = thread::spawn(move || {
-            assert_eq!(lines.next().unwrap().unwrap(), "enter 4 6 1250 EUR 2 3");
-            keypad.write_all(b"12\n").unwrap();
-            assert_eq!(lines.next().unwrap().unwrap(), "short");
-            keypad.write_all(b"9876\n").unwrap();
-            assert_eq!(lines.next().unwrap().unwrap(), "confirmed");
-            keypad.write_all(b"1111\n").unwrap();
-            assert_eq!(lines.next().unwrap().unwrap(), "ignored");
-        });
-        let mut seen = Vec::new();
-        let answer = shop
-            .bench
-            .wait(|event| match event {
-                DriverEvent::Device(DeviceEvent::PinDigits { slot: PAD, digits }) => {
-                    seen.push(digits);
-                    None
-                }
-                DriverEvent::Answer(of, result) if of == id => Some(result),
-                other => {
-                    assert!(!format!("{other:?}").contains("9876"));
-                    None
-                }
-            })
-            .await;
-        let Ok(Reply::Pin(PinEntry::Digits(pin))) = &answer else {
-            panic!("{answer:?}")
-        };
-        assert_eq!(pin.as_bytes(), b"9876");
-        assert!(!format!("{answer:?}").contains("9876"));
-        assert_eq!(seen, [1, 2, 0, 1, 2, 3, 4]);
-        typist.join().unwrap();
-    });
-}
-
-#[test]
-fn a_pin_entry_is_cancelled_by_the_buyer_or_by_us_and_times_out() {
-    run(async {
-        let mut shop = Shop::open().await;
-        let call = Call::EnterPin {
-            slot: PAD,
-            request: pin_request(),
-        };
-        let mut keypad = shop.keypad();
-        let buyer = thread::spawn(move || {
-            let mut lines = BufReader::new(keypad.try_clone().unwrap()).lines();
-            assert!(lines.next().unwrap().unwrap().starts_with("enter"));
-            keypad.write_all(b"12\ncancel\n").unwrap();
-            assert_eq!(lines.next().unwrap().unwrap(), "short");
-            assert_eq!(lines.next().unwrap().unwrap(), "cancelled");
-        });
-        let id = shop.bench.begin(call.clone(), LONG);
-        assert_eq!(fault(shop.bench.answer(id).await), Fault::Cancelled);
-        buyer.join().unwrap();
-
-        let id = shop.bench.begin(call.clone(), LONG);
-        shop.bench.handle.cancel(id).unwrap();
-        assert_eq!(fault(shop.bench.answer(id).await), Fault::Cancelled);
-
-        let id = shop.bench.begin(call, Duration::from_millis(200));
-        assert_eq!(fault(shop.bench.answer(id).await), Fault::Timeout);
-        assert_eq!(shop.bench.handle.status().counters.restarts, 0);
-    });
-}
-
-#[test]
-fn a_pin_block_is_unsupported_and_never_becomes_digits() {
-    run(async {
-        let mut shop = Shop::open().await;
-        let account = purser_driver_supervisor::wire::Account::new(b"123456789012").unwrap();
-        let format = PinFormat::Block {
-            format: BlockFormat::Format4,
-            key_id: Text::cut("k1"),
-            account,
-        };
-        let call = Call::EnterPin {
-            slot: PAD,
-            request: PinRequest {
-                format,
-                ..pin_request()
-            },
-        };
-        assert_eq!(fault(shop.bench.call(call).await), Fault::Unsupported);
     });
 }
 
