@@ -30,13 +30,8 @@ mod verify;
 
 pub use error::{OpenError, ReadError};
 pub use journal::{Journal, Maintained, Options};
-<<<<<<< HEAD
-pub use reader::{Query, Reader, Recorded};
-pub use room::{FOLLOWING_FRAMES, OPENING_FRAMES, SLACK_FRAMES, WAL_FRAMES_MIN};
-=======
 pub use reader::{Overview, Query, Reader, Recorded};
-pub use room::{COMMIT_FRAMES, SLACK_FRAMES, WAL_FRAMES_MIN};
->>>>>>> purserd
+pub use room::{FOLLOWING_FRAMES, OPENING_FRAMES, SLACK_FRAMES, WAL_FRAMES_MIN};
 pub use thread::{Done, Job, JournalThread, NotTaken};
 pub use totals::Totals;
 pub use verify::{Derived, Finding, Report, VerifyError, verify};
