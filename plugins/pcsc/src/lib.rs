@@ -10,7 +10,7 @@
 //!
 //! * The *watch* thread alone waits for readers and cards ([`SCardGetStatusChange`][pcsc::Context::get_status_change])
 //!   and alone emits events. It is woken by pcscd, and by `SCardCancel` when the driver ends.
-//! * `SCardConnect` waits inside pcscd for as long as another program holds a transaction, and nothing can wake it. So
+//! * `SCardConnect` waits inside pcscd for as long as another program has the card locked, and nothing can wake it. So
 //!   each connect runs in a *connector* thread: the call answers in time or when it is cancelled, and what such a
 //!   thread opens too late is powered off at once.
 //! * `SCardTransmit` and `SCardDisconnect` run in the calling thread. A command is never given up `[L-5]`: where a

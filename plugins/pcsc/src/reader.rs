@@ -165,7 +165,7 @@ impl Reader {
     fn open(&self, call: &Call, seat: &mut Seat) -> Result<Opened, DriverError> {
         if seat.late.as_ref().is_some_and(|late| !late.is_finished()) {
             return Err(
-                Fault::Busy.because("an earlier connect still waits for another program's transaction")
+                Fault::Busy.because("an earlier connect still waits for another program's PC/SC lock")
             );
         }
         let (sender, news) = mpsc::channel();
@@ -175,7 +175,7 @@ impl Reader {
         let heard = news.recv_timeout(call.time_left().saturating_sub(ANSWER_MARGIN));
         self.set_waiting(None);
         match heard {
-            Ok(News::Opened(opened)) => return opened.map_err(|error| of_connect(error, holder)),
+            Ok(News::Opened(opened)) => opened.map_err(|error| of_connect(error, holder)),
             Ok(News::Cancelled) => {
                 seat.late = Some(thread);
                 Err(Fault::Cancelled.into())

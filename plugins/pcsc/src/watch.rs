@@ -115,12 +115,13 @@ impl Watcher {
     }
 
     fn follow(&mut self, context: &Context, rest: &mut Duration) -> Result<(), Error> {
-        let mut session = Session::new(context, &*self.listener, &self.settings, &self.readers);
-        session.look_for_readers()?;
+        let listed = context.list_readers_owned()?;
         *rest = REST_MIN;
         if self.complaint.take().is_some() {
             self.listener.log(LogLevel::Info, "pcscd answers again");
         }
+        let mut session = Session::new(context, &*self.listener, &self.settings, &self.readers);
+        session.compare(listed);
         session.follow(&self.signal)
     }
 

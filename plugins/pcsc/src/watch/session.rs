@@ -60,9 +60,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Compares the readers with pcscd's list and tells of those that came and went.
-    pub(crate) fn look_for_readers(&mut self) -> Result<(), Error> {
-        let listed = self.context.list_readers_owned()?;
+    /// Tells of the readers that came and went, by pcscd's list.
+    pub(crate) fn compare(&mut self, listed: Vec<CString>) {
         for index in (0..self.watched.len()).rev() {
             if !listed.contains(&self.watched[index].reader.pcsc_name) {
                 self.leave(index);
@@ -77,7 +76,6 @@ impl<'a> Session<'a> {
                 self.arrive(name);
             }
         }
-        Ok(())
     }
 
     /// Tells of changes until pcscd is gone or the thread shall end.
@@ -95,7 +93,7 @@ impl<'a> Session<'a> {
                 Err(Error::UnknownReader) if self.stale_lists < STALE_LISTS_MAX => self.stale_lists += 1,
                 Err(error) => return Err(error),
             }
-            self.look_for_readers()?;
+            self.compare(self.context.list_readers_owned()?);
         }
         Ok(())
     }
