@@ -4,6 +4,7 @@ use purser_ledger::{
     Commit, Entry, JournalReceipt, Operation, OperationId, Refused, SaleConcluded, SaleInDoubt, Standing,
 };
 
+use crate::sale::Phase;
 use crate::{Engine, Output, Reply, RequestError, RequestId, SaleView, Told};
 
 /// An operation's commit that is on its way to the store.
@@ -56,6 +57,9 @@ impl Engine {
 
     /// Sends an operation's next entry to the store.
     pub(crate) fn change(&mut self, operation: Operation, entry: Entry, then: Resolved) {
+        if let Some(sale) = self.sale_mut(operation.id) {
+            sale.phase = Phase::Recording;
+        }
         let at = self.stamp();
         let commit = Commit {
             operation: operation.id,

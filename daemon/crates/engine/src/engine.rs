@@ -10,7 +10,7 @@ use purser_purse::pboc::SoftwareSam;
 use crate::commits::{Changing, Resolved};
 use crate::devices::Devices;
 use crate::requests::PendingFind;
-use crate::sale::Sale;
+use crate::sale::{Decision, Sale};
 use crate::visit::Visit;
 use crate::{CallId, Config, FindId, Input, Output, Query, RequestId};
 
@@ -18,12 +18,17 @@ use crate::{CallId, Config, FindId, Input, Output, Query, RequestId};
 /// the supervisor's own deadlines are shorter.
 pub(crate) const CALL_WAIT_MS: u64 = 30_000;
 
+/// The last time that this terminal tells: 9999-01-01. A card's dates end with that year, and local time is ahead of UTC.
+const UNIX_SECONDS_MAX: i64 = 253_370_764_800;
+
 /// All money operations of this terminal, in one place, owned by one task.
 pub struct Engine {
     pub(crate) config: Config,
     pub(crate) sam: SoftwareSam,
     pub(crate) now: Now,
     pub(crate) floor_unix_seconds: i64,
+    /// The time of the newest intent: the next one is later, so that card, log and provider can tell two debits apart.
+    intended_unix_seconds: i64,
     pub(crate) terminal_sn_last: u32,
     pub(crate) devices: Devices,
     /// Sales under way, oldest first.
@@ -37,6 +42,10 @@ pub struct Engine {
     pub(crate) finds: BTreeMap<FindId, PendingFind>,
     /// PIN tries left as cards told them, so that a last try is known in a later sale (money rule T5).
     pub(crate) tries_left: BTreeMap<CardId, u8>,
+    /// Outcomes whose operation had another commit on its way when they became known.
+    pub(crate) decided: Vec<Decision>,
+    /// True from the first `Stop` on.
+    pub(crate) is_stopping: bool,
     pub(crate) stop: Option<RequestId>,
     pub(crate) outputs: VecDeque<Output>,
     call_last: u64,
@@ -55,6 +64,7 @@ impl Engine {
             sam,
             now,
             floor_unix_seconds: floor,
+            intended_unix_seconds: floor,
             terminal_sn_last: snapshot.terminal_sn_max.unwrap_or(0),
             devices: Devices::default(),
             sales: Vec::new(),
@@ -67,6 +77,8 @@ impl Engine {
             changing: BTreeMap::new(),
             finds: BTreeMap::new(),
             tries_left: BTreeMap::new(),
+            decided: Vec::new(),
+            is_stopping: false,
             stop: None,
             outputs: VecDeque::new(),
             call_last: 0,
@@ -144,11 +156,37 @@ impl Engine {
         FindId(self.find_last)
     }
 
+    /// The present on the wall, between the clock floor and the last time that a card can be told (money rule T2).
+    pub(crate) fn present(&self) -> Wall {
+        let at = self.now.wall.lifted_to(self.floor_unix_seconds);
+        if at.unix_seconds > UNIX_SECONDS_MAX {
+            Wall {
+                unix_seconds: UNIX_SECONDS_MAX,
+                trusted: false,
+                ..at
+            }
+        } else {
+            at
+        }
+    }
+
     /// The present on the wall, lifted to the clock floor; the floor rises with it (money rule T2).
     pub(crate) fn stamp(&mut self) -> Wall {
-        let at = self.now.wall.lifted_to(self.floor_unix_seconds);
+        let at = self.present();
         self.floor_unix_seconds = at.unix_seconds;
         at
+    }
+
+    /// The present as a debit is stamped with it: a second later than the debit before, if the clock has not moved since.
+    /// A card's log knows a debit by terminal, time and amount alone (money rule P1).
+    pub(crate) fn stamp_intent(&mut self) -> Wall {
+        let at = self.stamp();
+        let after_last = self.intended_unix_seconds.saturating_add(1);
+        self.intended_unix_seconds = at.unix_seconds.max(after_last);
+        Wall {
+            unix_seconds: self.intended_unix_seconds,
+            ..at
+        }
     }
 
     pub(crate) fn call_deadline(&self) -> Monotonic {
@@ -179,7 +217,7 @@ impl Engine {
 
     fn answer_stop(&mut self) {
         let idle = self.sales.is_empty() && self.visits.is_empty() && self.changing.is_empty();
-        if let (true, Some(id)) = (idle, self.stop.take_if(|_| idle)) {
+        if let Some(id) = self.stop.take_if(|_| idle) {
             self.outputs
                 .push_back(Output::Reply(id, Ok(crate::Reply::Stopped)));
         }

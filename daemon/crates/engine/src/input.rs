@@ -10,7 +10,10 @@ use crate::{CallId, FindId, RequestId};
 
 /// Something that happened.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "an input lives for one call and is never kept")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "an input lives for one call and is never kept"
+)]
 pub enum Input {
     /// A client asks for something. Answered by exactly one `Reply` or `Tell` that names `id`.
     Request {

@@ -75,7 +75,7 @@ impl Engine {
             let same = sale_refusal(sale, peer.owner, &asked);
             return match (same, &sale.phase) {
                 (Some(refused), _) => Err(RequestError::Refused(refused)),
-                (None, Phase::Ending) => wait(sale, id),
+                (None, Phase::Recording | Phase::Ending) => wait(sale, id),
                 (None, _) => {
                     self.reply_progress(id, &asked.reference, false);
                     Ok(())
@@ -147,7 +147,7 @@ impl Engine {
     fn may_begin(&self, new: &Sale) -> Result<(), RequestError> {
         let asked = &new.asked;
         let reader = asked.reader.as_ref();
-        if self.stop.is_some() {
+        if self.is_stopping {
             return Err(RequestError::Stopping);
         }
         if asked.pin_through_api && !self.config.pin_through_api {
@@ -196,7 +196,7 @@ impl Engine {
     fn attach(&mut self, id: RequestId, peer: Peer, reference: Reference) -> Result<(), RequestError> {
         match self.sale_by_reference(&reference) {
             Some(sale) if !may_see(peer, sale.owner) => Err(RequestError::NotOwner),
-            Some(sale) if sale.phase == Phase::Ending => wait(sale, id),
+            Some(sale) if matches!(sale.phase, Phase::Recording | Phase::Ending) => wait(sale, id),
             Some(_) => {
                 self.reply_progress(id, &reference, false);
                 Ok(())
@@ -225,7 +225,7 @@ impl Engine {
                 let reader = reader.clone();
                 self.end_sale_at_card(&reader, purser_ledger::CloseReason::CancelledByPos);
             }
-            Phase::Ending => {}
+            Phase::Recording | Phase::Ending => {}
         }
         Ok(())
     }
@@ -284,7 +284,7 @@ impl Engine {
         id: RequestId,
         named: Option<purser_ledger::DeviceName>,
     ) -> Result<(), RequestError> {
-        if self.stop.is_some() {
+        if self.is_stopping {
             return Err(RequestError::Stopping);
         }
         if self.devices.readers(named.as_ref()).next().is_none() {
@@ -314,6 +314,7 @@ impl Engine {
     }
 
     fn begin_stop(&mut self, id: RequestId) {
+        self.is_stopping = true;
         if let Some(earlier) = self.stop.replace(id) {
             self.reply(earlier, Err(RequestError::Stopping));
         }
@@ -326,7 +327,7 @@ impl Engine {
             match phase {
                 Phase::WaitingForCard => self.close_sale(operation, purser_ledger::CloseReason::Stopped),
                 Phase::AtCard(reader) => self.end_sale_at_card(&reader, purser_ledger::CloseReason::Stopped),
-                Phase::Checking { .. } | Phase::Ending => {}
+                Phase::Checking { .. } | Phase::Recording | Phase::Ending => {}
             }
         }
         let readers: Vec<_> = self.visits.keys().cloned().collect();

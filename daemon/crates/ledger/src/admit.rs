@@ -1,6 +1,6 @@
 //! Whether a store may take a commit: one set of rules for every store.
 
-use crate::{Books, Commit, Entry, FoldError, Head, Operation, Owner, Reference, Refused};
+use crate::{Account, Books, Commit, Entry, FoldError, Head, Operation, Owner, Reference, Refused};
 
 /// What a store looks up before it asks [`admit`].
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +49,13 @@ pub fn admit(
     let mut books = books.clone();
     for transfer in commit.entry.transfers() {
         books.transfer(transfer).map_err(|_| Refused::BalanceOutOfRange)?;
+    }
+    if let Entry::SaleIntended(intended) = &commit.entry {
+        // Room in the books as on the disk: once intended, the claim must fit whatever else is in doubt.
+        let currency = intended.amount.currency();
+        let claims = books.balance(Account::Claims, currency);
+        let claims_at_most = claims.checked_add(books.balance(Account::InDoubt, currency));
+        claims_at_most.map_err(|_| Refused::BalanceOutOfRange)?;
     }
     if commit.entry.needs_free_room() && !existing.has_room {
         return Err(Refused::NoRoom);

@@ -197,6 +197,11 @@ impl CardId {
         Self { scheme, serial }
     }
 
+    /// The scheme that issued the serial number.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
     /// The whole serial number. Not for logs: use `Display` there.
     pub fn serial(&self) -> &[u8; 10] {
         &self.serial

@@ -199,6 +199,11 @@ impl Operation {
         Ok(())
     }
 
+    /// True when this entry may be the operation's next one.
+    pub fn admits(&self, entry: &Entry) -> bool {
+        self.clone().apply_entry(entry, self.head).is_ok()
+    }
+
     fn require(&self, holds: bool) -> Result<(), FoldError> {
         if holds { Ok(()) } else { Err(FoldError::OutOfOrder) }
     }

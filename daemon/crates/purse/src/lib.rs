@@ -12,6 +12,8 @@ pub mod apdu;
 mod bytes;
 pub mod dialogue;
 pub mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod key_memory;
 pub mod pboc;
 pub mod status;

@@ -66,6 +66,8 @@ pub(crate) enum Phase {
     WaitingForCard,
     /// A card is being served at this reader.
     AtCard(DeviceName),
+    /// The outcome of its debit is on its way to the journal.
+    Recording,
     /// The closing entry is on its way.
     Ending,
 }
@@ -92,7 +94,7 @@ impl Sale {
         let holds = match &self.phase {
             Phase::WaitingForCard => self.asked.reader.as_ref(),
             Phase::AtCard(at) => Some(at),
-            Phase::Checking { .. } | Phase::Ending => return false,
+            Phase::Checking { .. } | Phase::Recording | Phase::Ending => return false,
         };
         holds.is_none() || reader.is_none() || holds == reader
     }
@@ -105,7 +107,7 @@ impl Sale {
             amount: self.asked.amount,
             reader: match &self.phase {
                 Phase::AtCard(reader) => Some(reader.clone()),
-                Phase::Checking { .. } | Phase::WaitingForCard | Phase::Ending => None,
+                Phase::Checking { .. } | Phase::WaitingForCard | Phase::Recording | Phase::Ending => None,
             },
             state,
         }
@@ -152,7 +154,7 @@ impl Engine {
     /// Puts a sale whose card left before any debit back to waiting for one.
     pub(crate) fn wait_for_card(&mut self, operation: OperationId) {
         let deadline = self.now.monotonic.after_ms(self.config.card_wait_ms);
-        let stopping = self.stop.is_some();
+        let stopping = self.is_stopping;
         let sale = self
             .sale_mut(operation)
             .expect("a sale waits while it is under way");
@@ -211,6 +213,7 @@ impl Engine {
     fn progress(&self, sale: &Sale) -> Progress {
         match &sale.phase {
             Phase::Checking { .. } => Progress::CheckingReference,
+            Phase::Recording => Progress::Debiting,
             Phase::Ending => Progress::Ending,
             Phase::WaitingForCard => self.waiting_progress(sale),
             Phase::AtCard(reader) => self
@@ -278,7 +281,7 @@ impl Engine {
 
     fn look_for_earlier_payments(&mut self) {
         let card_could_tell = self.open.values().any(|operation| operation.waits_for_card());
-        if !card_could_tell || self.stop.is_some() {
+        if !card_could_tell || self.is_stopping {
             return;
         }
         let waiting: Vec<_> = self

@@ -111,51 +111,42 @@ impl Engine {
         self.decide(reader, visit, Decision { operation, outcome });
     }
 
-    /// Records an outcome, or holds it while another entry of the operation is on its way; then the visit goes on.
-    pub(crate) fn decide(&mut self, reader: &DeviceName, mut visit: Visit, decision: Decision) {
-        if self.is_changing(decision.operation) {
-            visit.deadline = self.call_deadline();
-            visit.state = State::Deciding(decision);
-            self.visits.insert(reader.clone(), visit);
-            return;
-        }
-        let ends_visit = visit.sale().is_none_or(|sale| sale == decision.operation);
+    /// Records an outcome; then the visit goes on, or ends with its own sale.
+    pub(crate) fn decide(&mut self, reader: &DeviceName, visit: Visit, decision: Decision) {
+        let is_own = visit.sale() == Some(decision.operation);
         self.record(decision);
-        if ends_visit && visit.serving != Serving::Nobody {
+        if is_own {
             self.leave(reader, visit);
         } else {
             self.advance(reader, visit);
         }
     }
 
-    /// Takes up the decisions that waited for another entry of their operation.
-    pub(crate) fn record_decisions(&mut self) {
-        let ready = |visit: &Visit| match &visit.state {
-            State::Deciding(decision) => !self.is_changing(decision.operation),
-            _ => false,
+    /// Sends the outcome's entry to the store, or holds it while another entry of the operation is on its way.
+    pub(crate) fn record(&mut self, decision: Decision) {
+        if self.is_changing(decision.operation) {
+            self.decided.push(decision);
+            return;
+        }
+        let Some(operation) = self.open.get(&decision.operation) else {
+            return;
         };
-        let readers: Vec<_> = self
-            .visits
-            .iter()
-            .filter(|(_, visit)| ready(visit))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for reader in readers {
-            let mut visit = self.visits.remove(&reader).expect("the visit was just seen");
-            if let State::Deciding(decision) = std::mem::replace(&mut visit.state, State::Leaving) {
-                self.decide(&reader, visit, decision);
-            }
+        let entry = entry_for(operation, decision.outcome);
+        // A card can be asked twice before the first answer is recorded: the later one then has nothing to add.
+        if operation.admits(&entry) {
+            self.change_open(decision.operation, entry, Resolved::Tell);
         }
     }
 
-    /// Sends the outcome's entry to the store.
-    pub(crate) fn record(&mut self, decision: Decision) {
-        let operation = self
-            .open
-            .get(&decision.operation)
-            .expect("only an open operation has an outcome to record");
-        let entry = entry_for(operation, decision.outcome);
-        self.change_open(decision.operation, entry, Resolved::Tell);
+    /// Takes up the outcomes that waited for another entry of their operation.
+    pub(crate) fn record_decisions(&mut self) {
+        let decided = std::mem::take(&mut self.decided);
+        let (waiting, ready): (Vec<_>, Vec<_>) =
+            decided.into_iter().partition(|it| self.is_changing(it.operation));
+        self.decided = waiting;
+        for decision in ready {
+            self.record(decision);
+        }
     }
 }
 

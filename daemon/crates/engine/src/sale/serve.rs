@@ -2,11 +2,11 @@
 
 use purser_ledger::{
     Amount, CloseReason, Commit, DebitKey, DeviceName, Entry, OperationId, Refused, SaleIntended, Scheme,
-    SchemeBytes,
+    SchemeBytes, Wall,
 };
 use purser_purse::CardError;
 use purser_purse::pboc::{
-    Attempt, CardFacts, InitAnswer, InitializePurchase, PurseAmount, TerminalSn, TerminalTime,
+    Attempt, CardFacts, InitAnswer, InitializePurchase, Mac1, PurseAmount, TerminalSn, TerminalTime,
 };
 
 use crate::Engine;
@@ -42,7 +42,7 @@ impl Engine {
         if currency != amount.currency() {
             return Some(CloseReason::CurrencyMismatch);
         }
-        let now = self.now.wall.lifted_to(self.floor_unix_seconds);
+        let now = self.present();
         let today = TerminalTime::from_local(now.local_seconds()).ok()?.date;
         let valid =
             *card.start.as_bytes() <= *today.as_bytes() && *today.as_bytes() <= *card.expiry.as_bytes();
@@ -95,7 +95,8 @@ impl Engine {
         operation: OperationId,
         init: &InitAnswer,
     ) -> Result<(), CloseReason> {
-        let prepared = self.prepare(&visit, operation, init);
+        let at = self.stamp_intent();
+        let prepared = self.prepare(&visit, operation, init, at);
         let (attempt, mac1) = match prepared {
             Ok(prepared) => prepared,
             Err(reason) => {
@@ -103,7 +104,6 @@ impl Engine {
                 return Err(reason);
             }
         };
-        let at = self.stamp();
         let sale = self.sale_mut(operation).expect("a served sale is under way");
         let card = visit
             .card
@@ -140,7 +140,8 @@ impl Engine {
         visit: &Visit,
         operation: OperationId,
         init: &InitAnswer,
-    ) -> Result<(Attempt, purser_purse::pboc::Mac1), CloseReason> {
+        at: Wall,
+    ) -> Result<(Attempt, Mac1), CloseReason> {
         let amount = self
             .sale(operation)
             .expect("a served sale is under way")
@@ -153,8 +154,8 @@ impl Engine {
         if init.old_balance < amount {
             return Err(CloseReason::InsufficientFunds);
         }
-        let time =
-            TerminalTime::from_local(self.stamp().local_seconds()).map_err(|_| CloseReason::ReaderFailed)?;
+        let time = TerminalTime::from_local(at.local_seconds())
+            .expect("the clock is kept in a card's range of dates");
         let terminal_sn = self
             .terminal_sn_last
             .checked_add(1)

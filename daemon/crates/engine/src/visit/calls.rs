@@ -7,6 +7,13 @@ use purser_purse::{CardError, Dialogue, Turn};
 use super::{Connection, Serving, State, Visit};
 use crate::{Answer, CallFailure, CallId, Engine, PurseView, Query, Reply, RequestError};
 
+/// A card's response, and the visit that it belongs to.
+struct Heard<'a> {
+    reader: &'a DeviceName,
+    visit: Visit,
+    response: &'a [u8],
+}
+
 impl Engine {
     pub(crate) fn handle_answer(&mut self, id: CallId, answer: Result<Answer, CallFailure>) {
         let reader = self
@@ -35,7 +42,16 @@ impl Engine {
                 visit.state = state;
                 self.handle_pad_answer(&reader, visit, answer);
             }
-            (state, Ok(Answer::Response(response))) => self.handle_response(&reader, visit, state, &response),
+            (state, Ok(Answer::Response(response))) => {
+                self.handle_response(
+                    Heard {
+                        reader: &reader,
+                        visit,
+                        response: &response,
+                    },
+                    state,
+                );
+            }
             (state, answer) => {
                 visit.state = state;
                 let failure = answer.err().unwrap_or(CallFailure::DriverLost);
@@ -44,111 +60,48 @@ impl Engine {
         }
     }
 
-    fn handle_response(&mut self, reader: &DeviceName, visit: Visit, state: State, response: &[u8]) {
+    fn handle_response(&mut self, heard: Heard<'_>, state: State) {
         match state {
-            State::Identifying(dialogue) => {
-                self.turn(
-                    reader,
-                    visit,
-                    dialogue,
-                    response,
-                    State::Identifying,
-                    Self::identified,
-                );
-            }
-            State::ReadingBalance(dialogue) => {
-                self.turn(
-                    reader,
-                    visit,
-                    dialogue,
-                    response,
-                    State::ReadingBalance,
-                    Self::balance_read,
-                );
-            }
-            State::VerifyingPin(dialogue) => {
-                self.turn(
-                    reader,
-                    visit,
-                    dialogue,
-                    response,
-                    State::VerifyingPin,
-                    Self::pin_checked,
-                );
-            }
-            State::Initialising(dialogue) => {
-                self.turn(
-                    reader,
-                    visit,
-                    dialogue,
-                    response,
-                    State::Initialising,
-                    Self::initialised,
-                );
-            }
-            State::Recovering(operation, dialogue) => {
+            State::Identifying(it) => self.turn(heard, it, State::Identifying, Self::identified),
+            State::ReadingBalance(it) => self.turn(heard, it, State::ReadingBalance, Self::balance_read),
+            State::VerifyingPin(it) => self.turn(heard, it, State::VerifyingPin, Self::pin_checked),
+            State::Initialising(it) => self.turn(heard, it, State::Initialising, Self::initialised),
+            State::Recovering(operation, it) => {
                 let state = move |dialogue| State::Recovering(operation, dialogue);
-                self.turn(
-                    reader,
-                    visit,
-                    dialogue,
-                    response,
-                    state,
-                    move |engine, reader, visit, verdict| {
-                        engine.recovered(reader, visit, operation, verdict);
-                    },
-                );
-            }
-            State::CheckingDebit(operation, dialogue) => {
-                let state = move |dialogue| State::CheckingDebit(operation, dialogue);
-                self.turn(
-                    reader,
-                    visit,
-                    dialogue,
-                    response,
-                    state,
-                    move |engine, reader, visit, verdict| {
-                        engine.debit_checked(reader, visit, operation, verdict);
-                    },
-                );
+                self.turn(heard, it, state, move |engine, reader, visit, verdict| {
+                    engine.recovered(reader, visit, operation, verdict);
+                });
             }
             State::Debiting { attempt, dialogue } => {
                 let kept = attempt.clone();
                 let state = move |dialogue| State::Debiting { attempt, dialogue };
-                self.turn(
-                    reader,
-                    visit,
-                    dialogue,
-                    response,
-                    state,
-                    move |engine, reader, visit, answer| {
-                        engine.debit_answered(reader, visit, kept, answer);
-                    },
-                );
+                self.turn(heard, dialogue, state, move |engine, reader, visit, answer| {
+                    engine.debit_answered(reader, visit, kept, answer);
+                });
             }
-            State::Connecting
-            | State::Deciding(_)
-            | State::WaitingForPin { .. }
-            | State::Intending { .. }
-            | State::Leaving => {
-                let visit = Visit { state, ..visit };
-                self.fail_visit(reader, visit, CallFailure::DriverLost);
+            State::CheckingDebit(operation, it) => {
+                let state = move |dialogue| State::CheckingDebit(operation, dialogue);
+                self.turn(heard, it, state, move |engine, reader, visit, verdict| {
+                    engine.debit_checked(reader, visit, operation, verdict);
+                });
+            }
+            State::Connecting | State::WaitingForPin { .. } | State::Intending { .. } | State::Leaving => {
+                let visit = Visit { state, ..heard.visit };
+                self.fail_visit(heard.reader, visit, CallFailure::DriverLost);
             }
         }
     }
 
     fn turn<D: Dialogue>(
         &mut self,
-        reader: &DeviceName,
-        visit: Visit,
+        heard: Heard<'_>,
         dialogue: D,
-        response: &[u8],
         state: impl FnOnce(D) -> State,
         done: impl FnOnce(&mut Self, &DeviceName, Visit, Result<D::Done, CardError>),
     ) {
-        match dialogue.handle_response(response) {
-            Turn::Transmit(dialogue) => self.transmit(reader, visit, dialogue, state),
-            Turn::Done(result) => done(self, reader, visit, result),
+        match dialogue.handle_response(heard.response) {
+            Turn::Transmit(dialogue) => self.transmit(heard.reader, heard.visit, dialogue, state),
+            Turn::Done(result) => done(self, heard.reader, heard.visit, result),
         }
     }
 

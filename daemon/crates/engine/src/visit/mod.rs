@@ -1,15 +1,14 @@
 //! The visit: one card at one reader, from power to no power, with exclusive access all the time (money rule P4).
 //!
 //! ```text
-//!  Connecting ─► Identifying ─┬─► Recovering ─► Deciding ─┐   an earlier payment of this card first (money rule P1)
-//!                    ▲        │       └► WaitingForPin …  │
-//!                    │        ◄───────────────────────────┘
-//!                    │        ├─► (sale) ─► WaitingForPin ─► VerifyingPin ─► Initialising ─► Intending ─► Debiting ─┐
-//!                    │        │                   ▲               │ wrong PIN                        │             │
-//!                    │        │                   └───────────────┘                    no valid answer ▼            │
-//!                    │        │                                                     CheckingDebit ─► Deciding      │
-//!                    │        ├─► (purse) ─► ReadingBalance ─┐                                          │           │
-//!                    │        └─► (nobody) ──────────────────┴──────────► Leaving ◄─────────────────────┴───────────┘
+//!  Connecting ─► Identifying ─┬─► Recovering ──────────────┐    an earlier payment of this card first (money rule P1)
+//!                             │     └► WaitingForPin …     │
+//!                             ◄────────────────────────────┘
+//!                             ├─► (sale) ─► WaitingForPin ─► VerifyingPin ─► Initialising ─► Intending ─► Debiting ─┐
+//!                             │                   ▲               │ wrong PIN                  no valid answer │    │
+//!                             │                   └───────────────┘                             CheckingDebit ◄┘    │
+//!                             ├─► (purse) ─► ReadingBalance ─┐                                        │             │
+//!                             └─► (nobody) ──────────────────┴──────────► Leaving ◄───────────────────┴─────────────┘
 //! ```
 //! Any failure leads to `Leaving`, which takes the card's power and with it its PIN state (S24). A failure from `Debiting` on
 //! puts the sale in doubt; before that nothing has moved. At most one call to the reader is outstanding.
@@ -27,7 +26,6 @@ use purser_purse::pboc::{
 };
 use purser_purse::{Dialogue, Protocol};
 
-use crate::sale::Decision;
 use crate::{CallFailure, CallId, DeviceEvent, Engine, Progress, Query, RequestError, RequestId};
 
 /// For whom a card is served.
@@ -71,8 +69,6 @@ pub(crate) enum State {
     Identifying(Identify),
     ReadingBalance(GetBalance),
     Recovering(OperationId, Recover),
-    /// The outcome of a debit is known, and waits for its place in the journal.
-    Deciding(Decision),
     WaitingForPin {
         /// The pad that was asked; none when the PIN comes through the API.
         pad: Option<DeviceName>,
@@ -137,8 +133,6 @@ impl Visit {
                 Progress::ReadingCard
             }
             State::Recovering(..) => Progress::Resolving,
-            State::Deciding(decision) if self.sale() == Some(decision.operation) => Progress::Debiting,
-            State::Deciding(_) => Progress::Resolving,
             State::WaitingForPin { pad } => Progress::WaitingForPin {
                 tries_left: self.tries_left,
                 through_api: pad.is_none(),
@@ -156,7 +150,6 @@ impl Visit {
             State::Intending { .. } | State::Debiting { .. } | State::CheckingDebit(..) => {
                 self.sale() == Some(operation)
             }
-            State::Deciding(decision) => decision.operation == operation,
             State::Connecting
             | State::Identifying(_)
             | State::ReadingBalance(_)
@@ -255,7 +248,7 @@ impl Engine {
     pub(crate) fn handle_device(&mut self, name: DeviceName, event: DeviceEvent) {
         self.devices.handle(&name, event);
         match event {
-            DeviceEvent::Left => {
+            DeviceEvent::Left | DeviceEvent::Arrived(_) => {
                 if let Some(visit) = self.visits.remove(&name) {
                     self.fail_visit(&name, visit, CallFailure::DeviceGone);
                 }
@@ -275,24 +268,18 @@ impl Engine {
                     }
                 }
             }
-            DeviceEvent::Arrived(_) => {}
         }
     }
 
     /// Ends the sale at this reader before its debit. From the intent on it does nothing: the outcome answers.
     pub(crate) fn end_sale_at_card(&mut self, reader: &DeviceName, reason: CloseReason) {
-        let Some(mut visit) = self.visits.remove(reader) else {
+        let Some(visit) = self.visits.remove(reader) else {
             return;
         };
         match visit.sale() {
             Some(operation) if !visit.is_committed_to(operation) => {
                 self.close_sale(operation, reason);
-                if matches!(visit.state, State::Deciding(_)) {
-                    visit.serving = Serving::Nobody;
-                    self.visits.insert(reader.clone(), visit);
-                } else {
-                    self.leave(reader, visit);
-                }
+                self.leave(reader, visit);
             }
             Some(_) | None => {
                 self.visits.insert(reader.clone(), visit);
@@ -305,7 +292,7 @@ impl Engine {
         let Some(visit) = self.visits.remove(reader) else {
             return;
         };
-        if visit.sale().is_some() || matches!(visit.state, State::Deciding(_) | State::Leaving) {
+        if visit.sale().is_some() || matches!(visit.state, State::Leaving) {
             self.visits.insert(reader.clone(), visit);
             return;
         }
@@ -320,7 +307,7 @@ impl Engine {
         match visit.state {
             State::Leaving => {}
             State::WaitingForPin { .. } => self.end_wait_for_pin(reader, visit, CloseReason::NoPinInTime),
-            State::Intending { .. } | State::Deciding(_) => {
+            State::Intending { .. } => {
                 // The store answers, or the process ends: there is nothing to give up here.
                 visit.deadline = self.call_deadline();
                 self.visits.insert(reader.clone(), visit);

@@ -98,8 +98,8 @@ impl TerminalTime {
         }
         let local =
             OffsetDateTime::from_unix_timestamp(unix_seconds_local).map_err(|_| TimeError::YearOutOfRange)?;
-        let year = u16::try_from(local.year()).map_err(|_| TimeError::YearOutOfRange)?;
-        let [century, year] = [year / 100, year % 100].map(|part| packed(u8::try_from(part).unwrap_or(0)));
+        let [century, year] = [local.year() / 100, local.year() % 100]
+            .map(|part| packed(u8::try_from(part).expect("the year is one of 1970 to 9999")));
         Ok(Self {
             date: BcdDate([
                 century,

@@ -69,3 +69,6 @@ fn xor_into(chain: &mut Block, data: &[u8]) {
         *chained ^= byte;
     }
 }
+
+#[cfg(test)]
+mod tests;

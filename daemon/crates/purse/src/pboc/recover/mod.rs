@@ -42,14 +42,14 @@
 //! A log says nothing to the issuer; a claim by the log alone has no TAC, and the provider decides what it is
 //! worth. Where a card refused the proof for a passing reason, [`Prove`](super::Prove) may fetch the TAC later.
 
-use std::fmt;
+mod table;
+mod verdict;
 
+use self::table::{Counter, LogSays, Proven};
+pub use self::verdict::{DoubtReason, PinState, Verdict};
 use super::amount::PurseAmount;
 use super::attempt::Attempt;
-use super::evidence::Proof;
-use super::ids::OfflineSn;
 use super::log::{self, Found, LOG_RECORDS_MAX, LogRecord};
-use super::profile::PurseKind;
 use super::prove;
 use super::purchase::{self, DebitAnswer, InitAnswer};
 use super::sam::{self, Mac2Check};
@@ -57,87 +57,6 @@ use crate::apdu::{CommandApdu, Protocol};
 use crate::dialogue::{Answer, Dialogue, Exchange, Step, Turn};
 use crate::error::CardError;
 use crate::status::StatusWord;
-
-/// What became of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The card was debited: there is a claim.
-    Happened {
-        /// The card's TAC and MAC2, where it still had them.
-        answer: Option<DebitAnswer>,
-        /// How this is known.
-        proof: Proof,
-    },
-    /// The card was not debited: the attempt is void.
-    DidNotHappen,
-    /// The card wants its PIN before it tells more: verify it and begin again.
-    PinNeeded,
-    /// The card cannot tell. The attempt goes to the provider as a query; the card may buy again.
-    InDoubt(DoubtReason),
-}
-
-/// Why the card cannot tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DoubtReason {
-    /// Debits followed, and the log does not name ours any more, or never did.
-    NotInLog,
-    /// Debits followed, and the log cannot be read.
-    LogNotReadable {
-        /// What the card answered.
-        status: StatusWord,
-    },
-    /// The card does not tell its counter, and neither proof nor log decide.
-    CounterNotReadable {
-        /// What the card answered to INITIALIZE.
-        status: StatusWord,
-    },
-    /// The card misbehaved: its counter is lower than before.
-    CounterWentDown,
-    /// The card misbehaved: it proves a debit and has not counted it.
-    ProofWithoutDebit,
-}
-
-impl DoubtReason {
-    /// True where the card contradicts itself: no honest card does.
-    pub fn card_misbehaved(self) -> bool {
-        match self {
-            Self::CounterWentDown | Self::ProofWithoutDebit => true,
-            Self::NotInLog | Self::LogNotReadable { .. } | Self::CounterNotReadable { .. } => false,
-        }
-    }
-}
-
-impl fmt::Display for DoubtReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotInLog => {
-                f.write_str("other payments followed and the card's log does not name this one")
-            }
-            Self::LogNotReadable { status } => {
-                write!(
-                    f,
-                    "other payments may have followed and the card's log cannot be read ({status})"
-                )
-            }
-            Self::CounterNotReadable { status } => write!(f, "the card does not tell its counter ({status})"),
-            Self::CounterWentDown => {
-                f.write_str("the card's counter went down: the card is not genuine or broken")
-            }
-            Self::ProofWithoutDebit => {
-                f.write_str("the card proves a payment that it did not count: it is not genuine or broken")
-            }
-        }
-    }
-}
-
-/// Whether the card has been shown its PIN since it was selected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PinState {
-    /// It has, and accepted it.
-    Verified,
-    /// It has not.
-    NotVerified,
-}
 
 /// Asks a card what became of an attempt.
 ///
@@ -173,32 +92,6 @@ enum State {
         counter: Counter,
         number: u8,
     },
-}
-
-/// What PROVE handed out for SN + 1.
-#[derive(Clone, Copy, Debug)]
-enum Proven {
-    Verified(DebitAnswer),
-    Wrong(DebitAnswer),
-    Unchecked(DebitAnswer),
-    None,
-}
-
-/// What INITIALIZE tells of the counter, as far as the log has a say in it.
-#[derive(Clone, Copy, Debug)]
-enum Counter {
-    Next,
-    More,
-    Refused(StatusWord),
-}
-
-/// What the log says.
-#[derive(Clone, Copy, Debug)]
-enum LogSays {
-    Ours,
-    Anothers,
-    Nothing,
-    NotReadable(StatusWord),
 }
 
 impl Recover {
@@ -310,38 +203,21 @@ impl Case {
     }
 
     fn handle_counter(mut self, proof: Proven, amount: PurseAmount, answer: Answer) -> Next {
-        if let Some(status) = self.refused(&answer) {
-            // Another amount does not replace a PIN.
-            return Ok(
-                if amount == PurseAmount::ZERO && status != StatusWord::PIN_NEEDED {
-                    Turn::Transmit(self.initialize(proof, PurseAmount::SMALLEST))
-                } else {
-                    self.weigh(proof, Counter::Refused(status))
-                },
-            );
-        }
-        let counter = InitAnswer::from_answer(answer)?.offline_sn;
-        let before = self.attempt.offline_sn;
-        Ok(if counter < before {
-            Turn::Done(Ok(Verdict::InDoubt(DoubtReason::CounterWentDown)))
-        } else if counter == before {
-            Turn::Done(Ok(unchanged(proof)))
-        } else {
-            self.weigh(proof, Counter::after(before, counter))
-        })
-    }
-
-    /// A proof that verified decides; anything else leaves it to the log.
-    fn weigh(self, proof: Proven, counter: Counter) -> Turn<Recover> {
-        match proof {
-            Proven::Verified(answer) => Turn::Done(Ok(Verdict::Happened {
-                answer: Some(answer),
-                proof: Proof::Mac2Verified,
-            })),
-            Proven::Wrong(_) | Proven::Unchecked(_) | Proven::None => {
-                Turn::Transmit(self.read_log(proof, counter, 1))
+        let counter = match self.refused(&answer) {
+            // The smallest unit does not replace a PIN.
+            Some(status) if amount == PurseAmount::ZERO && status != StatusWord::PIN_NEEDED => {
+                return Ok(Turn::Transmit(self.initialize(proof, PurseAmount::SMALLEST)));
             }
-        }
+            Some(status) => Counter::Refused(status),
+            None => Counter::from_sn(
+                self.attempt.offline_sn,
+                InitAnswer::from_answer(answer)?.offline_sn,
+            ),
+        };
+        Ok(match table::without_log(proof, counter) {
+            Some(verdict) => Turn::Done(Ok(verdict)),
+            None => Turn::Transmit(self.read_log(proof, counter, 1)),
+        })
     }
 
     fn handle_record(mut self, proof: Proven, counter: Counter, number: u8, answer: Answer) -> Next {
@@ -355,11 +231,9 @@ impl Case {
                 Found::Record(record) => self.read(&record, counter),
             }
         };
+        let says = says.or((number == LOG_RECORDS_MAX).then_some(LogSays::Nothing));
         Ok(match says {
-            Some(says) => Turn::Done(Ok(self.decide(proof, counter, says))),
-            None if number == LOG_RECORDS_MAX => {
-                Turn::Done(Ok(self.decide(proof, counter, LogSays::Nothing)))
-            }
+            Some(says) => Turn::Done(Ok(self.verdict(proof, counter, says))),
             None => Turn::Transmit(self.read_log(proof, counter, number + 1)),
         })
     }
@@ -370,27 +244,17 @@ impl Case {
             return Some(LogSays::Ours);
         }
         match counter {
-            Counter::Next => may_be_debit_of(self.attempt.purse, record).then_some(LogSays::Anothers),
-            Counter::More | Counter::Refused(_) => None,
+            Counter::Next => table::may_be_debit_of(self.attempt.purse, record).then_some(LogSays::Anothers),
+            Counter::Down | Counter::Unchanged | Counter::More | Counter::Refused(_) => None,
         }
     }
 
-    fn decide(&self, proof: Proven, counter: Counter, says: LogSays) -> Verdict {
-        let undecided = |reason| {
-            if self.pin_refused && self.pin == PinState::NotVerified {
-                Verdict::PinNeeded
-            } else {
-                Verdict::InDoubt(reason)
-            }
-        };
-        match (counter, says, proof) {
-            (_, LogSays::Ours, _) => happened_by_log(proof, counter),
-            (_, LogSays::Anothers, _)
-            | (Counter::Next, _, Proven::Wrong(_))
-            | (Counter::Refused(_), LogSays::Nothing, Proven::Wrong(_)) => Verdict::DidNotHappen,
-            (Counter::Refused(status), _, _) => undecided(DoubtReason::CounterNotReadable { status }),
-            (_, LogSays::Nothing, _) => undecided(DoubtReason::NotInLog),
-            (_, LogSays::NotReadable(status), _) => undecided(DoubtReason::LogNotReadable { status }),
+    fn verdict(&self, proof: Proven, counter: Counter, says: LogSays) -> Verdict {
+        let pin_helps = self.pin_refused && self.pin == PinState::NotVerified;
+        match table::with_log(proof, counter, says) {
+            Ok(verdict) => verdict,
+            Err(_) if pin_helps => Verdict::PinNeeded,
+            Err(reason) => Verdict::InDoubt(reason),
         }
     }
 
@@ -398,45 +262,5 @@ impl Case {
     fn refused(&mut self, answer: &Answer) -> Option<StatusWord> {
         self.pin_refused |= answer.status == StatusWord::PIN_NEEDED;
         (answer.status != StatusWord::OK).then_some(answer.status)
-    }
-}
-
-impl Counter {
-    fn after(before: OfflineSn, now: OfflineSn) -> Self {
-        if before.next() == Some(now) {
-            Self::Next
-        } else {
-            Self::More
-        }
-    }
-}
-
-fn unchanged(proof: Proven) -> Verdict {
-    match proof {
-        // A proof that does not verify proves nothing, so nothing contradicts the counter.
-        Proven::None | Proven::Wrong(_) => Verdict::DidNotHappen,
-        Proven::Verified(_) | Proven::Unchecked(_) => Verdict::InDoubt(DoubtReason::ProofWithoutDebit),
-    }
-}
-
-fn happened_by_log(proof: Proven, counter: Counter) -> Verdict {
-    let (answer, proof) = match (proof, counter) {
-        (Proven::Verified(answer), _) => (Some(answer), Proof::Mac2Verified),
-        (Proven::Unchecked(answer), _) => (Some(answer), Proof::Mac2NotCheckable),
-        // One debit, and the log says it is ours: the TAC can be of no other, whatever became of our key.
-        (Proven::Wrong(answer), Counter::Next) => (Some(answer), Proof::LogRecord),
-        (Proven::Wrong(_), Counter::More | Counter::Refused(_)) | (Proven::None, _) => {
-            (None, Proof::LogRecord)
-        }
-    };
-    Verdict::Happened { answer, proof }
-}
-
-/// False for records that cannot have moved the debit counter of `purse`: loads (01, 02), unloads (03), overdraft
-/// updates (07), and the debits of the other purse. Kinds that are not known count as debits.
-fn may_be_debit_of(purse: PurseKind, record: &LogRecord) -> bool {
-    match (record.kind, purse) {
-        (0x01 | 0x02 | 0x03 | 0x07, _) | (0x04 | 0x05, PurseKind::Ep) | (0x06 | 0x09, PurseKind::Ed) => false,
-        (_, PurseKind::Ep | PurseKind::Ed) => true,
     }
 }

@@ -1,0 +1,158 @@
+//! A group of commits: one SQL transaction, one sync.
+
+use purser_ledger::{Commit, Entry, Existing, Head, Operation, Reference, Refused, admit};
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::chain::ChainKey;
+use crate::memory::{Memory, Staged, count};
+use crate::{Journal, ReadError, rows};
+
+/// Frames that make a checkpoint worth its syncs when room is short: an eighth of the WAL's least length.
+const WORTHWHILE_FRAMES: u64 = crate::WAL_FRAMES_MIN / 8;
+
+type Answers = Vec<Result<Head, Refused>>;
+
+pub(crate) fn append(journal: &mut Journal, group: &[Commit]) -> Result<Answers, ReadError> {
+    let is_reserve_free = make_room(journal, group)?;
+    let Journal {
+        conn,
+        key,
+        memory,
+        room,
+        ..
+    } = journal;
+    let sql = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut staged = Staged::new(memory);
+    let mut answers = Vec::with_capacity(group.len());
+    for commit in group {
+        let open = staged.open.saturating_add(1);
+        let has_room = is_reserve_free && room.fits(staged.commits.saturating_add(1), open);
+        answers.push(
+            Step {
+                conn: &sql,
+                key,
+                memory,
+            }
+            .take(&mut staged, commit, has_room)?,
+        );
+    }
+    if staged.commits == 0 {
+        sql.rollback()?;
+        return Ok(answers);
+    }
+    staged.totals.store(&memory.totals, &sql)?;
+    sql.commit()?;
+    memory.absorb(staged);
+    Ok(answers)
+}
+
+/// Tries to have room for all of the group; says whether the disk has its reserve free.
+fn make_room(journal: &mut Journal, group: &[Commit]) -> Result<bool, ReadError> {
+    let openings = group
+        .iter()
+        .filter(|commit| commit.entry.needs_free_room())
+        .count();
+    if openings == 0 {
+        return Ok(true);
+    }
+    let commits = count(group.len());
+    let open = count(journal.memory.open.len()).saturating_add(count(openings));
+    if !journal.room.fits(commits, open) && journal.room.used() >= WORTHWHILE_FRAMES {
+        journal.restart_wal()?;
+    }
+    journal.room.extend(commits, open)?;
+    Ok(journal.room.is_reserve_free()?)
+}
+
+/// One commit of a group.
+struct Step<'a> {
+    conn: &'a Connection,
+    key: &'a ChainKey,
+    memory: &'a Memory,
+}
+
+impl Step<'_> {
+    fn take(
+        &self,
+        staged: &mut Staged,
+        commit: &Commit,
+        has_room: bool,
+    ) -> Result<Result<Head, Refused>, ReadError> {
+        let content = commit.content().encode();
+        let number = staged.head.number.saturating_add(1);
+        let head = Head {
+            number,
+            digest: self.key.digest(number, &staged.head.digest, &content),
+        };
+        let before = self.operation(staged, commit)?;
+        let admitted = {
+            let by_reference = match opening(&commit.entry) {
+                Some(reference) => rows::operation_by_reference(self.conn, reference)?,
+                None => None,
+            };
+            let existing = Existing {
+                operation: before.as_ref(),
+                by_reference: by_reference.as_ref(),
+                debit_key_is_taken: self.is_debit_key_taken(&commit.entry)?,
+                has_room,
+            };
+            admit(commit, head, existing, staged.totals.books())
+        };
+        let (after, books) = match admitted {
+            Ok(admitted) => admitted,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        self.write(before.as_ref(), &after, head, &content)?;
+        let was_open = before.as_ref().is_some_and(Operation::is_open);
+        match (was_open, after.is_open()) {
+            (false, true) => staged.open = staged.open.saturating_add(1),
+            (true, false) => staged.open = staged.open.saturating_sub(1),
+            (true, true) | (false, false) => {}
+        }
+        staged.totals = staged.totals.after(&commit.entry, books);
+        staged.head = head;
+        staged.commits = staged.commits.saturating_add(1);
+        staged.changed.insert(after.id, after);
+        Ok(Ok(head))
+    }
+
+    fn operation(&self, staged: &Staged, commit: &Commit) -> Result<Option<Operation>, ReadError> {
+        let id = commit.operation;
+        match staged.changed.get(&id).or_else(|| self.memory.open.get(&id)) {
+            Some(operation) => Ok(Some(operation.clone())),
+            None => rows::operation(self.conn, id.bytes()),
+        }
+    }
+
+    fn is_debit_key_taken(&self, entry: &Entry) -> Result<bool, ReadError> {
+        match entry {
+            Entry::SaleIntended(intended) => rows::debit_key_exists(self.conn, &intended.key),
+            _ => Ok(false),
+        }
+    }
+
+    fn write(
+        &self,
+        before: Option<&Operation>,
+        after: &Operation,
+        head: Head,
+        content: &[u8],
+    ) -> Result<(), ReadError> {
+        match before {
+            None => rows::insert_operation(self.conn, after)?,
+            Some(before) if before.is_open() && !after.is_open() => {
+                rows::close_operation(self.conn, after.id)?
+            }
+            Some(_) => {}
+        }
+        rows::insert_entry(self.conn, head, after.id, content)
+    }
+}
+
+fn opening(entry: &Entry) -> Option<&Reference> {
+    match entry {
+        Entry::SaleIntended(intended) => Some(&intended.reference),
+        Entry::SaleClosed(closed) => Some(&closed.reference),
+        _ => None,
+    }
+}

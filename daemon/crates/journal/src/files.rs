@@ -1,0 +1,149 @@
+//! The state folder: who may use it, its lock and its key file.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use zeroize::Zeroizing;
+
+use crate::OpenError;
+use crate::chain::{ChainKey, KEY_BYTES};
+
+const JOURNAL_FILE: &str = "journal.db";
+const KEY_FILE: &str = "chain.key";
+const LOCK_FILE: &str = "journal.lock";
+/// Files hold what buyers bought: for the owner only.
+const FILE_MODE: u32 = 0o600;
+const FOLDER_MODE: u32 = 0o700;
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// Paths below one state folder.
+#[derive(Clone, Debug)]
+pub(crate) struct StateFolder(PathBuf);
+
+impl StateFolder {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.0.join(JOURNAL_FILE)
+    }
+
+    pub(crate) fn wal(&self) -> PathBuf {
+        self.0.join(format!("{JOURNAL_FILE}-wal"))
+    }
+
+    pub(crate) fn wal_index(&self) -> PathBuf {
+        self.0.join(format!("{JOURNAL_FILE}-shm"))
+    }
+
+    /// Makes the folder where it is missing, and refuses one that others may write to.
+    pub(crate) fn prepare(&self) -> Result<(), OpenError> {
+        if !self.0.try_exists()? {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(FOLDER_MODE)
+                .create(&self.0)?;
+            if let Some(parent) = self.0.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                File::open(parent)?.sync_all()?;
+            }
+        }
+        if fs::metadata(&self.0)?.permissions().mode() & WRITABLE_BY_OTHERS == 0 {
+            Ok(())
+        } else {
+            Err(OpenError::FolderShared)
+        }
+    }
+
+    /// Makes names that were created in the folder durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        File::open(&self.0)?.sync_all()
+    }
+
+    /// Makes the data base file where it is missing; SQLite gives its companions the same mode.
+    pub(crate) fn create_journal(&self) -> Result<(), OpenError> {
+        let path = self.journal();
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(FILE_MODE)
+            .open(&path)
+        {
+            Ok(file) => {
+                file.sync_all()?;
+                self.sync()?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::set_permissions(&path, Permissions::from_mode(FILE_MODE))?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Becomes the journal's one owner until the file that is returned is closed.
+    pub(crate) fn lock(&self) -> Result<File, OpenError> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(FILE_MODE)
+            .open(self.0.join(LOCK_FILE))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(OpenError::Locked {
+                    pid: read_pid(&mut file),
+                });
+            }
+            Err(error) => return Err(error.into()),
+        }
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(file)
+    }
+
+    /// Reads the chain's key; none where there is no key file yet.
+    pub(crate) fn key(&self) -> Result<Option<ChainKey>, OpenError> {
+        let mut file = match File::open(self.0.join(KEY_FILE)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if file.metadata()?.len() != u64::try_from(KEY_BYTES).expect("a small number") {
+            return Err(OpenError::KeyUnusable);
+        }
+        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+        file.read_exact(bytes.as_mut_slice())?;
+        Ok(Some(ChainKey::new(bytes)))
+    }
+
+    /// Makes a key and its file; both are durable, whole and under their name when this returns.
+    pub(crate) fn create_key(&self) -> Result<ChainKey, OpenError> {
+        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+        getrandom::fill(bytes.as_mut_slice()).map_err(io::Error::from)?;
+        let unfinished = self.0.join(format!("{KEY_FILE}.new"));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(FILE_MODE)
+            .open(&unfinished)?;
+        file.write_all(bytes.as_slice())?;
+        file.sync_all()?;
+        fs::rename(&unfinished, self.0.join(KEY_FILE))?;
+        self.sync()?;
+        Ok(ChainKey::new(bytes))
+    }
+}
+
+fn read_pid(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}

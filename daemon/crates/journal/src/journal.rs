@@ -1,0 +1,205 @@
+//! The one writer.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+use purser_ledger::{Commit, Find, Head, Operation, Refused, Snapshot, Standing, Store, StoreBroken};
+use rusqlite::{Connection, ErrorCode};
+
+use crate::chain::ChainKey;
+use crate::memory::{Memory, count};
+use crate::room::{HEADROOM_COMMITS, Room};
+use crate::{OpenError, ReadError, append, rows, start};
+
+/// How long a statement waits for another process: an operator's shell at its slowest, not for ever.
+pub(crate) const BUSY: Duration = Duration::from_secs(2);
+
+/// What an operator may choose.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// New sales stop when the disk has less free space than this, in bytes.
+    pub reserve_bytes: u64,
+}
+
+impl Default for Options {
+    /// 64 MiB: room for days of entries and for the logs of whoever comes to free the disk.
+    fn default() -> Self {
+        Self {
+            reserve_bytes: 64 << 20,
+        }
+    }
+}
+
+/// The journal, open for writing. Only one exists for a state folder at a time.
+///
+/// After a [`StoreBroken`] every further call answers the same: end the process; the next start recovers.
+#[derive(Debug)]
+pub struct Journal {
+    pub(crate) conn: Connection,
+    pub(crate) key: ChainKey,
+    pub(crate) memory: Memory,
+    pub(crate) room: Room,
+    is_broken: Cell<bool>,
+    /// Dropped last: whoever gets the lock finds the journal closed.
+    _lock: File,
+}
+
+/// What [`Journal::maintain`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maintained {
+    /// Nothing was to be done.
+    Nothing,
+    /// All commits are in the data base file, and the WAL begins anew.
+    Restarted,
+    /// Another program reads; call again later. Nothing is lost.
+    ReaderHolds,
+    /// The disk has no room for the data base file to grow; call again later. Nothing is lost.
+    NoRoom,
+}
+
+impl Journal {
+    /// Opens the journal of a state folder, and makes both where they are missing. Checkpoints and syncs before it believes
+    /// an entry.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is wrong and what to do.
+    pub fn open(state_dir: &Path, options: &Options) -> Result<Self, OpenError> {
+        let parts = start::open(state_dir, options)?;
+        Ok(Self {
+            conn: parts.conn,
+            key: parts.key,
+            memory: parts.memory,
+            room: parts.room,
+            is_broken: Cell::new(false),
+            _lock: parts.lock,
+        })
+    }
+
+    /// The newest entry's number and digest.
+    pub fn head(&self) -> Head {
+        self.memory.head
+    }
+
+    /// Frames of the WAL that hold commits: what the next [`Self::maintain`] has to do.
+    pub fn wal_frames(&self) -> u64 {
+        self.room.used()
+    }
+
+    /// True while a debit is under way: a good moment for nothing but its outcome.
+    pub fn is_between_commits(&self) -> bool {
+        let is_under_way = |operation: &Operation| operation.standing == Standing::Intended;
+        self.memory.open.values().any(is_under_way)
+    }
+
+    /// Moves the WAL's commits into the data base file, begins the WAL anew and pays the sync of its new header, so that
+    /// the next commit makes one sync. Call it when no sale is under way.
+    ///
+    /// # Errors
+    /// [`StoreBroken`]: the disk failed. End the process.
+    pub fn maintain(&mut self) -> Result<Maintained, StoreBroken> {
+        self.checked(Self::restart_wal)
+    }
+
+    /// As [`Self::maintain`].
+    pub(crate) fn restart_wal(&mut self) -> Result<Maintained, ReadError> {
+        if self.room.used() <= UPKEEP_FRAMES {
+            return Ok(Maintained::Nothing);
+        }
+        // A reader that does not let go must not hold up a sale.
+        self.conn.busy_timeout(Duration::ZERO)?;
+        let checkpoint = checkpoint(&self.conn);
+        self.conn.busy_timeout(BUSY)?;
+        match checkpoint {
+            Ok(Checkpoint::Whole) => {
+                pay_header_sync(&self.conn)?;
+                self.room
+                    .extend(HEADROOM_COMMITS, count(self.memory.open.len()))?;
+                Ok(Maintained::Restarted)
+            }
+            Ok(Checkpoint::Partial | Checkpoint::NotRestarted) => Ok(Maintained::ReaderHolds),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => Ok(Maintained::NoRoom),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn checked<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, ReadError>) -> Result<T, StoreBroken> {
+        let result = if self.is_broken.get() {
+            Err(ReadError::BrokenBefore)
+        } else {
+            work(self)
+        };
+        result.map_err(|error| self.broken(error))
+    }
+
+    fn checked_read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, ReadError>,
+    ) -> Result<T, StoreBroken> {
+        let result = if self.is_broken.get() {
+            Err(ReadError::BrokenBefore)
+        } else {
+            read(&self.conn)
+        };
+        result.map_err(|error| self.broken(error))
+    }
+
+    fn broken(&self, error: ReadError) -> StoreBroken {
+        self.is_broken.set(true);
+        StoreBroken(Box::new(error))
+    }
+}
+
+impl Store for Journal {
+    fn append(&mut self, group: &[Commit]) -> Result<Vec<Result<Head, Refused>>, StoreBroken> {
+        self.checked(|journal| append::append(journal, group))
+    }
+
+    fn find(&self, query: &Find) -> Result<Option<Operation>, StoreBroken> {
+        self.checked_read(|conn| match query {
+            Find::Reference(reference) => rows::operation_by_reference(conn, reference),
+        })
+    }
+
+    fn snapshot(&self) -> Result<Snapshot, StoreBroken> {
+        self.checked_read(|conn| {
+            Ok(Snapshot {
+                open: rows::open_operations(conn)?,
+                terminal_sn_max: rows::terminal_sn_max(conn)?,
+                newest_unix_seconds: rows::newest(conn)?.map(|newest| newest.content.at.unix_seconds),
+            })
+        })
+    }
+}
+
+/// Frames of the one small write that follows a checkpoint.
+const UPKEEP_FRAMES: u64 = 1;
+
+/// How far a checkpoint came.
+pub(crate) enum Checkpoint {
+    /// Everything is in the data base file; the next write begins the WAL anew.
+    Whole,
+    /// Everything is in the data base file, but a reader keeps the WAL as it is.
+    NotRestarted,
+    /// A reader kept some commits from being moved.
+    Partial,
+}
+
+pub(crate) fn checkpoint(conn: &Connection) -> Result<Checkpoint, rusqlite::Error> {
+    conn.query_row("PRAGMA wal_checkpoint(RESTART)", (), |row| {
+        let (is_busy, in_wal, moved): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        // SQLite gives -1 for both when it did not even begin.
+        Ok(match (is_busy, in_wal >= 0 && moved == in_wal) {
+            (false, _) => Checkpoint::Whole,
+            (true, true) => Checkpoint::NotRestarted,
+            (true, false) => Checkpoint::Partial,
+        })
+    })
+}
+
+/// The first write to a new WAL syncs its header too; a sale's commit must not have to.
+pub(crate) fn pay_header_sync(conn: &Connection) -> Result<(), rusqlite::Error> {
+    conn.execute("UPDATE upkeep SET checkpoints = checkpoints + 1", ())?;
+    Ok(())
+}

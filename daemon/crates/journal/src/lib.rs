@@ -1,0 +1,37 @@
+//! The ledger's store on SQLite: every entry chained, durable before anything may act, and read back by queries.
+//!
+//! ```text
+//! state folder (0700)
+//!   journal.db        entries, and rows derived from them (operations, debits, balances, what is open)
+//!   journal.db-wal    the newest commits; kept longer than its content, so that evidence never needs a new disk block
+//!   journal.db-shm    SQLite's index of the WAL
+//!   chain.key         32 random bytes; the record chain's key
+//!   journal.lock      locked by the one process that may write; holds its process id
+//! ```
+//! [`Journal`] is the one writer ([`purser_ledger::Store`]); [`JournalThread`] runs it on a thread of its own; [`Reader`]
+//! answers queries beside it; [`verify`] re-derives everything and finds any changed byte of an entry.
+//!
+//! A commit is one append to the WAL and one sync. Checkpoints happen in [`Journal::maintain`], outside a sale.
+
+mod append;
+mod chain;
+mod error;
+mod files;
+mod journal;
+mod memory;
+mod reader;
+mod room;
+mod rows;
+mod schema;
+mod start;
+mod thread;
+mod totals;
+mod verify;
+
+pub use error::{OpenError, ReadError};
+pub use journal::{Journal, Maintained, Options};
+pub use reader::{Overview, Query, Reader, Recorded};
+pub use room::{FOLLOWING_FRAMES, OPENING_FRAMES, SLACK_FRAMES, WAL_FRAMES_MIN};
+pub use thread::{Done, Job, JournalThread, NotTaken};
+pub use totals::Totals;
+pub use verify::{Derived, Finding, Report, VerifyError, verify};

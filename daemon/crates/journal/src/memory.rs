@@ -1,0 +1,73 @@
+//! What the writer keeps in memory: a mirror of the derived rows that each commit needs.
+
+use std::collections::BTreeMap;
+
+use purser_ledger::{Head, Operation, OperationId};
+use rusqlite::Connection;
+
+use crate::rows;
+use crate::{ReadError, Totals};
+
+/// The newest head, the totals and the open operations, as they are durable.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    pub(crate) head: Head,
+    pub(crate) totals: Totals,
+    pub(crate) open: BTreeMap<OperationId, Operation>,
+}
+
+impl Memory {
+    pub(crate) fn load(conn: &Connection) -> Result<Self, ReadError> {
+        let open = rows::open_operations(conn)?;
+        Ok(Self {
+            head: rows::head(conn)?,
+            totals: Totals::load(conn)?,
+            open: open
+                .into_iter()
+                .map(|operation| (operation.id, operation))
+                .collect(),
+        })
+    }
+
+    /// Takes over what a group changed, once it is durable.
+    pub(crate) fn absorb(&mut self, staged: Staged) {
+        self.head = staged.head;
+        self.totals = staged.totals;
+        for (id, operation) in staged.changed {
+            if operation.is_open() {
+                self.open.insert(id, operation);
+            } else {
+                self.open.remove(&id);
+            }
+        }
+    }
+}
+
+/// What the commits of one group have changed so far.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    pub(crate) head: Head,
+    pub(crate) totals: Totals,
+    pub(crate) changed: BTreeMap<OperationId, Operation>,
+    /// How many operations are open, with those that the group opened.
+    pub(crate) open: u64,
+    /// How many commits of the group were admitted.
+    pub(crate) commits: u64,
+}
+
+impl Staged {
+    pub(crate) fn new(memory: &Memory) -> Self {
+        Self {
+            head: memory.head,
+            totals: memory.totals.clone(),
+            changed: BTreeMap::new(),
+            open: count(memory.open.len()),
+            commits: 0,
+        }
+    }
+}
+
+/// A length as a number that room is reckoned in.
+pub(crate) fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}

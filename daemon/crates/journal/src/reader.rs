@@ -1,0 +1,190 @@
+//! Queries that bypass the engine, on a connection of their own.
+
+use std::path::Path;
+
+use purser_ledger::{Content, Head, Operation, OperationId, Owner, Reference};
+use rusqlite::config::DbConfig;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, params_from_iter};
+
+use crate::files::StateFolder;
+use crate::journal::BUSY;
+use crate::rows::{self, RawEntry, signed};
+use crate::{OpenError, ReadError, Totals, schema};
+
+/// The most entries that one query gives: bounds the memory of an answer to a few megabytes.
+const ENTRIES_MAX: u32 = 1_000;
+
+/// An entry as it is stored and chained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its number and digest.
+    pub head: Head,
+    /// What it says.
+    pub content: Content,
+}
+
+/// Which entries to read.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// Only entries after this number; 0 for all.
+    pub after: u64,
+    /// At most so many; [`Reader::entries`] gives no more than 1,000 at once.
+    pub limit: u32,
+    /// Only entries of this user's operations.
+    pub owner: Option<Owner>,
+    /// Only entries of the operation that has this reference.
+    pub reference: Option<Reference>,
+}
+
+/// What a journal holds as a whole.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    /// Balances.
+    pub totals: Totals,
+    /// How many operations there are.
+    pub operations: u64,
+    /// How many debits were ever intended.
+    pub debits: u64,
+    /// Every operation whose debit is proven neither way, oldest first.
+    pub open: Vec<Operation>,
+}
+
+/// Reads a journal, also while its writer is at work. Sees durable entries only.
+#[derive(Debug)]
+pub struct Reader {
+    conn: Connection,
+}
+
+impl Reader {
+    /// Opens the journal of a state folder for reading.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is wrong and what to do.
+    pub fn open(state_dir: &Path) -> Result<Self, OpenError> {
+        Ok(Self {
+            conn: connect(&StateFolder::new(state_dir))?,
+        })
+    }
+
+    /// Entries in their order.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a transient one is worth another call.
+    pub fn entries(&self, query: &Query) -> Result<Vec<Recorded>, ReadError> {
+        let mut sql = "SELECT number, digest, operation, content FROM entries WHERE number > ?".to_owned();
+        let mut values = vec![Value::from(signed(query.after))];
+        if let Some(reference) = &query.reference {
+            sql.push_str(" AND operation = (SELECT id FROM operations WHERE reference = ?)");
+            values.push(Value::from(reference.as_str().to_owned()));
+        }
+        if let Some(owner) = query.owner {
+            sql.push_str(" AND (SELECT owner FROM operations WHERE id = entries.operation) = ?");
+            values.push(Value::from(owner.0));
+        }
+        sql.push_str(" ORDER BY number LIMIT ?");
+        values.push(Value::from(query.limit.min(ENTRIES_MAX)));
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        let mut entries = Vec::new();
+        while let Some(row) = rows.next()? {
+            entries.push(RawEntry::read(row)?.decode()?);
+        }
+        Ok(entries)
+    }
+
+    /// The operation that has a reference.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a transient one is worth another call.
+    pub fn operation(&self, reference: &Reference) -> Result<Option<Operation>, ReadError> {
+        rows::operation_by_reference(&self.conn, reference)
+    }
+
+    /// Every operation whose debit is proven neither way, oldest first.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a transient one is worth another call.
+    pub fn open_operations(&self) -> Result<Vec<Operation>, ReadError> {
+        rows::open_operations(&self.conn)
+    }
+
+    /// Balances and counts, with the head that they belong to.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a transient one is worth another call.
+    pub fn totals(&self) -> Result<(Totals, Head), ReadError> {
+        let moment = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Deferred)?;
+        Ok((Totals::load(&moment)?, rows::head(&moment)?))
+    }
+
+    /// Every entry of one operation, oldest first; none if it is not known.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a transient one is worth another call.
+    pub fn history(&self, operation: OperationId) -> Result<Vec<Recorded>, ReadError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT number, digest, operation, content FROM entries WHERE operation = ?1 ORDER BY number",
+        )?;
+        let mut rows = statement.query((operation.bytes(),))?;
+        let mut entries = Vec::new();
+        while let Some(row) = rows.next()? {
+            entries.push(RawEntry::read(row)?.decode()?);
+        }
+        Ok(entries)
+    }
+
+    /// What the journal holds as a whole, all of one moment.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a transient one is worth another call.
+    pub fn overview(&self) -> Result<Overview, ReadError> {
+        let moment = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Deferred)?;
+        Ok(Overview {
+            totals: Totals::load(&moment)?,
+            operations: rows::count(&moment, "SELECT count(*) FROM operations")?,
+            debits: rows::count(&moment, "SELECT count(*) FROM debits")?,
+            open: rows::open_operations(&moment)?,
+        })
+    }
+
+    /// The newest entry's number and digest.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a transient one is worth another call.
+    pub fn head(&self) -> Result<Head, ReadError> {
+        rows::head(&self.conn)
+    }
+}
+
+/// A connection that cannot write. A copy without a WAL is opened so that not even SQLite's own files appear beside it.
+pub(crate) fn connect(folder: &StateFolder) -> Result<Connection, OpenError> {
+    let path = folder.journal();
+    if !path.try_exists()? {
+        return Err(OpenError::Absent);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = if folder.wal().try_exists()? {
+        Connection::open_with_flags(&path, flags)?
+    } else {
+        let uri = format!("file:{}?immutable=1", uri_path(&path));
+        Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?
+    };
+    conn.busy_timeout(BUSY)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    conn.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;")?;
+    match schema::check(&conn)? {
+        0 => Err(OpenError::Absent),
+        _ => Ok(conn),
+    }
+}
+
+/// A path as SQLite's URI syntax has it: every byte but unreserved ones and slashes as %HH.
+fn uri_path(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let quoted = |byte: &u8| match byte {
+        b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => char::from(*byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    path.as_os_str().as_bytes().iter().map(quoted).collect()
+}

@@ -1,0 +1,219 @@
+//! Rows to values and back: the statements that the writer, the reader and the check share.
+
+use purser_ledger::{Account, Content, DebitKey, FoldError, Head, Operation, OperationId, Reference, Scheme};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use crate::ReadError;
+use crate::reader::Recorded;
+
+/// SQLite's integers are signed; a number of an entry that does not fit has never been given.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The name of an account in the table of balances.
+pub(crate) fn account_name(account: Account) -> &'static str {
+    match account {
+        Account::Sales => "sales",
+        Account::Claims => "claims",
+        Account::InDoubt => "in_doubt",
+        Account::RefundsOwed => "refunds_owed",
+    }
+}
+
+/// The name of a scheme in the table of debits.
+pub(crate) fn scheme_name(scheme: Scheme) -> &'static str {
+    match scheme {
+        Scheme::Pboc => "pboc",
+    }
+}
+
+/// An entry as its row tells it, before anything about it is believed.
+pub(crate) struct RawEntry {
+    pub(crate) number: u64,
+    pub(crate) digest: [u8; 32],
+    pub(crate) operation: Vec<u8>,
+    pub(crate) content: Vec<u8>,
+}
+
+impl RawEntry {
+    /// Reads a row of `number, digest, operation, content`.
+    pub(crate) fn read(row: &Row<'_>) -> Result<Self, ReadError> {
+        let damaged = || ReadError::Row { table: "entries" };
+        let bytes = |value: ValueRef<'_>| match value {
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Ok(bytes.to_vec()),
+            ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => Err(damaged()),
+        };
+        Ok(Self {
+            number: u64::try_from(row.get::<_, i64>(0)?).map_err(|_| damaged())?,
+            digest: bytes(row.get_ref(1)?)?.try_into().map_err(|_| damaged())?,
+            operation: bytes(row.get_ref(2)?)?,
+            content: bytes(row.get_ref(3)?)?,
+        })
+    }
+
+    pub(crate) fn head(&self) -> Head {
+        Head {
+            number: self.number,
+            digest: self.digest,
+        }
+    }
+
+    pub(crate) fn decode(&self) -> Result<Recorded, ReadError> {
+        let content = Content::decode(&self.content).map_err(|source| ReadError::Entry {
+            number: self.number,
+            source,
+        })?;
+        Ok(Recorded {
+            head: self.head(),
+            content,
+        })
+    }
+}
+
+/// The newest entry's number and digest.
+pub(crate) fn head(conn: &Connection) -> Result<Head, ReadError> {
+    Ok(newest_raw(conn)?.map_or(Head::EMPTY, |entry| entry.head()))
+}
+
+/// The newest entry; none in a journal without entries.
+pub(crate) fn newest(conn: &Connection) -> Result<Option<Recorded>, ReadError> {
+    newest_raw(conn)?.map(|entry| entry.decode()).transpose()
+}
+
+fn newest_raw(conn: &Connection) -> Result<Option<RawEntry>, ReadError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT number, digest, operation, content FROM entries ORDER BY number DESC LIMIT 1",
+    )?;
+    let mut rows = statement.query(())?;
+    rows.next()?.map(RawEntry::read).transpose()
+}
+
+/// The one number that a statement answers with.
+pub(crate) fn count(conn: &Connection, sql: &str) -> Result<u64, ReadError> {
+    let rows: i64 = conn.prepare_cached(sql)?.query_row((), |row| row.get(0))?;
+    Ok(u64::try_from(rows).unwrap_or_default())
+}
+
+/// Folds an operation from its entries.
+pub(crate) fn operation(conn: &Connection, id: &[u8]) -> Result<Option<Operation>, ReadError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT number, digest, operation, content FROM entries WHERE operation = ?1 ORDER BY number",
+    )?;
+    let mut rows = statement.query((id,))?;
+    let mut operation: Option<Operation> = None;
+    while let Some(row) = rows.next()? {
+        let recorded = RawEntry::read(row)?.decode()?;
+        fold(&mut operation, &recorded).map_err(|source| ReadError::Order {
+            number: recorded.head.number,
+            source,
+        })?;
+    }
+    Ok(operation)
+}
+
+/// Takes one more entry into an operation that may not have begun.
+pub(crate) fn fold(operation: &mut Option<Operation>, recorded: &Recorded) -> Result<(), FoldError> {
+    match operation {
+        Some(operation) => operation.apply(&recorded.content, recorded.head),
+        None => {
+            *operation = Some(Operation::begin(&recorded.content, recorded.head)?);
+            Ok(())
+        }
+    }
+}
+
+/// Folds the operation that has a reference.
+pub(crate) fn operation_by_reference(
+    conn: &Connection,
+    reference: &Reference,
+) -> Result<Option<Operation>, ReadError> {
+    let mut statement = conn.prepare_cached("SELECT id FROM operations WHERE reference = ?1")?;
+    let id: Option<Vec<u8>> = statement
+        .query_row((reference.as_str(),), |row| row.get(0))
+        .optional()?;
+    id.map_or(Ok(None), |id| operation(conn, &id))
+}
+
+/// Whether any debit has this key.
+pub(crate) fn debit_key_exists(conn: &Connection, key: &DebitKey) -> Result<bool, ReadError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT 1 FROM debits WHERE terminal_number = ?1 AND terminal_sn = ?2 AND scheme = ?3 AND card = ?4",
+    )?;
+    Ok(statement.exists((
+        key.terminal_number,
+        key.terminal_sn,
+        scheme_name(key.card.scheme()),
+        key.card.serial(),
+    ))?)
+}
+
+/// Every open operation, oldest first.
+pub(crate) fn open_operations(conn: &Connection) -> Result<Vec<Operation>, ReadError> {
+    let mut statement = conn.prepare_cached("SELECT operation FROM open_operations ORDER BY opening")?;
+    let ids: Vec<Vec<u8>> = statement
+        .query_map((), |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let load = |id: Vec<u8>| {
+        operation(conn, &id)?.ok_or(ReadError::Row {
+            table: "open_operations",
+        })
+    };
+    ids.into_iter().map(load).collect()
+}
+
+/// The highest terminal serial number ever intended, over all PSAM terminal numbers: one probe for each of them.
+pub(crate) fn terminal_sn_max(conn: &Connection) -> Result<Option<u32>, ReadError> {
+    let mut statement = conn.prepare_cached(
+        "WITH RECURSIVE terminal (number) AS (
+             SELECT min(terminal_number) FROM debits
+             UNION ALL
+             SELECT (SELECT min(terminal_number) FROM debits WHERE terminal_number > terminal.number)
+             FROM terminal WHERE terminal.number IS NOT NULL)
+         SELECT max((SELECT max(terminal_sn) FROM debits WHERE terminal_number = terminal.number)) FROM terminal",
+    )?;
+    Ok(statement.query_row((), |row| row.get(0))?)
+}
+
+/// Writes an entry's row.
+pub(crate) fn insert_entry(
+    conn: &Connection,
+    head: Head,
+    id: OperationId,
+    content: &[u8],
+) -> Result<(), ReadError> {
+    let text = std::str::from_utf8(content).expect("canonical content is JSON, and JSON is UTF-8");
+    conn.prepare_cached("INSERT INTO entries (number, digest, operation, content) VALUES (?1, ?2, ?3, ?4)")?
+        .execute((signed(head.number), head.digest, id.bytes(), text))?;
+    Ok(())
+}
+
+/// Writes the rows that an operation's first entry brings.
+pub(crate) fn insert_operation(conn: &Connection, operation: &Operation) -> Result<(), ReadError> {
+    let opening = signed(operation.head.number);
+    let id = operation.id.bytes();
+    conn.prepare_cached("INSERT INTO operations (id, opening, reference, owner) VALUES (?1, ?2, ?3, ?4)")?
+        .execute((id, opening, operation.reference.as_str(), operation.owner.0))?;
+    if let Some(key) = operation.key() {
+        let scheme = scheme_name(key.card.scheme());
+        conn.prepare_cached(
+            "INSERT INTO debits (terminal_number, terminal_sn, scheme, card, operation) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute((key.terminal_number, key.terminal_sn, scheme, key.card.serial(), id))?;
+    }
+    if operation.is_open() {
+        conn.prepare_cached("INSERT INTO open_operations (opening, operation) VALUES (?1, ?2)")?
+            .execute((opening, id))?;
+    }
+    Ok(())
+}
+
+/// Takes an operation out of those that are open.
+pub(crate) fn close_operation(conn: &Connection, id: OperationId) -> Result<(), ReadError> {
+    conn.prepare_cached(
+        "DELETE FROM open_operations WHERE opening = (SELECT opening FROM operations WHERE id = ?1)",
+    )?
+    .execute((id.bytes(),))?;
+    Ok(())
+}

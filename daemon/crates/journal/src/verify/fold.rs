@@ -1,0 +1,90 @@
+//! The entries folded again, beside the rows that were derived from them when they were written.
+
+use std::collections::BTreeMap;
+
+use purser_ledger::{Books, Head, Operation, OperationId};
+use rusqlite::Connection;
+
+use super::derived;
+use super::{Derived, Finding, Report, VerifyError};
+use crate::memory::count;
+use crate::rows::{RawEntry, fold};
+use crate::{ReadError, Totals};
+
+/// What the entries so far add up to. Holds only operations that may still get entries.
+#[derive(Default)]
+pub(super) struct Refold {
+    totals: Totals,
+    alive: BTreeMap<OperationId, Alive>,
+    operations: u64,
+    debits: u64,
+}
+
+struct Alive {
+    opening: u64,
+    operation: Operation,
+}
+
+impl Refold {
+    pub(super) fn take(&mut self, conn: &Connection, entry: &RawEntry) -> Result<(), VerifyError> {
+        let number = entry.number;
+        let recorded = entry.decode().map_err(|error| match error {
+            ReadError::Entry { number, source } => Finding::Unreadable { number, source }.into(),
+            other => VerifyError::Read(other),
+        })?;
+        let id = recorded.content.operation;
+        if entry.operation != id.bytes() {
+            return Err(Finding::OtherOperation { number }.into());
+        }
+        let known = self.alive.remove(&id);
+        let opening = known.as_ref().map_or(number, |alive| alive.opening);
+        let mut operation = known.map(|alive| alive.operation);
+        let is_new = operation.is_none();
+        fold(&mut operation, &recorded).map_err(|source| Finding::OutOfOrder { number, source })?;
+        let operation = operation.expect("a fold that succeeds makes an operation");
+        if is_new {
+            self.operations = self.operations.saturating_add(1);
+            derived::check_operation(conn, &operation)?;
+            if operation.key().is_some() {
+                self.debits = self.debits.saturating_add(1);
+                derived::check_debit(conn, &operation)?;
+            }
+        }
+        let mut books: Books = self.totals.books().clone();
+        for transfer in recorded.content.entry.transfers() {
+            books
+                .transfer(transfer)
+                .map_err(|source| Finding::Books { number, source })?;
+        }
+        self.totals = self.totals.after(&recorded.content.entry, books);
+        if operation.is_open() || (operation.was_in_doubt && operation.conclusion.is_none()) {
+            self.alive.insert(id, Alive { opening, operation });
+        }
+        Ok(())
+    }
+
+    /// Compares what follows from all entries with the derived tables.
+    pub(super) fn compare(&self, conn: &Connection) -> Result<(), VerifyError> {
+        derived::check_count(conn, Derived::Operations, self.operations)?;
+        derived::check_count(conn, Derived::Debits, self.debits)?;
+        let open: BTreeMap<u64, OperationId> = self
+            .open()
+            .map(|alive| (alive.opening, alive.operation.id))
+            .collect();
+        derived::check_open(conn, &open)?;
+        derived::check_totals(conn, &self.totals)
+    }
+
+    pub(super) fn report(&self, head: Head) -> Report {
+        Report {
+            head,
+            operations: self.operations,
+            open: count(self.open().count()),
+            debits: self.debits,
+        }
+    }
+
+    fn open(&self) -> impl Iterator<Item = &Alive> {
+        self.alive.values().filter(|alive| alive.operation.is_open())
+    }
+}

@@ -1,0 +1,14 @@
+//! The crate from outside: scripted cards, stored bytes, credentials.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it is wrong")]
+
+mod apdus;
+mod credential;
+mod exchange;
+mod fuzzing;
+mod pin;
+mod recover;
+mod sam;
+mod status;
+mod stored;
+mod support;
