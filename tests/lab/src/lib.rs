@@ -2,8 +2,14 @@
 //!
 //! * [`card`]: a virtual purse card, pure, with faults on demand.
 //! * [`issuer`]: master keys (public ones), personalisation, checking evidence as the provider does.
+//! * [`store`]: a card on disk that survives any kill.
+//! * [`vpcd`]: a card in a reader: a thread that can insert it, remove it and tear it.
+//! * [`control`]: the same by lines of text over a Unix socket.
 //!
 //! Nothing here is for a shop: the keys are public, and a virtual card's money is worth what the lab says.
 
 pub mod card;
+pub mod control;
 pub mod issuer;
+pub mod store;
+pub mod vpcd;

@@ -1,3 +1,38 @@
-//! `purser-lab`: the lab's program.
+//! `purser-lab`: makes virtual purse cards and puts them into readers.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The lab of Purser: virtual purse cards, for trying, testing and showing. Its keys are public.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a card, look at it, put it into a reader
+    #[command(subcommand)]
+    Card(cli::card::Verb),
+    /// Write the lab's (public) purchase master key as a credential file for the software SAM
+    Keys(cli::keys::Keys),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().verb {
+        Verb::Card(verb) => verb.run(),
+        Verb::Keys(keys) => keys.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            cli::tell(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -43,7 +43,7 @@ pub use elsewhere::{LoadedElsewhere, OtherShop, PaidElsewhere};
 pub use faults::{Fault, ScriptedFault};
 pub use formulas::{LoadRequest, Purchase};
 pub use personalisation::{Aid, CardKeys, Interface, LogSn, NotAnAid, Personalisation, Purses};
-pub use snapshot::SnapshotError;
+pub use snapshot::{SnapshotError, fuzz_snapshot};
 pub use state::{Life, Log, LogRecord, PurseKind, PurseProof, PurseState, State};
 pub use status::StatusWord;
 pub use values::{
@@ -255,6 +255,11 @@ impl Card {
     pub fn power_off(&mut self) {
         self.session = Session::default();
         self.powered = false;
+    }
+
+    /// Whether the card has power.
+    pub fn is_powered(&self) -> bool {
+        self.powered
     }
 
     /// Executes one command APDU, or the fault that waits for it. Each purse operation is atomic: before it the old

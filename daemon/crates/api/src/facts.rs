@@ -1,0 +1,124 @@
+//! What bypasses the engine: the journal on a read-only connection, and how the devices and the daemon do.
+
+use purser_ledger::{Books, Content, Head, OperationId, Owner, Reference};
+
+use crate::model::{Counts, Device, Problem, Time};
+
+/// One journal entry as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The entry's number and chained digest.
+    pub head: Head,
+    /// The entry.
+    pub content: Content,
+}
+
+/// Which entries are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntriesQuery {
+    /// Entries with a higher number only; 0 for all.
+    pub after: u64,
+    /// At most so many, at most [`crate::model::PAGE_MAX`].
+    pub limit: u64,
+    /// Only the operation that has this reference.
+    pub reference: Option<Reference>,
+    /// Only operations of this owner.
+    pub owner: Option<Owner>,
+}
+
+/// The books, and how many operations stand where.
+#[derive(Clone, Debug)]
+pub struct TotalsFacts {
+    /// The balances.
+    pub books: Books,
+    /// The counts.
+    pub counts: Counts,
+}
+
+/// What the running daemon is.
+#[derive(Clone, Debug)]
+pub struct InfoFacts {
+    /// Its version.
+    pub version: String,
+    /// The PSAM terminal number.
+    pub terminal_number: [u8; 6],
+    /// The currencies of the configured card issuers.
+    pub currencies: Vec<purser_ledger::Currency>,
+    /// Whether a PIN may come through the API (money rule T5).
+    pub pin_through_api: bool,
+}
+
+/// How the D-Bus door does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BusState {
+    /// Not configured.
+    Off,
+    /// The name is owned and calls are served.
+    Connected,
+    /// The bus is gone or refuses the name; it is tried again.
+    Lost,
+}
+
+/// How the running daemon does.
+#[derive(Clone, Debug)]
+pub struct StatusFacts {
+    /// True when a sale can begin now.
+    pub ready: bool,
+    /// When it started.
+    pub started_at: Time,
+    /// How the D-Bus door does.
+    pub bus: BusState,
+    /// What keeps it from working as it should.
+    pub problems: Vec<Problem>,
+}
+
+/// The journal could not be read. The log has the cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the journal cannot be read now")]
+pub struct FactsUnavailable;
+
+impl FactsUnavailable {
+    /// True: a reader may find the journal busy, or a start not finished.
+    pub fn is_transient(self) -> bool {
+        true
+    }
+}
+
+/// What the daemon knows beside the engine. Implemented by purserd over its journal reader and its supervisors.
+///
+/// The methods that read the journal may block; [`crate::Service`] calls them on threads of their own, a few at a time.
+/// The others must not block: they are called on the reactor.
+pub trait Facts: Send + Sync + 'static {
+    /// Durable entries in the order of their numbers. Blocks.
+    ///
+    /// # Errors
+    /// [`FactsUnavailable`]: the caller is told to try again.
+    fn entries(&self, query: &EntriesQuery) -> Result<Vec<Recorded>, FactsUnavailable>;
+
+    /// Every durable entry of one operation, oldest first; none if it is not known. Blocks.
+    ///
+    /// # Errors
+    /// [`FactsUnavailable`]: the caller is told to try again.
+    fn history(&self, operation: OperationId) -> Result<Vec<Recorded>, FactsUnavailable>;
+
+    /// The books and the counts, both of one moment. Blocks.
+    ///
+    /// # Errors
+    /// [`FactsUnavailable`]: the caller is told to try again.
+    fn totals(&self) -> Result<TotalsFacts, FactsUnavailable>;
+
+    /// The head of the record chain. Blocks.
+    ///
+    /// # Errors
+    /// [`FactsUnavailable`]: the caller is told to try again.
+    fn head(&self) -> Result<Head, FactsUnavailable>;
+
+    /// Every configured device with its true state. Must not block.
+    fn devices(&self) -> Vec<Device>;
+
+    /// How the daemon does. Must not block.
+    fn status(&self) -> StatusFacts;
+
+    /// What the daemon is. Must not block.
+    fn info(&self) -> InfoFacts;
+}

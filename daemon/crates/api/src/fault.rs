@@ -1,0 +1,228 @@
+//! From the engine's refusals to the API's errors: one name, one cause, one remedy each.
+
+use purser_engine::RequestError;
+use purser_ledger::Refused;
+
+use crate::model::{ErrorName, Fault};
+
+/// What a caller is told about a refused request.
+pub(crate) fn of_request(error: RequestError) -> Fault {
+    let (name, cause, remedy) = request_words(error);
+    Fault::new(name, cause, remedy).with_transient(error.is_transient())
+}
+
+fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str) {
+    match error {
+        RequestError::Refused(refused) => refused_words(refused),
+        RequestError::UnknownReference => (
+            ErrorName::UnknownReference,
+            "no sale has this reference",
+            "look at the reference; if BeginSale was never answered, send it again",
+        ),
+        RequestError::NotOwner => (
+            ErrorName::NotOwner,
+            "the sale belongs to another user",
+            "ask as the user who began it, or as an operator",
+        ),
+        RequestError::AmountZero => (
+            ErrorName::AmountZero,
+            "the amount is zero",
+            "a sale needs a price of at least one minor unit",
+        ),
+        RequestError::AmountTooLarge => (
+            ErrorName::AmountTooLarge,
+            "the amount is larger than a card's purse can hold",
+            "look at the price; amounts are in minor units",
+        ),
+        RequestError::CurrencyNotAccepted => (
+            ErrorName::CurrencyNotAccepted,
+            "no configured card issuer uses this currency",
+            "use a currency that GetInfo lists, or add the issuer under [issuers] in the configuration",
+        ),
+        RequestError::UnknownReader => (
+            ErrorName::UnknownReader,
+            "no card reader has this name",
+            "use a name that Devices lists",
+        ),
+        RequestError::NoReader => (
+            ErrorName::NoReader,
+            "no card reader is working",
+            "see Devices for what is wrong with it; try again when one is ready",
+        ),
+        RequestError::ReaderInUse => (
+            ErrorName::ReaderInUse,
+            "a sale or another request has the reader",
+            "try again when it has ended, or name another reader",
+        ),
+        RequestError::NoCard => (
+            ErrorName::NoCard,
+            "no card is in the reader",
+            "put the card in and try again",
+        ),
+        RequestError::SeveralCards => (
+            ErrorName::SeveralCards,
+            "several readers hold a card",
+            "name the reader, or take out all cards but one",
+        ),
+        RequestError::CardNotReadable
+        | RequestError::PinNeeded
+        | RequestError::PinThroughApiOff
+        | RequestError::NoPinExpected
+        | RequestError::LastTry => pin_words(error),
+        RequestError::Changing => (
+            ErrorName::Changing,
+            "the sale is being changed at this moment",
+            "try again",
+        ),
+        RequestError::NeverInDoubt => (
+            ErrorName::NeverInDoubt,
+            "only a sale that was in doubt can be concluded",
+            "act on its outcome; Attach tells it",
+        ),
+        RequestError::TooManySales => (
+            ErrorName::TooManySales,
+            "as many sales are under way as Purser keeps at once",
+            "try again when one has ended",
+        ),
+        RequestError::Stopping => (
+            ErrorName::Stopping,
+            "Purser is stopping",
+            "try again, with the same reference, when it has started",
+        ),
+    }
+}
+
+fn pin_words(error: RequestError) -> (ErrorName, &'static str, &'static str) {
+    match error {
+        RequestError::PinNeeded => (
+            ErrorName::PinNeeded,
+            "the card tells its balance only after its PIN",
+            "begin a sale instead; Purser asks for the PIN there only",
+        ),
+        RequestError::PinThroughApiOff => pin_through_api_off_words(),
+        RequestError::NoPinExpected => (
+            ErrorName::NoPinExpected,
+            "the sale does not wait for a PIN through the API now",
+            "watch the sale, and send the PIN when its state is waiting_for_pin",
+        ),
+        RequestError::LastTry => (
+            ErrorName::LastTry,
+            "one try is left on the card; a wrong PIN blocks it",
+            "ask the buyer; send the PIN with last_try, or cancel",
+        ),
+        _ => (
+            ErrorName::CardNotReadable,
+            "the card cannot be read as a purse",
+            "put it in again, or take another card",
+        ),
+    }
+}
+
+fn refused_words(refused: Refused) -> (ErrorName, &'static str, &'static str) {
+    match refused {
+        Refused::ExistsWithDifferentOwner => (
+            ErrorName::ReferenceOfOtherOwner,
+            "the reference belongs to another user's sale",
+            "choose another reference",
+        ),
+        Refused::ExistsWithDifferentCurrency => (
+            ErrorName::ReferenceWithOtherCurrency,
+            "the reference belongs to a sale in another currency",
+            "choose another reference for a new sale, or repeat the old one with its own currency",
+        ),
+        Refused::ExistsWithDifferentAmount => (
+            ErrorName::ReferenceWithOtherAmount,
+            "the reference belongs to a sale over another amount",
+            "choose another reference for a new sale, or repeat the old one with its own amount",
+        ),
+        Refused::Exists => (
+            ErrorName::SaleExists,
+            "the sale exists already",
+            "use Attach to see how it stands",
+        ),
+        Refused::ExistsWithDifferentConclusion => (
+            ErrorName::ConcludedOtherwise,
+            "the sale was concluded otherwise, and a conclusion does not change",
+            "see the sale's conclusion with Attach",
+        ),
+        Refused::OutOfOrder => (
+            ErrorName::SaleMovedOn,
+            "the sale has moved on meanwhile",
+            "look at it again with Attach",
+        ),
+        Refused::DebitKeyExists => (
+            ErrorName::DebitExists,
+            "another debit has this card and terminal serial number",
+            "tell the operator: the terminal's counter or its journal is not the newest one",
+        ),
+        Refused::BalanceOutOfRange => (
+            ErrorName::BooksFull,
+            "an account has reached its limit",
+            "settle, then try again",
+        ),
+        Refused::NoRoom => (
+            ErrorName::NoRoom,
+            "the journal has no room for a payment's evidence",
+            "free disk space, then try again",
+        ),
+    }
+}
+
+fn pin_through_api_off_words() -> (ErrorName, &'static str, &'static str) {
+    (
+        ErrorName::PinThroughApiOff,
+        "PINs through the API are off",
+        "use a PIN pad, or set pin.through_api in the configuration",
+    )
+}
+
+/// PINs through the API are off.
+pub(crate) fn pin_through_api_off() -> Fault {
+    of_request(RequestError::PinThroughApiOff)
+}
+
+/// The engine's task takes no more calls now.
+pub(crate) fn busy() -> Fault {
+    Fault::new(
+        ErrorName::Busy,
+        "Purser has too much to do",
+        "try again, with the same reference",
+    )
+    .with_transient(true)
+}
+
+/// The engine's task has ended.
+pub(crate) fn stopping() -> Fault {
+    of_request(RequestError::Stopping)
+}
+
+/// The journal cannot be read.
+pub(crate) fn journal_unavailable() -> Fault {
+    Fault::new(
+        ErrorName::JournalUnavailable,
+        "the journal cannot be read now",
+        "try again; if it stays so, see Purser's log",
+    )
+    .with_transient(true)
+}
+
+/// An argument that cannot be understood.
+pub(crate) fn invalid_argument(argument: &str, cause: impl Into<String>, remedy: impl Into<String>) -> Fault {
+    Fault {
+        argument: Some(argument.into()),
+        ..Fault::new(ErrorName::InvalidArgument, cause, remedy)
+    }
+}
+
+/// The watcher did not keep up; `after` is what it was told last.
+pub(crate) fn lagged(after: Option<u64>) -> Fault {
+    Fault {
+        after,
+        ..Fault::new(
+            ErrorName::Lagged,
+            "the watcher did not read its events in time",
+            "watch again, after the number of the last event read",
+        )
+    }
+    .with_transient(true)
+}

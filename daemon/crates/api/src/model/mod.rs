@@ -1,0 +1,37 @@
+//! The words of the API: what both doors say and the client reads. `org.purser.Purser1.varlink` is the contract.
+//!
+//! Every struct here is an object of that file, field for field; a test compares the two. Over D-Bus an object is an
+//! `a{sv}` with the same keys, an absent field is an absent key, and an [`Amount`] is `(ts)`.
+
+mod arguments;
+mod device;
+mod error;
+mod journal;
+mod sale;
+
+pub use arguments::{
+    AttachArguments, BeginSaleArguments, ConcludeArguments, EventsArguments, JournalArguments,
+    ProvidePinArguments, ReadPurseArguments, ReferenceArguments, WatchArguments,
+};
+pub use device::{Device, DevicesReply, InfoReply, Limits, Problem, StatusReply};
+pub use error::{ErrorName, Fault};
+pub use journal::{
+    Balance, Counts, Entry, EventsReply, HeadReply, JournalReply, TotalsReply, Transfer, WatchReply,
+    WhereReply,
+};
+pub use sale::{Amount, BeginSaleReply, Event, Purse, PurseReply, Sale, SaleReply, Slip, Time};
+
+/// The name of the Varlink interface and of the D-Bus interface.
+pub const INTERFACE: &str = "org.purser.Purser1";
+
+/// The Varlink interface description, word for word what the running daemon tells.
+pub const VARLINK_CONTRACT: &str = include_str!("../../org.purser.Purser1.varlink");
+
+/// The D-Bus introspection document.
+pub const DBUS_CONTRACT: &str = include_str!("../../org.purser.Purser1.xml");
+
+/// The longest message that the Varlink door reads, in bytes: far more than the longest call, far less than would hurt.
+pub const MESSAGE_BYTES_MAX: u64 = 16 * 1024;
+
+/// The most events or entries in one answer: one answer stays below a megabyte.
+pub const PAGE_MAX: u64 = 200;

@@ -1,0 +1,293 @@
+//! From the engine's and the ledger's types to the words of the API.
+
+use purser_engine::{End, Outcome, Progress, PurseView, SaleView, Slip};
+use purser_ledger::{Account, Amount, Books, CardId, Conclusion, Entry, PaidProof, Wall};
+
+use crate::fold::Folded;
+use crate::hub::News;
+use crate::model;
+use crate::reasons::{self, Reason};
+
+const UNDER_WAY: &str = "under_way";
+const PAID: &str = "paid";
+const NOT_PAID: &str = "not_paid";
+const IN_DOUBT: &str = "in_doubt";
+const DEBITING: &str = "debiting";
+
+/// A sale under way.
+pub(crate) fn under_way(view: &SaleView<Progress>) -> model::Sale {
+    let (outcome, state) = progress_words(view.state);
+    let mut sale = bare(view, outcome, state);
+    if let Progress::WaitingForPin {
+        tries_left,
+        through_api,
+    } = view.state
+    {
+        sale.tries_left = tries_left.map(u64::from);
+        sale.pin_through_api = Some(through_api);
+    }
+    if view.state == Progress::NotRecorded {
+        sale.reason = Some("no_room".to_owned());
+        sale.cause =
+            Some("the sale ended before any debit, and the journal had no room to record that".to_owned());
+        sale.remedy = Some("free disk space, then begin the sale again; its reference is free".to_owned());
+    }
+    sale
+}
+
+fn progress_words(progress: Progress) -> (&'static str, &'static str) {
+    match progress {
+        Progress::CheckingReference => (UNDER_WAY, "checking_reference"),
+        Progress::WaitingForCard => (UNDER_WAY, "waiting_for_card"),
+        Progress::SeveralCards => (UNDER_WAY, "several_cards"),
+        Progress::TakeCardOut => (UNDER_WAY, "take_card_out"),
+        Progress::ReadingCard => (UNDER_WAY, "reading_card"),
+        Progress::Resolving => (UNDER_WAY, "resolving"),
+        Progress::WaitingForPin { .. } => (UNDER_WAY, "waiting_for_pin"),
+        Progress::CheckingPin => (UNDER_WAY, "checking_pin"),
+        Progress::Debiting => (UNDER_WAY, DEBITING),
+        Progress::Ending => (UNDER_WAY, "ending"),
+        Progress::NotRecorded => (NOT_PAID, "not_recorded"),
+    }
+}
+
+/// A sale whose standing is durable.
+pub(crate) fn durable(view: &SaleView<Outcome>) -> model::Sale {
+    let (outcome, state, reason) = match &view.state.end {
+        End::Paid(_) => (PAID, "paid", None),
+        End::Closed(why) => (NOT_PAID, "closed", Some(reasons::of_close(*why))),
+        End::NotDebited(proof) => (NOT_PAID, "not_debited", Some(reasons::of_void(*proof))),
+        End::InDoubt(why) => (IN_DOUBT, "in_doubt", Some(reasons::of_doubt(*why))),
+        End::Queried(why) => (IN_DOUBT, "queried", Some(reasons::of_query(*why))),
+    };
+    let mut sale = bare(view, outcome, state);
+    set_reason(&mut sale, reason);
+    if let End::Paid(paid) = &view.state.end {
+        sale.card = Some(masked(&paid.card));
+        sale.slip = Some(slip(paid));
+    }
+    sale.conclusion = view.state.conclusion.map(|end| conclusion(end).to_owned());
+    sale.refund_owed = view.state.refund_owed.map(amount);
+    sale.entry = Some(view.state.entry);
+    sale.at = Some(time(view.state.at));
+    sale
+}
+
+fn bare<S>(view: &SaleView<S>, outcome: &str, state: &str) -> model::Sale {
+    model::Sale {
+        operation: view.operation.to_string(),
+        reference: view.reference.as_str().to_owned(),
+        owner: u64::from(view.owner.0),
+        amount: amount(view.amount),
+        outcome: outcome.to_owned(),
+        state: state.to_owned(),
+        reason: None,
+        cause: None,
+        remedy: None,
+        tries_left: None,
+        pin_through_api: None,
+        conclusion: None,
+        refund_owed: None,
+        entry: None,
+        at: None,
+        reader: view.reader.as_ref().map(|name| name.as_str().to_owned()),
+        card: None,
+        slip: None,
+    }
+}
+
+fn set_reason(sale: &mut model::Sale, reason: Option<Reason>) {
+    sale.reason = reason.map(|reason| reason.name.to_owned());
+    sale.cause = reason.map(|reason| reason.cause.to_owned());
+    sale.remedy = reason.map(|reason| reason.remedy.to_owned());
+}
+
+/// What watchers are told.
+pub(crate) fn event(news: &News) -> model::Event {
+    match news {
+        News::Entry { recorded, view } => entry_event(recorded.head.number, &recorded.content.entry, view),
+        News::Hint(view) => model::Event {
+            number: None,
+            kind: "progress".to_owned(),
+            sale: under_way(view),
+        },
+    }
+}
+
+/// The event of an entry that was read back.
+pub(crate) fn folded_event(folded: &Folded) -> model::Event {
+    let view = SaleView::of(&folded.operation);
+    entry_event(folded.recorded.head.number, &folded.recorded.content.entry, &view)
+}
+
+fn entry_event(number: u64, entry: &Entry, view: &SaleView<Outcome>) -> model::Event {
+    let mut sale = durable(view);
+    if matches!(entry, Entry::SaleIntended(_)) {
+        // With its intent a sale is being debited; in doubt it is only when an entry says so.
+        UNDER_WAY.clone_into(&mut sale.outcome);
+        DEBITING.clone_into(&mut sale.state);
+        set_reason(&mut sale, None);
+    }
+    model::Event {
+        number: Some(number),
+        kind: kind(entry).to_owned(),
+        sale,
+    }
+}
+
+/// A journal entry.
+pub(crate) fn entry(folded: &Folded) -> model::Entry {
+    let content = &folded.recorded.content;
+    let transfers = content
+        .entry
+        .transfers()
+        .into_iter()
+        .map(|transfer| model::Transfer {
+            debit: account(transfer.debit).to_owned(),
+            credit: account(transfer.credit).to_owned(),
+            amount: amount(transfer.amount),
+        });
+    model::Entry {
+        number: folded.recorded.head.number,
+        digest: digest(&folded.recorded.head),
+        operation: content.operation.to_string(),
+        reference: folded.operation.reference.as_str().to_owned(),
+        owner: u64::from(folded.operation.owner.0),
+        step: u64::from(content.step),
+        at: time(content.at),
+        kind: kind(&content.entry).to_owned(),
+        reason: entry_reason(&content.entry).map(str::to_owned),
+        transfers: transfers.collect(),
+    }
+}
+
+fn digest(head: &purser_ledger::Head) -> String {
+    let text = head.to_string();
+    text.split_once(':')
+        .map_or_else(String::new, |(_, digest)| digest.to_owned())
+}
+
+fn kind(entry: &Entry) -> &'static str {
+    match entry {
+        Entry::SaleIntended(_) => "sale_intended",
+        Entry::SalePaid(_) => "sale_paid",
+        Entry::SaleInDoubt(_) => "sale_in_doubt",
+        Entry::SaleQueried(_) => "sale_queried",
+        Entry::SaleVoided(_) => "sale_voided",
+        Entry::SaleConcluded(_) => "sale_concluded",
+        Entry::SaleClosed(_) => "sale_closed",
+    }
+}
+
+fn entry_reason(entry: &Entry) -> Option<&'static str> {
+    match entry {
+        Entry::SaleIntended(_) => None,
+        Entry::SalePaid(paid) => Some(paid_proof(paid.proof)),
+        Entry::SaleInDoubt(doubt) => Some(reasons::of_doubt(doubt.reason).name),
+        Entry::SaleQueried(queried) => Some(reasons::of_query(queried.reason).name),
+        Entry::SaleVoided(voided) => Some(reasons::of_void(voided.proof).name),
+        Entry::SaleConcluded(concluded) => Some(conclusion(concluded.conclusion)),
+        Entry::SaleClosed(closed) => Some(reasons::of_close(closed.reason).name),
+    }
+}
+
+fn paid_proof(proof: PaidProof) -> &'static str {
+    match proof {
+        PaidProof::Answer => "answer",
+        PaidProof::Prove => "prove",
+        PaidProof::ProveNotCheckable => "prove_not_checkable",
+        PaidProof::LogOnly => "log_only",
+    }
+}
+
+fn conclusion(conclusion: Conclusion) -> &'static str {
+    match conclusion {
+        Conclusion::GoodsGiven => "goods_given",
+        Conclusion::Abandoned => "abandoned",
+    }
+}
+
+/// The balances that are not zero.
+pub(crate) fn balances(books: &Books) -> Vec<model::Balance> {
+    let balance = |currency, of: Account| model::Balance {
+        account: account(of).to_owned(),
+        side: if of.grows_by_debit() { "debit" } else { "credit" }.to_owned(),
+        amount: amount(books.balance(of, currency)),
+    };
+    books
+        .currencies()
+        .into_iter()
+        .flat_map(|currency| Account::ALL.map(|of| balance(currency, of)))
+        .filter(|balance| balance.amount.minor > 0)
+        .collect()
+}
+
+fn account(account: Account) -> &'static str {
+    match account {
+        Account::Sales => "sales",
+        Account::Claims => "claims",
+        Account::InDoubt => "in_doubt",
+        Account::RefundsOwed => "refunds_owed",
+    }
+}
+
+/// What a purse says.
+pub(crate) fn purse(view: &PurseView) -> model::Purse {
+    model::Purse {
+        reader: view.reader.as_str().to_owned(),
+        card: masked(&view.card),
+        balance_minor: u64::from(view.balance_minor),
+        currency: view.currency.map(|currency| currency.code().to_owned()),
+        valid_from: bcd_date(view.start),
+        valid_to: bcd_date(view.expiry),
+    }
+}
+
+fn bcd_date(bcd: [u8; 4]) -> String {
+    let [century, year, month, day] = bcd;
+    format!("{century:02x}{year:02x}-{month:02x}-{day:02x}")
+}
+
+fn slip(slip: &Slip) -> model::Slip {
+    model::Slip {
+        amount: amount(slip.amount),
+        balance_after: slip.balance_after.map(amount),
+        card: masked(&slip.card),
+        terminal_number: hex(&slip.terminal_number),
+        terminal_sn: u64::from(slip.terminal_sn),
+        at: time(slip.at),
+        head: slip.head.to_string(),
+    }
+}
+
+fn masked(card: &CardId) -> String {
+    card.to_string()
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An amount.
+pub(crate) fn amount(amount: Amount) -> model::Amount {
+    model::Amount {
+        minor: amount.minor(),
+        currency: amount.currency().code().to_owned(),
+    }
+}
+
+/// A time.
+pub(crate) fn time(wall: Wall) -> model::Time {
+    wall.into()
+}
+
+impl From<Wall> for model::Time {
+    fn from(wall: Wall) -> Self {
+        Self {
+            unix_seconds: wall.unix_seconds,
+            utc_offset_seconds: i64::from(wall.utc_offset_seconds),
+            trusted: wall.trusted,
+        }
+    }
+}

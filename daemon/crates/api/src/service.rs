@@ -1,0 +1,441 @@
+//! The one service behind both doors: every rule of the API is here.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use purser_engine::{BeginSale, Outcome, Peer, Reply, Request, RequestError, SaleView};
+use purser_ledger::{MINOR_MAX, NAME_BYTES_MAX, Owner};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::access::{Access, Caller};
+use crate::facts::{BusState, EntriesQuery, Facts};
+use crate::fold::fold_each;
+use crate::hub::{Filter, Hub};
+use crate::model::{self, ErrorName, Fault, PAGE_MAX};
+use crate::pin::PinReader;
+use crate::reads::Reads;
+use crate::watch::Watch;
+use crate::{fault, parse, project, varlink, whereabouts};
+
+/// A request on its way to the task that owns the engine.
+#[derive(Debug)]
+pub struct Call {
+    /// Who asks.
+    pub peer: Peer,
+    /// What is asked.
+    pub request: Request,
+    /// Where the one answer goes. The asker may have gone; the request stands all the same.
+    pub reply: oneshot::Sender<Result<Answered, RequestError>>,
+}
+
+/// What the engine answered.
+#[derive(Debug)]
+pub enum Answered {
+    /// Something that is not durable.
+    Reply(Reply),
+    /// A durable outcome.
+    Told(SaleView<Outcome>),
+}
+
+/// The service. A handle; clones share everything. Does no IO of its own.
+///
+/// # Cancel safety
+/// Every method is cancel safe in this sense: a dropped call loses the answer and nothing else. What it asked for is done all
+/// the same; ask again with the same reference.
+#[derive(Clone)]
+pub struct Service {
+    calls: mpsc::Sender<Call>,
+    reads: Reads,
+    hub: Hub,
+    access: Access,
+    pins: PinReader,
+}
+
+impl Service {
+    /// A service that asks the engine over `calls` (bounded; when it is full the caller is told `Busy`), reads `facts`, tells
+    /// what is published in `hub`, and lets in whom `access` lets in.
+    pub fn new(calls: mpsc::Sender<Call>, facts: Arc<dyn Facts>, hub: Hub, access: Access) -> Self {
+        Self {
+            calls,
+            reads: Reads::new(facts),
+            hub,
+            access,
+            pins: PinReader::default(),
+        }
+    }
+
+    /// What the daemon is. For everyone.
+    pub fn info(&self) -> model::InfoReply {
+        let info = self.reads.facts().info();
+        let mut currencies: Vec<_> = info.currencies.iter().map(|it| it.code().to_owned()).collect();
+        currencies.sort_unstable();
+        currencies.dedup();
+        model::InfoReply {
+            version: info.version,
+            terminal_number: project::hex(&info.terminal_number),
+            currencies,
+            pin_through_api: info.pin_through_api,
+            limits: model::Limits {
+                reference_bytes_max: u64::try_from(NAME_BYTES_MAX).expect("a small number fits"),
+                amount_minor_max: MINOR_MAX,
+                message_bytes_max: model::MESSAGE_BYTES_MAX,
+                page_max: PAGE_MAX,
+                connections_max: u64::try_from(varlink::CONNECTIONS_MAX).expect("a small number fits"),
+            },
+        }
+    }
+
+    /// How the daemon does. For everyone.
+    pub fn status(&self) -> model::StatusReply {
+        let status = self.reads.facts().status();
+        let bus = match status.bus {
+            BusState::Off => "off",
+            BusState::Connected => "connected",
+            BusState::Lost => "lost",
+        };
+        model::StatusReply {
+            ready: status.ready,
+            version: self.reads.facts().info().version,
+            started_at: status.started_at,
+            bus: bus.to_owned(),
+            problems: status.problems,
+        }
+    }
+
+    /// The devices. For everyone.
+    pub fn devices(&self) -> model::DevicesReply {
+        model::DevicesReply {
+            devices: self.reads.facts().devices(),
+        }
+    }
+
+    /// Begins a sale, or finds the one with this reference. For those who may sell.
+    ///
+    /// # Errors
+    /// The [`Fault`] names what to do; nothing was changed.
+    pub async fn begin_sale(
+        &self,
+        caller: &Caller,
+        ask: &model::BeginSaleArguments,
+    ) -> Result<model::BeginSaleReply, Fault> {
+        self.access.may_sell(caller)?;
+        let request = Request::BeginSale(BeginSale {
+            reference: parse::reference(&ask.reference)?,
+            amount: parse::amount(&ask.amount)?,
+            reader: parse::optional_reader(ask.reader.as_deref())?,
+            pin_through_api: ask.pin_through_api.unwrap_or(false),
+        });
+        let (standing, sale) = match self.ask(self.peer(caller), request).await? {
+            Answered::Reply(Reply::Sale { is_new: true, view }) => ("new", project::under_way(&view)),
+            Answered::Reply(Reply::Sale { is_new: false, view }) => {
+                ("in_progress", project::under_way(&view))
+            }
+            Answered::Told(view) => ("completed", project::durable(&view)),
+            Answered::Reply(Reply::Purse(_) | Reply::Stopped) => return Err(fault::stopping()),
+        };
+        Ok(model::BeginSaleReply {
+            standing: standing.to_owned(),
+            sale,
+        })
+    }
+
+    /// How a sale stands. For its owner and operators.
+    ///
+    /// # Errors
+    /// The [`Fault`] names what to do.
+    pub async fn attach(
+        &self,
+        caller: &Caller,
+        ask: &model::ReferenceArguments,
+    ) -> Result<model::SaleReply, Fault> {
+        let request = Request::Attach(parse::reference(&ask.reference)?);
+        self.ask_for_sale(self.peer(caller), request).await
+    }
+
+    /// Hands a PIN to the sale that waits for it (money rule T5). For its owner only.
+    ///
+    /// # Errors
+    /// The [`Fault`] names what to do; no try of the card was used.
+    pub async fn provide_pin(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        pin: OwnedFd,
+        last_try: bool,
+    ) -> Result<model::SaleReply, Fault> {
+        let reference = parse::reference(reference)?;
+        if !self.reads.facts().info().pin_through_api {
+            return Err(fault::pin_through_api_off());
+        }
+        // An operator is nobody special here, and nobody's descriptor is read for a sale that is not theirs.
+        let owner_only = Peer {
+            operator: false,
+            ..self.peer(caller)
+        };
+        self.ask(owner_only, Request::Attach(reference.clone())).await?;
+        let pin = self.pins.read(caller.uid, pin).await?;
+        let request = Request::ProvidePin {
+            reference,
+            pin,
+            last_try,
+        };
+        self.ask_for_sale(owner_only, request).await
+    }
+
+    /// Ends a sale if nothing has been debited; answers with the certain end. For its owner and operators.
+    ///
+    /// # Errors
+    /// The [`Fault`] names what to do; the sale stands as it stood.
+    pub async fn cancel(
+        &self,
+        caller: &Caller,
+        ask: &model::ReferenceArguments,
+    ) -> Result<model::SaleReply, Fault> {
+        let request = Request::Cancel(parse::reference(&ask.reference)?);
+        self.ask_for_sale(self.peer(caller), request).await
+    }
+
+    /// Chooses the end of a sale that was in doubt (money rule P5). For its owner and operators.
+    ///
+    /// # Errors
+    /// The [`Fault`] names what to do; the sale stands as it stood.
+    pub async fn conclude(
+        &self,
+        caller: &Caller,
+        ask: &model::ConcludeArguments,
+    ) -> Result<model::SaleReply, Fault> {
+        let request = Request::Conclude(
+            parse::reference(&ask.reference)?,
+            parse::conclusion(&ask.conclusion)?,
+        );
+        self.ask_for_sale(self.peer(caller), request).await
+    }
+
+    /// Reads the purse in a reader. For those who may sell.
+    ///
+    /// # Errors
+    /// The [`Fault`] names what to do.
+    pub async fn read_purse(
+        &self,
+        caller: &Caller,
+        ask: &model::ReadPurseArguments,
+    ) -> Result<model::PurseReply, Fault> {
+        self.access.may_sell(caller)?;
+        let request = Request::ReadPurse(parse::optional_reader(ask.reader.as_deref())?);
+        match self.ask(self.peer(caller), request).await? {
+            Answered::Reply(Reply::Purse(view)) => Ok(model::PurseReply {
+                purse: project::purse(&view),
+            }),
+            Answered::Reply(Reply::Sale { .. } | Reply::Stopped) | Answered::Told(_) => {
+                Err(fault::stopping())
+            }
+        }
+    }
+
+    /// Watches sales: one, or all that the caller may see.
+    ///
+    /// # Errors
+    /// The [`Fault`] names what to do; nothing is watched.
+    pub async fn watch(&self, caller: &Caller, ask: &model::WatchArguments) -> Result<Watch, Fault> {
+        let filter = Filter {
+            owner: self.only_owner(caller),
+            reference: parse::optional_reference(ask.reference.as_deref())?,
+        };
+        let heard = self.hub.subscribe(caller.uid, filter)?;
+        let reference = ask.reference.clone();
+        if let Some(after) = ask.after {
+            return Ok(Watch::resumed(
+                self.clone(),
+                caller.clone(),
+                reference,
+                heard,
+                after,
+            ));
+        }
+        let present = match &reference {
+            Some(reference) => Some(self.present(caller, reference).await?),
+            None => None,
+        };
+        Ok(Watch::live(
+            self.clone(),
+            caller.clone(),
+            reference,
+            heard,
+            present,
+        ))
+    }
+
+    async fn present(&self, caller: &Caller, reference: &str) -> Result<model::Event, Fault> {
+        let ask = model::ReferenceArguments {
+            reference: reference.to_owned(),
+        };
+        let sale = self.attach(caller, &ask).await?.sale;
+        let Some(number) = sale.entry else {
+            let kind = "progress".to_owned();
+            return Ok(model::Event {
+                number: None,
+                kind,
+                sale,
+            });
+        };
+        // The journal tells an entry in its own words, so that the event is the same as ever.
+        let page = model::EventsArguments {
+            after: number.saturating_sub(1),
+            limit: Some(1),
+            reference: Some(reference.to_owned()),
+        };
+        let found = self.events(caller, &page).await?.events.pop();
+        found.ok_or_else(fault::journal_unavailable)
+    }
+
+    /// The events of entries after a number. Callers who are not operators see those of their own sales.
+    ///
+    /// # Errors
+    /// The [`Fault`] names what to do.
+    pub async fn events(
+        &self,
+        caller: &Caller,
+        ask: &model::EventsArguments,
+    ) -> Result<model::EventsReply, Fault> {
+        let query = self.query(caller, Some(ask.after), ask.limit, ask.reference.as_deref())?;
+        let limit = query.limit;
+        let folded = self
+            .reads
+            .run(move |facts| fold_each(facts, facts.entries(&query)?))
+            .await?;
+        Ok(model::EventsReply {
+            more: is_full(folded.len(), limit),
+            events: folded.iter().map(project::folded_event).collect(),
+        })
+    }
+
+    /// Journal entries after a number. Callers who are not operators see those of their own sales.
+    ///
+    /// # Errors
+    /// The [`Fault`] names what to do.
+    pub async fn journal(
+        &self,
+        caller: &Caller,
+        ask: &model::JournalArguments,
+    ) -> Result<model::JournalReply, Fault> {
+        let query = self.query(caller, ask.after, ask.limit, ask.reference.as_deref())?;
+        let limit = query.limit;
+        let folded = self
+            .reads
+            .run(move |facts| fold_each(facts, facts.entries(&query)?))
+            .await?;
+        Ok(model::JournalReply {
+            more: is_full(folded.len(), limit),
+            entries: folded.iter().map(project::entry).collect(),
+        })
+    }
+
+    /// The books. For operators and members of the group that may sell.
+    ///
+    /// # Errors
+    /// The [`Fault`] names what to do.
+    pub async fn totals(&self, caller: &Caller) -> Result<model::TotalsReply, Fault> {
+        self.access.may_see_totals(caller)?;
+        let totals = self.reads.run(|facts| facts.totals()).await?;
+        Ok(model::TotalsReply {
+            balances: project::balances(&totals.books),
+            counts: totals.counts,
+            balanced: totals.books.are_balanced(),
+        })
+    }
+
+    /// The head of the record chain. For everyone: it is printed on every slip.
+    ///
+    /// # Errors
+    /// The [`Fault`] names what to do.
+    pub async fn head(&self) -> Result<model::HeadReply, Fault> {
+        let head = self.reads.run(|facts| facts.head()).await?;
+        Ok(model::HeadReply {
+            head: head.to_string(),
+        })
+    }
+
+    /// What happened to one payment. For its owner and operators.
+    ///
+    /// # Errors
+    /// The [`Fault`] names what to do.
+    pub async fn whereabouts(
+        &self,
+        caller: &Caller,
+        ask: &model::ReferenceArguments,
+    ) -> Result<model::WhereReply, Fault> {
+        let sale = self.attach(caller, ask).await?.sale;
+        let entries = model::JournalArguments {
+            reference: Some(ask.reference.clone()),
+            ..model::JournalArguments::default()
+        };
+        let entries = self.journal(caller, &entries).await?.entries;
+        Ok(whereabouts::tell(sale, entries))
+    }
+
+    fn query(
+        &self,
+        caller: &Caller,
+        after: Option<u64>,
+        limit: Option<u64>,
+        reference: Option<&str>,
+    ) -> Result<EntriesQuery, Fault> {
+        Ok(EntriesQuery {
+            after: after.unwrap_or(0),
+            limit: parse::limit(limit)?,
+            reference: parse::optional_reference(reference)?,
+            owner: self.only_owner(caller),
+        })
+    }
+
+    fn only_owner(&self, caller: &Caller) -> Option<Owner> {
+        (!self.access.is_operator(caller)).then_some(Owner(caller.uid))
+    }
+
+    fn peer(&self, caller: &Caller) -> Peer {
+        Peer {
+            owner: Owner(caller.uid),
+            operator: self.access.is_operator(caller),
+        }
+    }
+
+    async fn ask_for_sale(&self, peer: Peer, request: Request) -> Result<model::SaleReply, Fault> {
+        let sale = match self.ask(peer, request).await? {
+            Answered::Reply(Reply::Sale { view, .. }) => project::under_way(&view),
+            Answered::Told(view) => project::durable(&view),
+            Answered::Reply(Reply::Purse(_) | Reply::Stopped) => return Err(fault::stopping()),
+        };
+        Ok(model::SaleReply { sale })
+    }
+
+    async fn ask(&self, peer: Peer, request: Request) -> Result<Answered, Fault> {
+        let (reply, answer) = oneshot::channel();
+        let call = Call { peer, request, reply };
+        self.calls.try_send(call).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => fault::busy(),
+            mpsc::error::TrySendError::Closed(_) => fault::stopping(),
+        })?;
+        match answer.await {
+            Ok(Ok(answered)) => Ok(answered),
+            Ok(Err(error)) => Err(fault::of_request(error)),
+            // The engine's task ended with the request in hand.
+            Err(_) => Err(fault::stopping()),
+        }
+    }
+}
+
+fn is_full(found: usize, limit: u64) -> bool {
+    u64::try_from(found).is_ok_and(|found| found >= limit)
+}
+
+/// The fault of a door that cannot do what a method needs.
+pub(crate) fn no_descriptor() -> Fault {
+    Fault {
+        argument: Some("pin".into()),
+        ..Fault::new(
+            ErrorName::InvalidArgument,
+            "no file descriptor with this index came with the call",
+            "send the read end of a pipe with the call, and its index, counted from 0",
+        )
+    }
+}

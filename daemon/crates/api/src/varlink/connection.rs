@@ -1,0 +1,101 @@
+//! One client: its calls one after the other, and the stream that it watches.
+
+use std::os::fd::OwnedFd;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::UnixStream;
+use zlink::{Connection, Reply};
+
+use super::bounded::Bounded;
+use super::dispatch::{self, Answer, ErrorReply, Incoming};
+use crate::access::Caller;
+use crate::model::WatchReply;
+use crate::service::Service;
+use crate::watch::Watch;
+
+/// A call as zlink reads it. The parameters stay as they are until the method is known.
+#[derive(Debug, Deserialize)]
+struct Method {
+    method: String,
+    #[serde(default)]
+    parameters: Option<Value>,
+}
+
+/// Serves one client until it hangs up or breaks the protocol.
+pub(super) async fn serve(stream: UnixStream, service: &Service) -> zlink::Result<()> {
+    let mut connection = Connection::new(Bounded::new(stream)?);
+    let caller = caller(&mut connection).await?;
+    loop {
+        let (call, descriptors) = connection.receive_call::<Method>().await?;
+        let (oneway, more) = (call.oneway(), call.more());
+        let incoming = incoming(call, more, descriptors);
+        match dispatch::answer(service, &caller, incoming).await {
+            _ if oneway => {}
+            Answer::Reply(reply) => send(&mut connection, reply, None).await?,
+            Answer::Error(error) => connection.send_error(&error, Vec::new()).await?,
+            Answer::Stream(watch) => connection = stream_events(connection, *watch).await?,
+        }
+    }
+}
+
+fn incoming(call: zlink::Call<Method>, more: bool, descriptors: Vec<OwnedFd>) -> Incoming {
+    let method = call.method();
+    Incoming {
+        method: method.method.clone(),
+        parameters: method.parameters.clone().unwrap_or_else(|| json!({})),
+        more,
+        descriptors,
+    }
+}
+
+/// The client as the kernel knows it from the moment when it connected (SO_PEERCRED, SO_PEERGROUPS).
+async fn caller(connection: &mut Connection<Bounded>) -> zlink::Result<Caller> {
+    let credentials = connection.peer_credentials().await?;
+    let mut gids = vec![credentials.unix_primary_group_id().as_raw()];
+    gids.extend(
+        credentials
+            .unix_supplementary_group_ids()
+            .iter()
+            .map(|gid| gid.as_raw()),
+    );
+    Ok(Caller {
+        uid: credentials.unix_user_id().as_raw(),
+        gids,
+    })
+}
+
+async fn send(
+    connection: &mut Connection<Bounded>,
+    reply: Value,
+    continues: Option<bool>,
+) -> zlink::Result<()> {
+    let reply = Reply::new(Some(reply)).set_continues(continues);
+    connection.send_reply(&reply, Vec::new()).await
+}
+
+/// Sends events until the watcher is cut off. A client that hangs up meanwhile, or calls something else, ends the connection.
+async fn stream_events(
+    connection: Connection<Bounded>,
+    mut watch: Watch,
+) -> zlink::Result<Connection<Bounded>> {
+    let (mut read, mut write) = connection.split();
+    let fault = loop {
+        tokio::select! {
+            event = watch.next() => match event {
+                Ok(event) => {
+                    let reply = Reply::new(Some(WatchReply { event })).set_continues(Some(true));
+                    write.send_reply(&reply, Vec::new()).await?;
+                }
+                Err(fault) => break fault,
+            },
+            heard = read.receive_call::<Method>() => {
+                heard?;
+                // A pipelined call would wait for a stream that does not end by itself.
+                return Err(zlink::Error::UnexpectedEof);
+            }
+        }
+    };
+    write.send_error(&ErrorReply::from(fault), Vec::new()).await?;
+    Ok(Connection::join(read, write))
+}

@@ -1,0 +1,235 @@
+//! From a method's name and parameters to the service, and back to JSON.
+
+use std::os::fd::OwnedFd;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::access::Caller;
+use crate::fault::invalid_argument;
+use crate::model::{
+    BeginSaleArguments, ConcludeArguments, EventsArguments, Fault, INTERFACE, JournalArguments,
+    ProvidePinArguments, ReadPurseArguments, ReferenceArguments, VARLINK_CONTRACT, WatchArguments,
+};
+use crate::service::{self, Service};
+use crate::watch::Watch;
+
+/// The longest quotation of a caller's own words in an error.
+const CAUSE_CHARS_MAX: usize = 200;
+
+/// The standard interface that every Varlink service has.
+const STANDARD: &str = "org.varlink.service";
+
+/// What a call is answered with.
+pub(super) enum Answer {
+    /// One reply.
+    Reply(Value),
+    /// A stream of replies.
+    Stream(Box<Watch>),
+    /// An error.
+    Error(ErrorReply),
+}
+
+/// An error as it goes over the wire.
+#[derive(Debug, Serialize)]
+pub(super) struct ErrorReply {
+    error: String,
+    parameters: Value,
+}
+
+impl ErrorReply {
+    fn standard(name: &str, parameters: Value) -> Self {
+        Self {
+            error: format!("{STANDARD}.{name}"),
+            parameters,
+        }
+    }
+}
+
+impl From<Fault> for ErrorReply {
+    fn from(fault: Fault) -> Self {
+        Self {
+            error: format!("{INTERFACE}.{}", fault.name),
+            parameters: serde_json::to_value(fault).unwrap_or_default(),
+        }
+    }
+}
+
+/// One call as it came in.
+pub(super) struct Incoming {
+    /// The full name of the method.
+    pub(super) method: String,
+    /// The parameters; an empty object if there were none.
+    pub(super) parameters: Value,
+    /// Whether the caller asks for more than one reply.
+    pub(super) more: bool,
+    /// The descriptors that came with it.
+    pub(super) descriptors: Vec<OwnedFd>,
+}
+
+/// Answers one call.
+pub(super) async fn answer(service: &Service, caller: &Caller, call: Incoming) -> Answer {
+    match call.method.rsplit_once('.') {
+        Some((INTERFACE, _)) => ours(service, caller, call).await,
+        Some((STANDARD, name)) => standard(service, name, &call.parameters),
+        Some((interface, _)) => Answer::Error(ErrorReply::standard(
+            "InterfaceNotFound",
+            json!({ "interface": interface }),
+        )),
+        None => Answer::Error(method_not_found(&call.method)),
+    }
+}
+
+fn method_not_found(method: &str) -> ErrorReply {
+    ErrorReply::standard("MethodNotFound", json!({ "method": method }))
+}
+
+fn standard(service: &Service, name: &str, parameters: &Value) -> Answer {
+    match name {
+        "GetInfo" => Answer::Reply(json!({
+            "vendor": "Purser",
+            "product": "purserd",
+            "version": service.info().version,
+            "url": "",
+            "interfaces": [STANDARD, INTERFACE],
+        })),
+        "GetInterfaceDescription" => match parameters.get("interface").and_then(Value::as_str) {
+            Some(INTERFACE) => Answer::Reply(json!({ "description": VARLINK_CONTRACT })),
+            Some(STANDARD) => Answer::Reply(json!({
+                "description": zlink::varlink_service::DESCRIPTION.to_string(),
+            })),
+            Some(other) => Answer::Error(ErrorReply::standard(
+                "InterfaceNotFound",
+                json!({ "interface": other }),
+            )),
+            None => Answer::Error(ErrorReply::standard(
+                "InvalidParameter",
+                json!({ "parameter": "interface" }),
+            )),
+        },
+        _ => Answer::Error(method_not_found(&format!("{STANDARD}.{name}"))),
+    }
+}
+
+async fn ours(service: &Service, caller: &Caller, call: Incoming) -> Answer {
+    let method = call.method.clone();
+    let name = method.rsplit('.').next().unwrap_or_default();
+    let answered = match name {
+        "Watch" => return watch(service, caller, call).await,
+        "ProvidePin" => provide_pin(service, caller, call).await,
+        "GetInfo" | "Status" | "Devices" | "Totals" | "Head" => {
+            without_arguments(service, caller, name, call.parameters).await
+        }
+        _ => with_arguments(service, caller, name, call.parameters).await,
+    };
+    match answered {
+        Some(Ok(reply)) => Answer::Reply(reply),
+        Some(Err(fault)) => Answer::Error(fault.into()),
+        None => Answer::Error(method_not_found(&method)),
+    }
+}
+
+/// None for a method that does not exist.
+type Answered = Option<Result<Value, Fault>>;
+
+async fn without_arguments(service: &Service, caller: &Caller, name: &str, parameters: Value) -> Answered {
+    if let Some(key) = parameters.as_object().and_then(|keys| keys.keys().next()) {
+        return Some(Err(invalid_argument(
+            key,
+            "the method takes no arguments",
+            "leave it out",
+        )));
+    }
+    Some(match name {
+        "GetInfo" => Ok(to_value(service.info())),
+        "Status" => Ok(to_value(service.status())),
+        "Devices" => Ok(to_value(service.devices())),
+        "Totals" => service.totals(caller).await.map(to_value),
+        "Head" => service.head().await.map(to_value),
+        _ => return None,
+    })
+}
+
+async fn with_arguments(service: &Service, caller: &Caller, name: &str, given: Value) -> Answered {
+    Some(match name {
+        "BeginSale" => match arguments::<BeginSaleArguments>(given) {
+            Ok(ask) => service.begin_sale(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
+        "Attach" => match arguments::<ReferenceArguments>(given) {
+            Ok(ask) => service.attach(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
+        "Cancel" => match arguments::<ReferenceArguments>(given) {
+            Ok(ask) => service.cancel(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
+        "Where" => match arguments::<ReferenceArguments>(given) {
+            Ok(ask) => service.whereabouts(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
+        "Conclude" => match arguments::<ConcludeArguments>(given) {
+            Ok(ask) => service.conclude(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
+        "ReadPurse" => match arguments::<ReadPurseArguments>(given) {
+            Ok(ask) => service.read_purse(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
+        "Events" => match arguments::<EventsArguments>(given) {
+            Ok(ask) => service.events(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
+        "Journal" => match arguments::<JournalArguments>(given) {
+            Ok(ask) => service.journal(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
+        _ => return None,
+    })
+}
+
+async fn provide_pin(service: &Service, caller: &Caller, call: Incoming) -> Answered {
+    let ask = match arguments::<ProvidePinArguments>(call.parameters) {
+        Ok(ask) => ask,
+        Err(fault) => return Some(Err(fault)),
+    };
+    let index = usize::try_from(ask.pin).unwrap_or(usize::MAX);
+    let Some(pin) = call.descriptors.into_iter().nth(index) else {
+        return Some(Err(service::no_descriptor()));
+    };
+    let last_try = ask.last_try.unwrap_or(false);
+    Some(
+        service
+            .provide_pin(caller, &ask.reference, pin, last_try)
+            .await
+            .map(to_value),
+    )
+}
+
+async fn watch(service: &Service, caller: &Caller, call: Incoming) -> Answer {
+    if !call.more {
+        return Answer::Error(ErrorReply::standard("ExpectedMore", json!({})));
+    }
+    let watched = match arguments::<WatchArguments>(call.parameters) {
+        Ok(ask) => service.watch(caller, &ask).await,
+        Err(fault) => Err(fault),
+    };
+    match watched {
+        Ok(watch) => Answer::Stream(Box::new(watch)),
+        Err(fault) => Answer::Error(fault.into()),
+    }
+}
+
+/// Reads a method's arguments. What cannot be read is named, by its path.
+fn arguments<T: DeserializeOwned>(given: Value) -> Result<T, Fault> {
+    serde_path_to_error::deserialize(given).map_err(|error| {
+        let path = error.path().to_string();
+        let cause: String = error.inner().to_string().chars().take(CAUSE_CHARS_MAX).collect();
+        invalid_argument(&path, cause, "compare the call with the interface description")
+    })
+}
+
+fn to_value(reply: impl Serialize) -> Value {
+    serde_json::to_value(reply).expect("a reply holds only strings, numbers, lists and objects")
+}

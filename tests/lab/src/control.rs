@@ -1,0 +1,23 @@
+//! What people and scripts tell a card: one line each, one line back.
+//!
+//! | line | does |
+//! | --- | --- |
+//! | `insert` | puts the card into the reader |
+//! | `remove` | takes it out |
+//! | `tear before INS`, `tear after INS` | the next INS tears, before or after the card executes it |
+//! | `fault NAME [INS]` | the next INS (else `debit`) goes wrong: `garbage`, `wrong-mac2`, `mute`, `status=SW`, `status-after=SW` |
+//! | `clear` | takes back the faults that have not struck |
+//! | `refill N` | a load of N minor units elsewhere; the card must be away |
+//! | `pay-elsewhere N` | a purchase of N minor units in another shop; the card must be away |
+//! | `life usable`, `life blocked`, `life dead` | the issuer blocks or unblocks the application |
+//! | `status` | where the card is and what is on it |
+//! | `quit` | takes the card away and ends |
+//!
+//! INS is a name (`debit`, `credit`, `initialize`, `select`, `verify`, `balance`, `prove`, `read-binary`,
+//! `read-record`, `response`), `any`, or two hexadecimal digits. An answer starts with `ok` or `error`.
+
+mod command;
+mod socket;
+
+pub use command::{ControlCommand, NotACommand};
+pub use socket::{ControlSocket, execute};

@@ -1,0 +1,12 @@
+//! Cards on disk and in a reader: the store, the vpcd protocol, the control socket and the program.
+
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod control;
+mod insertion;
+#[cfg(test)]
+mod kill;
+#[cfg(test)]
+mod program;
+mod store;
