@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use purser_ledger::{Content, Head, Operation, Owner, Reference};
+use purser_ledger::{Content, Head, Operation, OperationId, Owner, Reference};
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params_from_iter};
@@ -35,6 +35,19 @@ pub struct Query {
     pub owner: Option<Owner>,
     /// Only entries of the operation that has this reference.
     pub reference: Option<Reference>,
+}
+
+/// What a journal holds as a whole.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    /// Balances.
+    pub totals: Totals,
+    /// How many operations there are.
+    pub operations: u64,
+    /// How many debits were ever intended.
+    pub debits: u64,
+    /// Every operation whose debit is proven neither way, oldest first.
+    pub open: Vec<Operation>,
 }
 
 /// Reads a journal, also while its writer is at work. Sees durable entries only.
@@ -103,6 +116,36 @@ impl Reader {
     pub fn totals(&self) -> Result<(Totals, Head), ReadError> {
         let moment = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Deferred)?;
         Ok((Totals::load(&moment)?, rows::head(&moment)?))
+    }
+
+    /// Every entry of one operation, oldest first; none if it is not known.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a transient one is worth another call.
+    pub fn history(&self, operation: OperationId) -> Result<Vec<Recorded>, ReadError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT number, digest, operation, content FROM entries WHERE operation = ?1 ORDER BY number",
+        )?;
+        let mut rows = statement.query((operation.bytes(),))?;
+        let mut entries = Vec::new();
+        while let Some(row) = rows.next()? {
+            entries.push(RawEntry::read(row)?.decode()?);
+        }
+        Ok(entries)
+    }
+
+    /// What the journal holds as a whole, all of one moment.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a transient one is worth another call.
+    pub fn overview(&self) -> Result<Overview, ReadError> {
+        let moment = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Deferred)?;
+        Ok(Overview {
+            totals: Totals::load(&moment)?,
+            operations: rows::count(&moment, "SELECT count(*) FROM operations")?,
+            debits: rows::count(&moment, "SELECT count(*) FROM debits")?,
+            open: rows::open_operations(&moment)?,
+        })
     }
 
     /// The newest entry's number and digest.

@@ -90,6 +90,12 @@ fn newest_raw(conn: &Connection) -> Result<Option<RawEntry>, ReadError> {
     rows.next()?.map(RawEntry::read).transpose()
 }
 
+/// The one number that a statement answers with.
+pub(crate) fn count(conn: &Connection, sql: &str) -> Result<u64, ReadError> {
+    let rows: i64 = conn.prepare_cached(sql)?.query_row((), |row| row.get(0))?;
+    Ok(u64::try_from(rows).unwrap_or_default())
+}
+
 /// Folds an operation from its entries.
 pub(crate) fn operation(conn: &Connection, id: &[u8]) -> Result<Option<Operation>, ReadError> {
     let mut statement = conn.prepare_cached(

@@ -1,0 +1,251 @@
+//! A ready driver: one call under way, others in a queue, events as they come.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use purser_driver_wire::limits::LOG_MAX_BYTES;
+use purser_driver_wire::{Call, CallFailure, CallId, CallRequest, Fault, Reply, ToDaemon, ToHost};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::desk::Desk;
+use crate::handle::{Order, PendingCall};
+use crate::host_link::HostLink;
+use crate::slots::Slots;
+use crate::start::{Launched, Stderr};
+use crate::{CallError, DownReason, DriverConfig, DriverEvent, NotSent};
+
+/// Calls that wait while one is under way.
+const QUEUE_MAX: usize = 16;
+
+/// Time that an answer has beyond its call's deadline: a driver that answers "timed out" in time is not killed for the
+/// way that its answer takes.
+const ANSWER_GRACE: Duration = Duration::from_millis(500);
+
+/// Bytes of standard error that are read at once.
+pub(crate) const STDERR_BYTES: usize = LOG_MAX_BYTES;
+
+/// The calls of one driver host.
+#[derive(Debug)]
+struct Session<'a> {
+    link: &'a mut HostLink,
+    slots: &'a mut Slots,
+    desk: &'a mut Desk,
+    under_way: Option<PendingCall>,
+    queue: VecDeque<PendingCall>,
+}
+
+/// Makes calls until the driver is down (why is given) or the supervisor is to stop (`None`; the instance has ended in
+/// order then, if it could). Each call that was taken has been answered.
+pub(crate) async fn serve(
+    host: &mut Launched,
+    orders: &mut mpsc::Receiver<Order>,
+    config: &DriverConfig,
+    desk: &mut Desk,
+) -> Option<DownReason> {
+    let Launched {
+        link, slots, stderr, ..
+    } = host;
+    let mut session = Session {
+        link,
+        slots,
+        desk,
+        under_way: None,
+        queue: VecDeque::new(),
+    };
+    let down = match session.run(orders, stderr).await {
+        Ok(()) => {
+            session.stop(config.stop_time).await;
+            None
+        }
+        Err(reason) => Some(reason),
+    };
+    session.answer_all();
+    down
+}
+
+impl Session<'_> {
+    /// `Ok` when the supervisor is to stop.
+    async fn run(
+        &mut self,
+        orders: &mut mpsc::Receiver<Order>,
+        stderr: &mut Stderr,
+    ) -> Result<(), DownReason> {
+        let mut line = [0; STDERR_BYTES];
+        loop {
+            self.begin_next().await?;
+            let has_room = self.desk.has_room();
+            let wake = self.next_deadline();
+            tokio::select! {
+                biased;
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => self.expire()?,
+                () = self.desk.pass_on(), if self.desk.is_waiting() => {}
+                order = orders.recv(), if has_room => match order {
+                    Some(Order::Call(call)) => self.take_call(call),
+                    Some(Order::Cancel(id)) => self.cancel(id).await?,
+                    Some(Order::Restart) => return Err(DownReason::Asked),
+                    Some(Order::Stop) | None => return Ok(()),
+                },
+                message = self.link.receive(), if has_room => self.hear(message?)?,
+                length = stderr.read(&mut line), if has_room => self.desk.log_stderr(&line[..length]),
+            }
+        }
+    }
+
+    async fn begin_next(&mut self) -> Result<(), DownReason> {
+        while self.under_way.is_none() {
+            let Some(pending) = self.queue.pop_front() else {
+                return Ok(());
+            };
+            let left = pending.deadline.saturating_duration_since(Instant::now());
+            let deadline_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
+            if deadline_ms == 0 {
+                self.desk.answer(pending.id, Err(NotSent::Expired.into()));
+                continue;
+            }
+            // From here on the driver may have it: a failed send may have been a whole one.
+            let PendingCall { id, call, deadline } = pending;
+            let message = ToHost::Call(CallRequest {
+                id,
+                deadline_ms,
+                call,
+            });
+            let ToHost::Call(CallRequest { call, .. }) = &message else {
+                return Err(DownReason::OutOfPlace);
+            };
+            self.under_way = Some(PendingCall {
+                id,
+                call: call.clone(),
+                deadline,
+            });
+            self.link.send(&message).await?;
+        }
+        Ok(())
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let under_way = self.under_way.as_ref().map(|call| call.deadline + ANSWER_GRACE);
+        self.queue.iter().map(|call| call.deadline).chain(under_way).min()
+    }
+
+    fn expire(&mut self) -> Result<(), DownReason> {
+        let now = Instant::now();
+        if self
+            .under_way
+            .as_ref()
+            .is_some_and(|call| call.deadline + ANSWER_GRACE <= now)
+        {
+            return Err(DownReason::Deadline);
+        }
+        let (expired, rest): (VecDeque<_>, _) = self.queue.drain(..).partition(|call| call.deadline <= now);
+        self.queue = rest;
+        for call in expired {
+            self.desk.answer(call.id, Err(NotSent::Expired.into()));
+        }
+        Ok(())
+    }
+
+    fn take_call(&mut self, call: PendingCall) {
+        if self.queue.len() < QUEUE_MAX {
+            self.queue.push_back(call);
+        } else {
+            self.desk.answer(call.id, Err(NotSent::QueueFull.into()));
+        }
+    }
+
+    async fn cancel(&mut self, id: CallId) -> Result<(), DownReason> {
+        if let Some(at) = self.queue.iter().position(|call| call.id == id) {
+            self.queue.remove(at);
+            self.desk.answer(id, Err(NotSent::Cancelled.into()));
+        } else if self.under_way.as_ref().is_some_and(|call| call.id == id) {
+            self.link.send(&ToHost::Cancel(id)).await?;
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, message: ToDaemon) -> Result<(), DownReason> {
+        self.desk.heard();
+        match message {
+            ToDaemon::Answer { id, result } => return self.hear_answer(id, result),
+            ToDaemon::Event(event) => {
+                if self.slots.take(&event) {
+                    self.desk.tell(DriverEvent::Device(event));
+                } else {
+                    self.desk.count(|counters| counters.breaches += 1);
+                }
+            }
+            ToDaemon::Log { level, text } => self.desk.log(level, text),
+            ToDaemon::LogsDropped { count } => self.desk.logs_dropped(count),
+            ToDaemon::Breaches { count } => {
+                self.desk.count(|counters| counters.breaches += u64::from(count));
+            }
+            ToDaemon::Hello(_) | ToDaemon::NotLoaded { .. } | ToDaemon::Created(_) => {
+                return Err(DownReason::OutOfPlace);
+            }
+        }
+        self.desk.allow_unasked()
+    }
+
+    fn hear_answer(&mut self, id: CallId, result: Result<Reply, CallFailure>) -> Result<(), DownReason> {
+        let Some(call) = self.under_way.take_if(|call| call.id == id) else {
+            self.desk.count(|counters| counters.answers_dropped += 1);
+            return self.desk.allow_unasked();
+        };
+        let is_disconnect = matches!(call.call, Call::Disconnect { .. });
+        match result {
+            Ok(reply) if !reply.answers(&call.call) => {
+                self.under_way = Some(call);
+                return Err(DownReason::OutOfPlace);
+            }
+            Err(failure) if is_disconnect && !ends_connection(failure.fault) => {
+                self.desk.answer(id, Err(CallError::DriverGone));
+                return Err(DownReason::NotDisconnected);
+            }
+            Err(failure) if matches!(call.call, Call::Transmit { .. }) => {
+                let fault = failure.fault.of_transmit();
+                self.desk.answer(id, Err(CallFailure { fault, ..failure }.into()));
+            }
+            result => self.desk.answer(id, result.map_err(CallError::from)),
+        }
+        Ok(())
+    }
+
+    /// Lets the driver end in order: the end of its socket is the sign.
+    async fn stop(&mut self, stop_time: Duration) {
+        let deadline_ms = u32::try_from(stop_time.as_millis()).unwrap_or(u32::MAX).max(1);
+        if self.link.send(&ToHost::Stop { deadline_ms }).await.is_ok() {
+            // A driver that takes longer is killed, like one that ends without a sign.
+            let _ = timeout(stop_time, async { while self.link.receive().await.is_ok() {} }).await;
+        }
+    }
+
+    fn answer_all(&mut self) {
+        if let Some(call) = self.under_way.take() {
+            let error = match call.call {
+                Call::Transmit { .. } => CallError::OutcomeUnknown,
+                Call::Connect { .. } | Call::Disconnect { .. } | Call::EnterPin { .. } => {
+                    CallError::DriverGone
+                }
+            };
+            self.desk.answer(call.id, Err(error));
+        }
+        for call in self.queue.drain(..) {
+            self.desk.answer(call.id, Err(NotSent::NotReady.into()));
+        }
+    }
+}
+
+/// True if a disconnect that failed so has its end all the same: the card is without power (`[C-4]`).
+fn ends_connection(fault: Fault) -> bool {
+    match fault {
+        Fault::CardChanged | Fault::DeviceGone | Fault::NoCard => true,
+        Fault::CardMute
+        | Fault::Cancelled
+        | Fault::Busy
+        | Fault::Timeout
+        | Fault::OutcomeUnknown
+        | Fault::BadArgument
+        | Fault::Unsupported
+        | Fault::Internal => false,
+    }
+}

@@ -1,0 +1,312 @@
+//! A driver that crashes, hangs, floods or lies costs the call in hand an honest answer, and nothing else.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Bench, Installed, LONG, fault_driver, run};
+use purser_driver_supervisor::wire::{Call, Command, ConnectionNumber, Fault, Reply, SlotId};
+use purser_driver_supervisor::{
+    CallError, DownReason, DriverConfig, DriverEvent, NotSent, ProcessEnd, RestartPolicy, State,
+};
+
+const SLOT: SlotId = SlotId(7);
+
+fn config(driver: &Installed, mode: &str) -> DriverConfig {
+    DriverConfig::new("fault", &driver.driver, mode)
+}
+
+fn transmit() -> Call {
+    let command = Command::new(&[0x00, 0xA4, 0x04, 0x00]).unwrap();
+    Call::Transmit {
+        slot: SLOT,
+        connection: ConnectionNumber(1),
+        command,
+    }
+}
+
+async fn down(bench: &mut Bench) -> DownReason {
+    bench
+        .wait(|event| match event {
+            DriverEvent::Down { reason, .. } | DriverEvent::Failed { reason } => Some(reason),
+            _ => None,
+        })
+        .await
+}
+
+/// Transmits in this mode and expects death with an unknown outcome, then a new life.
+fn dies_in_transmit(mode: &str, time: Duration) -> DownReason {
+    let driver = fault_driver();
+    run(async {
+        let mut bench = Bench::start(config(&driver, mode));
+        bench.ready().await;
+        bench.connect(SLOT).await;
+        let id = bench.begin(transmit(), time);
+        let waiting = bench.begin(Call::Connect { slot: SLOT }, LONG);
+        let error = bench.answer(id).await.unwrap_err();
+        assert_eq!(error, CallError::OutcomeUnknown, "{mode}");
+        assert!(error.may_have_happened() && !error.is_transient());
+        assert_eq!(
+            bench.answer(waiting).await,
+            Err(NotSent::NotReady.into()),
+            "{mode}"
+        );
+        let reason = down(&mut bench).await;
+        bench.ready().await;
+        bench.connect(SLOT).await;
+        assert_eq!(bench.handle.status().counters.restarts, 1);
+        reason
+    })
+}
+
+#[test]
+fn a_crash_in_transmit_is_an_unknown_outcome_and_a_restart() {
+    assert_eq!(
+        dies_in_transmit("crash", LONG),
+        DownReason::Ended(ProcessEnd::Signal(11))
+    );
+    assert_eq!(
+        dies_in_transmit("abort", LONG),
+        DownReason::Ended(ProcessEnd::Signal(6))
+    );
+    assert_eq!(
+        dies_in_transmit("exit", LONG),
+        DownReason::Ended(ProcessEnd::Code(0))
+    );
+}
+
+#[test]
+fn a_hang_in_transmit_is_killed_at_its_deadline() {
+    assert_eq!(
+        dies_in_transmit("hang", Duration::from_millis(200)),
+        DownReason::Deadline
+    );
+}
+
+#[test]
+fn a_flood_of_events_is_killed() {
+    assert_eq!(dies_in_transmit("event flood", LONG), DownReason::Flood);
+}
+
+#[test]
+fn broken_frames_are_killed() {
+    assert!(matches!(dies_in_transmit("babble", LONG), DownReason::Frame(_)));
+}
+
+#[test]
+fn a_process_that_the_driver_left_behind_dies_with_it() {
+    // The child holds the socket open, so that only the deadline ends it.
+    let reason = dies_in_transmit("child", Duration::from_millis(200));
+    assert_eq!(reason, DownReason::Deadline);
+}
+
+#[test]
+fn lies_in_an_answer_are_an_unknown_outcome_without_a_restart() {
+    for mode in ["unknown code", "busy", "length lie", "no status word"] {
+        let driver = fault_driver();
+        run(async {
+            let mut bench = Bench::start(config(&driver, mode));
+            bench.ready().await;
+            let Err(CallError::Driver(failure)) = bench.call(transmit()).await else {
+                panic!("{mode}")
+            };
+            assert_eq!(failure.fault, Fault::OutcomeUnknown, "{mode}");
+            assert_eq!(bench.handle.status().counters.restarts, 0, "{mode}");
+        });
+    }
+}
+
+#[test]
+fn an_impossible_card_is_the_drivers_fault() {
+    for mode in ["connection zero", "long atr"] {
+        let driver = fault_driver();
+        run(async {
+            let mut bench = Bench::start(config(&driver, mode));
+            bench.ready().await;
+            let answer = bench.call(Call::Connect { slot: SLOT }).await;
+            let Err(CallError::Driver(failure)) = answer else {
+                panic!("{mode}: {answer:?}")
+            };
+            assert_eq!(failure.fault, Fault::Internal, "{mode}");
+        });
+    }
+}
+
+#[test]
+fn an_answer_to_another_call_is_dropped_and_counted() {
+    let driver = fault_driver();
+    run(async {
+        let mut bench = Bench::start(config(&driver, "foreign answer"));
+        bench.ready().await;
+        let Ok(Reply::Response(response)) = bench.call(transmit()).await else {
+            panic!("no response")
+        };
+        assert_eq!(response.as_bytes(), [0x90, 0x00]);
+        assert_eq!(bench.handle.status().counters.answers_dropped, 1);
+    });
+}
+
+#[test]
+fn events_that_break_the_contract_are_dropped_and_counted() {
+    let driver = fault_driver();
+    run(async {
+        let mut bench = Bench::start(config(&driver, "lie about cards"));
+        let devices = bench
+            .wait(|event| match event {
+                DriverEvent::Ready { devices, .. } => Some(devices),
+                _ => None,
+            })
+            .await;
+        assert_eq!(devices.len(), 1);
+        assert_eq!(devices[0].device.name.as_str(), "bad reader");
+        assert!(!devices[0].has_card);
+        assert_eq!(bench.handle.status().counters.breaches, 3);
+    });
+}
+
+#[test]
+fn floods_of_log_lines_are_dropped_and_counted_and_the_driver_lives() {
+    for (mode, lines) in [("log flood", 100_000), ("stderr flood", 20_000)] {
+        let driver = fault_driver();
+        run(async {
+            let mut bench = Bench::start(config(&driver, mode));
+            bench.ready().await;
+            bench.connect(SLOT).await;
+            let mut told = 0;
+            let stop = bench.handle.clone();
+            stop.stop().unwrap();
+            while let Some(event) = bench.event_or_end().await {
+                told += u32::from(matches!(event, DriverEvent::Log { .. }));
+            }
+            assert!(told < 300, "{mode}: {told} of {lines} lines were told");
+        });
+    }
+}
+
+#[test]
+fn a_card_whose_power_is_not_surely_off_costs_the_driver_its_process() {
+    let driver = fault_driver();
+    run(async {
+        let mut bench = Bench::start(config(&driver, "stuck power"));
+        bench.ready().await;
+        let card = bench.connect(SLOT).await;
+        let call = Call::Disconnect {
+            slot: SLOT,
+            connection: card.connection,
+        };
+        assert_eq!(bench.call(call).await, Err(CallError::DriverGone));
+        assert_eq!(down(&mut bench).await, DownReason::NotDisconnected);
+        bench.ready().await;
+    });
+}
+
+#[test]
+fn a_driver_that_dies_at_each_start_is_failed_after_its_restarts() {
+    let driver = fault_driver();
+    run(async {
+        let mut config = config(&driver, "crash at create");
+        config.restarts = RestartPolicy {
+            restarts_max: 2,
+            backoff_first: Duration::from_millis(5),
+            ..RestartPolicy::default()
+        };
+        let mut bench = Bench::start(config);
+        let early = bench.begin(Call::Connect { slot: SLOT }, LONG);
+        assert_eq!(bench.answer(early).await, Err(NotSent::NotReady.into()));
+        let mut downs = 0;
+        let reason = bench
+            .wait(|event| match event {
+                DriverEvent::Down { .. } => {
+                    downs += 1;
+                    None
+                }
+                DriverEvent::Failed { reason } => Some(reason),
+                _ => None,
+            })
+            .await;
+        assert_eq!(downs, 2);
+        assert_eq!(reason, DownReason::Ended(ProcessEnd::Signal(11)));
+        assert_eq!(bench.handle.status().state, State::Failed { reason });
+        assert_eq!(
+            bench.call(Call::Connect { slot: SLOT }).await,
+            Err(NotSent::NotReady.into())
+        );
+        bench.handle.restart().unwrap();
+        assert!(
+            matches!(down(&mut bench).await, DownReason::Ended(_)),
+            "it was tried again"
+        );
+    });
+}
+
+#[test]
+fn settings_that_a_driver_refuses_are_not_tried_again() {
+    let driver = fault_driver();
+    run(async {
+        let mut bench = Bench::start(config(&driver, "refuse"));
+        let DriverEvent::Failed {
+            reason: DownReason::NotCreated(failure),
+        } = bench.event().await
+        else {
+            panic!("it was not failed at once")
+        };
+        assert_eq!(failure.fault, Fault::BadArgument);
+        assert_eq!(failure.detail.as_str(), "the settings are not to my taste");
+    });
+}
+
+#[test]
+fn a_start_that_hangs_is_killed() {
+    let driver = fault_driver();
+    run(async {
+        let mut config = config(&driver, "hang at create");
+        config.start_time = Duration::from_millis(300);
+        let mut bench = Bench::start(config);
+        assert_eq!(
+            down(&mut bench).await,
+            DownReason::StartDeadline(Duration::from_millis(300))
+        );
+    });
+}
+
+#[test]
+fn a_stop_ends_the_process_even_if_the_driver_hangs_in_it() {
+    for mode in ["well", "hang at destroy"] {
+        let driver = fault_driver();
+        run(async {
+            let mut config = config(&driver, mode);
+            config.stop_time = Duration::from_millis(300);
+            let mut bench = Bench::start(config);
+            bench.ready().await;
+            let process = bench.handle.status().process_id.unwrap();
+            bench.handle.stop().unwrap();
+            while bench.event_or_end().await.is_some() {}
+            assert_eq!(bench.handle.status().state, State::Stopped);
+            assert!(
+                !std::path::Path::new(&format!("/proc/{process}")).exists(),
+                "{mode}"
+            );
+        });
+    }
+}
+
+#[test]
+fn a_call_behind_a_slow_one_expires_unsent() {
+    let driver = fault_driver();
+    run(async {
+        let mut bench = Bench::start(config(&driver, "hang"));
+        bench.ready().await;
+        bench.begin(transmit(), Duration::from_secs(2));
+        let behind = bench.begin(transmit(), Duration::from_millis(100));
+        let cancelled = bench.begin(transmit(), LONG);
+        bench.handle.cancel(cancelled).unwrap();
+        let mut answers = Vec::new();
+        while answers.len() < 2 {
+            if let DriverEvent::Answer(id, result) = bench.event().await {
+                answers.push((id, result));
+            }
+        }
+        assert!(answers.contains(&(behind, Err(NotSent::Expired.into()))));
+        assert!(answers.contains(&(cancelled, Err(NotSent::Cancelled.into()))));
+    });
+}

@@ -1,0 +1,93 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use purser_ledger::Head;
+
+/// Takes payment from IC cards that carry electronic money, and never forgets one.
+#[derive(Debug, Parser)]
+#[command(name = "purserd", version, about = "Takes payment from IC cards that carry electronic money, and never forgets one.", after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do; without it: run.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+    /// Where things are.
+    #[command(flatten)]
+    pub places: Places,
+}
+
+/// Where things are.
+#[derive(Clone, Debug, Args)]
+pub struct Places {
+    /// The configuration; its drop-ins lie in FILE.d, its drivers in drivers.d beside it
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "/etc/purser/purser.toml"
+    )]
+    pub config: PathBuf,
+    /// The folder for the socket
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "RUNTIME_DIRECTORY",
+        default_value = "/run/purser"
+    )]
+    pub run_dir: PathBuf,
+    /// The folder that holds the journal
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "STATE_DIRECTORY",
+        default_value = "/var/lib/purser"
+    )]
+    pub state_dir: PathBuf,
+    /// What to log, such as `info` or `purserd=debug`
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILTER",
+        env = "RUST_LOG",
+        default_value = "info",
+        value_parser = crate::log::parse_filter
+    )]
+    pub log: String,
+}
+
+/// What purserd can do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Verb {
+    /// Run the daemon in the foreground (the default)
+    Run,
+    /// Read the configuration and say what is wrong with it
+    CheckConfig,
+    /// Read the whole journal, also while the daemon runs, and find any changed byte of an entry
+    VerifyJournal(VerifyJournal),
+    /// Print the head of the record chain, for `verify-journal --expect`
+    Head,
+}
+
+/// How to verify.
+#[derive(Clone, Debug, Args)]
+pub struct VerifyJournal {
+    /// A head that was printed earlier (by `purserd head` or on a slip): finds a cut tail too
+    #[arg(long, value_name = "NUMBER:DIGEST")]
+    pub expect: Option<Head>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+   0  done; for verify-journal: the journal is whole
+   1  start-up failed, or verify-journal found a fault
+   2  the command line is wrong
+  74  the journal could not be written or read; the next start recovers
+  75  another purserd has the journal
+  78  the configuration or the SAM credential is refused
+ 134  purserd ended itself because its own state was wrong (abort); the next start recovers";

@@ -1,0 +1,220 @@
+//! What is wrong with a configuration, shown where it stands.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use purser_ledger::{DeviceName, NameError};
+
+/// What is wrong with the configuration. Every variant is the operator's to put right; none goes away by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file or folder cannot be read.
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A text is not what it should be.
+    #[error("{0}")]
+    Text(Box<TextError>),
+    /// A key that has no default is not set anywhere.
+    #[error("{key} is not set\n  --> {}\n   = help: {help}", path.display())]
+    Missing {
+        /// The main configuration file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// What to write.
+        help: &'static str,
+    },
+    /// `[pin.pads]` names a device of a driver that is not configured.
+    #[error(
+        "[pin.pads] names `{device}`, but no driver file is called `{}.toml`\n  --> {}\n   = help: {}",
+        driver_of(device), path.display(), help_known(known)
+    )]
+    UnknownDriver {
+        /// The main configuration file.
+        path: PathBuf,
+        /// The device.
+        device: DeviceName,
+        /// The drivers that are configured.
+        known: Vec<String>,
+    },
+    /// A driver file's name cannot be a device's name.
+    #[error("the file name cannot name a driver\n  --> {}", path.display())]
+    DriverName {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: NameError,
+    },
+}
+
+impl ConfigError {
+    /// False: the same files give the same answer.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreadable { .. }
+            | Self::Text(_)
+            | Self::Missing { .. }
+            | Self::UnknownDriver { .. }
+            | Self::DriverName { .. } => false,
+        }
+    }
+}
+
+/// The part of a device's name that is its driver's.
+pub(super) fn driver_of(device: &DeviceName) -> &str {
+    let name = device.as_str();
+    name.split_once('/').map_or(name, |(driver, _)| driver)
+}
+
+fn help_known(known: &[String]) -> String {
+    if known.is_empty() {
+        "no driver is configured; write one file for each into drivers.d".to_owned()
+    } else {
+        format!("configured drivers are {}", list(known))
+    }
+}
+
+fn list(names: &[String]) -> String {
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Something wrong at one place of one file.
+#[derive(Debug)]
+pub struct TextError {
+    path: PathBuf,
+    message: String,
+    place: Option<Place>,
+    help: Option<String>,
+}
+
+#[derive(Debug)]
+struct Place {
+    line: usize,
+    column: usize,
+    text: String,
+    width: usize,
+}
+
+impl TextError {
+    /// What the TOML reader said about this file.
+    pub(super) fn new(path: &Path, input: &str, error: &toml::de::Error) -> Self {
+        let (message, help) = explain(error.message());
+        Self {
+            path: path.to_owned(),
+            message,
+            place: error.span().map(|span| Place::of(input, span)),
+            help,
+        }
+    }
+}
+
+impl Place {
+    fn of(input: &str, span: Range<usize>) -> Self {
+        let start = floor_boundary(input, span.start);
+        let before = &input[..start];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let text = input[line_start..].lines().next().unwrap_or_default().to_owned();
+        let column = input[line_start..start].chars().count() + 1;
+        let marked = input[start..floor_boundary(input, span.end.max(start))]
+            .lines()
+            .next()
+            .unwrap_or_default();
+        Self {
+            line: before.matches('\n').count() + 1,
+            column,
+            text,
+            width: marked.chars().count().max(1),
+        }
+    }
+}
+
+fn floor_boundary(input: &str, at: usize) -> usize {
+    (0..=at.min(input.len()))
+        .rev()
+        .find(|&at| input.is_char_boundary(at))
+        .unwrap_or(0)
+}
+
+impl fmt::Display for TextError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n  --> {}", self.message, self.path.display())?;
+        if let Some(Place {
+            line,
+            column,
+            text,
+            width,
+        }) = &self.place
+        {
+            let gutter = line.to_string().len();
+            write!(
+                f,
+                ":{line}:{column}\n{:gutter$} |\n{line} | {text}\n{:gutter$} | ",
+                "", ""
+            )?;
+            // A tab in the text stays one in the margin, so that the caret stands below its key in any terminal.
+            let margin = text
+                .chars()
+                .take(column - 1)
+                .map(|c| if c == '\t' { '\t' } else { ' ' });
+            write!(f, "{}{}", margin.collect::<String>(), "^".repeat(*width))?;
+        }
+        match &self.help {
+            Some(help) => write!(f, "\n   = help: {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Turns serde's words for an unknown key or choice into ours, with a suggestion.
+///
+/// The names are only to be had from the message: serde's `unknown_field` hands them to the reader, which keeps text.
+fn explain(message: &str) -> (String, Option<String>) {
+    let (kind, rest) = match (
+        message.strip_prefix("unknown field "),
+        message.strip_prefix("unknown variant "),
+    ) {
+        (Some(rest), _) => ("unknown key", rest),
+        (None, Some(rest)) => ("unknown value", rest),
+        (None, None) => return (plain(message), None),
+    };
+    let mut quoted = rest.split('`').skip(1).step_by(2);
+    let Some(name) = quoted.next() else {
+        return (message.to_owned(), None);
+    };
+    let known: Vec<String> = quoted.map(str::to_owned).collect();
+    let help = match nearest(name, &known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => "nothing may be written here".to_owned(),
+        None => format!("known here: {}", list(&known)),
+    };
+    (format!("{kind} `{name}`"), Some(help))
+}
+
+/// The reader's message without words that only a Rust programmer knows.
+fn plain(message: &str) -> String {
+    message
+        .replace("missing field", "missing key")
+        .replace("u64", "a whole number")
+        .replace("u32", "a whole number")
+        .replace("a boolean", "true or false")
+}
+
+/// The known name that is few typing slips away: at most one for each three letters.
+fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate.as_str()))
+        .filter(|(slips, candidate)| *slips <= (name.len().max(candidate.len()) / 3).max(1))
+        .min_by_key(|(slips, _)| *slips)
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,81 @@
+//! The shape of one configuration file: every key, and nothing else.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use purser_ledger::{Currency, DeviceName};
+use purser_purse::pboc::{Aid, IssuerId, PsamTerminalNumber, PurseKind};
+use serde::Deserialize;
+
+use super::values::{Bus, Devices, WaitMs};
+
+/// `purser.toml` or a drop-in: each key may be absent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) terminal: Terminal,
+    pub(super) purse: Purse,
+    pub(super) issuers: BTreeMap<IssuerId, Currency>,
+    pub(super) pin: Pin,
+    pub(super) timeouts: Timeouts,
+    pub(super) sam: Sam,
+    pub(super) journal: Journal,
+    pub(super) bus: BusSection,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Terminal {
+    pub(super) psam_terminal_number: Option<PsamTerminalNumber>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Purse {
+    pub(super) aid: Option<Aid>,
+    pub(super) purse: Option<PurseKind>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Pin {
+    pub(super) through_api: Option<bool>,
+    pub(super) free_up_to: BTreeMap<Currency, u64>,
+    pub(super) pads: BTreeMap<DeviceName, DeviceName>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Timeouts {
+    pub(super) card_wait_ms: Option<WaitMs>,
+    pub(super) pin_wait_ms: Option<WaitMs>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Sam {
+    pub(super) credential: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Journal {
+    pub(super) reserve_mib: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct BusSection {
+    pub(super) bus: Option<Bus>,
+}
+
+/// `drivers.d/NAME.toml`: one driver.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DriverFile {
+    pub(super) path: PathBuf,
+    #[serde(default)]
+    pub(super) devices: Devices,
+    #[serde(default)]
+    pub(super) settings: toml::Table,
+}

@@ -1,0 +1,32 @@
+//! Drop-in order: what a later file says wins, key by key.
+
+use super::file::File;
+
+impl File {
+    /// This file with each key that `later` sets taken from there. In tables whose keys the operator chooses (`issuers`,
+    /// `pin.free_up_to`, `pin.pads`) each entry counts as a key: a later file adds to them or replaces single entries.
+    pub(super) fn overlaid_with(mut self, later: Self) -> Self {
+        take(
+            &mut self.terminal.psam_terminal_number,
+            later.terminal.psam_terminal_number,
+        );
+        take(&mut self.purse.aid, later.purse.aid);
+        take(&mut self.purse.purse, later.purse.purse);
+        self.issuers.extend(later.issuers);
+        take(&mut self.pin.through_api, later.pin.through_api);
+        self.pin.free_up_to.extend(later.pin.free_up_to);
+        self.pin.pads.extend(later.pin.pads);
+        take(&mut self.timeouts.card_wait_ms, later.timeouts.card_wait_ms);
+        take(&mut self.timeouts.pin_wait_ms, later.timeouts.pin_wait_ms);
+        take(&mut self.sam.credential, later.sam.credential);
+        take(&mut self.journal.reserve_mib, later.journal.reserve_mib);
+        take(&mut self.bus.bus, later.bus.bus);
+        self
+    }
+}
+
+fn take<T>(earlier: &mut Option<T>, later: Option<T>) {
+    if later.is_some() {
+        *earlier = later;
+    }
+}

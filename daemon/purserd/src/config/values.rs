@@ -1,0 +1,86 @@
+//! Values of the configuration, each checked where it stands so that an error can point at it.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, de};
+
+/// The shortest waiting time: a buyer cannot do anything in less.
+const WAIT_MS_MIN: u64 = 1_000;
+/// The longest waiting time, one hour: a sale that waits longer was forgotten.
+const WAIT_MS_MAX: u64 = 3_600_000;
+
+/// How long to wait for a buyer.
+///
+/// Units: milliseconds. Range: one second to one hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitMs(u64);
+
+impl WaitMs {
+    /// One minute.
+    pub const MINUTE: Self = Self(60_000);
+
+    /// The milliseconds.
+    pub fn ms(self) -> u64 {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for WaitMs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let ms = u64::deserialize(deserializer)?;
+        if (WAIT_MS_MIN..=WAIT_MS_MAX).contains(&ms) {
+            Ok(Self(ms))
+        } else {
+            Err(de::Error::custom(format_args!(
+                "expected {WAIT_MS_MIN} to {WAIT_MS_MAX} milliseconds"
+            )))
+        }
+    }
+}
+
+/// Where Purser offers its D-Bus interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Bus {
+    /// On the system bus.
+    #[default]
+    System,
+    /// Nowhere: the socket alone.
+    Off,
+    /// On the bus with this address. Source: D-Bus specification, "Server Addresses".
+    Address(String),
+}
+
+impl<'de> Deserialize<'de> for Bus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "system" => Ok(Self::System),
+            "off" => Ok(Self::Off),
+            address if address.contains(':') => Ok(Self::Address(text)),
+            _ => Err(de::Error::custom(
+                "expected `system`, `off` or a bus address such as `unix:path=/run/bus`",
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => f.write_str("system"),
+            Self::Off => f.write_str("off"),
+            Self::Address(address) => f.write_str(address),
+        }
+    }
+}
+
+/// How many devices of one driver are used, and so what they are called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Devices {
+    /// One; it is called as the driver. A second one that arrives is not used.
+    #[default]
+    One,
+    /// Each; they are called `DRIVER/DEVICE`.
+    Many,
+}

@@ -1,0 +1,85 @@
+//! The verbs that open the journal's files: the full check, and the head of the record chain.
+
+use std::path::Path;
+
+use purser_journal::{OpenError, Reader, Report, VerifyError, verify};
+use serde_json::json;
+
+use crate::cli::VerifyJournal;
+use crate::exit::Exit;
+use crate::verbs::chain;
+
+/// `purserd verify-journal`.
+pub(crate) fn verify_journal(state_dir: &Path, how: &VerifyJournal) -> Exit {
+    let checked = verify(state_dir, how.expect, |_, _| {});
+    if how.json {
+        println!("{}", as_json(&checked));
+    } else {
+        print(&checked);
+    }
+    match checked {
+        Ok(_) => Exit::Done,
+        Err(VerifyError::Found(_)) => Exit::Failed,
+        Err(VerifyError::Open(error)) => exit_of(&error),
+        Err(VerifyError::Read(_)) => Exit::StoreBroken,
+    }
+}
+
+/// `purserd head`.
+pub(crate) fn head(state_dir: &Path) -> Exit {
+    let reader = match Reader::open(state_dir) {
+        Ok(reader) => reader,
+        Err(error) => {
+            eprintln!("error: {}", chain(&error));
+            return exit_of(&error);
+        }
+    };
+    match reader.head() {
+        Ok(head) => {
+            println!("{head}");
+            Exit::Done
+        }
+        Err(error) => {
+            eprintln!("error: {}", chain(&error));
+            Exit::StoreBroken
+        }
+    }
+}
+
+/// How a process ends whose journal does not open.
+pub(crate) fn exit_of(error: &OpenError) -> Exit {
+    match error {
+        OpenError::Locked { .. } | OpenError::ReaderHolds => Exit::InUse,
+        OpenError::Io(_) | OpenError::NoSpace { .. } => Exit::StoreBroken,
+        OpenError::Absent
+        | OpenError::NewerVersion { .. }
+        | OpenError::NotAJournal
+        | OpenError::Damaged(_)
+        | OpenError::ChainBroken { .. }
+        | OpenError::KeyMissing
+        | OpenError::KeyUnusable
+        | OpenError::FolderShared
+        | OpenError::Permission(_) => Exit::Failed,
+    }
+}
+
+fn print(checked: &Result<Report, VerifyError>) {
+    match checked {
+        Ok(Report { head, operations, open, debits }) => println!(
+            "the journal is whole: {} entries, {operations} operations, {debits} debits, {open} in doubt\nhead {head}",
+            head.number
+        ),
+        Err(error) => eprintln!("error: {}", chain(error)),
+    }
+}
+
+fn as_json(checked: &Result<Report, VerifyError>) -> serde_json::Value {
+    match checked {
+        Ok(Report { head, operations, open, debits }) => json!({
+            "whole": true, "head": head.to_string(), "entries": head.number,
+            "operations": operations, "open": open, "debits": debits,
+        }),
+        Err(VerifyError::Found(finding)) => json!({ "whole": false, "finding": chain(finding) }),
+        Err(error) => json!({ "whole": null, "error": chain(error) }),
+    }
+}

@@ -1,0 +1,9 @@
+//! The Purser daemon: configuration, wiring, and the one task that owns the engine.
+
+pub mod cli;
+pub mod config;
+pub mod credential;
+pub mod exit;
+mod journal_verbs;
+mod log;
+pub mod verbs;

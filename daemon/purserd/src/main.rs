@@ -1,0 +1,7 @@
+//! The Purser daemon.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    purserd::verbs::main().into()
+}

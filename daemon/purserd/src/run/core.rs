@@ -1,0 +1,184 @@
+//! The one owner of the engine: feeds it, and carries out what it wants in the order in which it wants it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use purser_api::{Answered, Call, Hub, News};
+use purser_engine::{Engine, Input, Output, Peer, Reply, Request, RequestError, RequestId, Told};
+use purser_journal::{Done, Job, JournalThread};
+use purser_ledger::{Head, Monotonic, Operation, Owner, StoreBroken};
+use tokio::sync::oneshot;
+
+use super::clock::Clock;
+use super::drivers::Drivers;
+use super::journey;
+
+/// Requests that may wait for the journal or a card at a time. Fewer than the journal's queue holds jobs, so that no job
+/// is ever refused for want of room; further callers wait in the API's own queue, which tells them when it is full.
+const REQUESTS_MAX: usize = 128;
+
+/// What a caller gets.
+type Answer = Result<Answered, RequestError>;
+
+/// The engine and everything that its outputs go to.
+pub(super) struct Core {
+    engine: Engine,
+    clock: Clock,
+    journal: JournalThread,
+    drivers: Drivers,
+    hub: Hub,
+    waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
+    request_last: u64,
+    /// What the loop itself has to tell the engine next.
+    inputs: VecDeque<Input>,
+    /// The entry that the present turn made durable, until it is published.
+    fresh: Option<purser_api::Recorded>,
+}
+
+impl Core {
+    pub(super) fn new(engine: Engine, clock: Clock, journal: JournalThread, drivers: Drivers, hub: Hub) -> Self {
+        Self {
+            engine,
+            clock,
+            journal,
+            drivers,
+            hub,
+            waiting: BTreeMap::new(),
+            request_last: 0,
+            inputs: VecDeque::new(),
+            fresh: None,
+        }
+    }
+
+    /// True while another request may be taken in.
+    pub(super) fn has_room(&self) -> bool {
+        self.waiting.len() < REQUESTS_MAX
+    }
+
+    /// When to call [`Self::handle`] with [`Input::Timer`].
+    pub(super) fn timer(&self) -> Option<std::time::Instant> {
+        self.engine.poll_timeout().and_then(|at: Monotonic| self.clock.instant(at))
+    }
+
+    /// Takes a request in; its answer goes to `call.reply`.
+    pub(super) fn handle_call(&mut self, call: Call) {
+        self.request(call.peer, call.request, call.reply);
+    }
+
+    /// Asks the engine to record what is under way. The answer is [`Reply::Stopped`].
+    pub(super) fn stop(&mut self) -> oneshot::Receiver<Answer> {
+        let (reply, stopped) = oneshot::channel();
+        let ourselves = Peer { owner: Owner(rustix::process::geteuid().as_raw()), operator: true };
+        self.request(ourselves, Request::Stop, reply);
+        stopped
+    }
+
+    fn request(&mut self, peer: Peer, request: Request, reply: oneshot::Sender<Answer>) {
+        self.request_last = self.request_last.checked_add(1).expect("2^64 requests are never reached");
+        let id = RequestId(self.request_last);
+        self.waiting.insert(id, reply);
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).expect("a running kernel gives random bytes");
+        self.handle(Input::Request { id, peer, request, random });
+    }
+
+    /// Takes an answer of the journal in.
+    ///
+    /// # Errors
+    /// [`StoreBroken`]: what is on the disk is not known. End the process at once.
+    pub(super) fn handle_done(&mut self, done: Done) -> Result<(), StoreBroken> {
+        match done {
+            Done::Committed { receipt, content, head } => {
+                self.fresh = Some(purser_api::Recorded { head, content });
+                self.handle(Input::Committed(receipt));
+                self.publish_opening();
+            }
+            Done::Refused { operation, step, refused } => {
+                tracing::warn!(%operation, step, %refused, "the journal refuses an entry");
+                self.handle(Input::Refused { operation, step, refused });
+            }
+            Done::Found { id, stored } => self.handle(Input::Found { id: purser_engine::FindId(id), stored }),
+            Done::Broken(broken) => return Err(broken),
+        }
+        Ok(())
+    }
+
+    /// Takes an event of a driver in.
+    pub(super) fn handle_driver(&mut self, event: super::drivers::Event) {
+        self.inputs.extend(self.drivers.inputs(event));
+        self.settle();
+    }
+
+    /// Takes one input in and carries out all that follows from it.
+    pub(super) fn handle(&mut self, input: Input) {
+        self.inputs.push_back(input);
+        self.settle();
+    }
+
+    /// Carries out what the engine wanted before its first input.
+    pub(super) fn settle(&mut self) {
+        self.carry_out();
+        while let Some(input) = self.inputs.pop_front() {
+            self.engine.handle(self.clock.now(), input);
+            self.carry_out();
+        }
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Commit(commit) => self.submit(Job::Commit(commit)),
+                Output::Find(id, query) => self.submit(Job::Find { id: id.0, query }),
+                Output::Ask(id, device, query) => {
+                    let failed = self.drivers.ask(id, &device, query);
+                    self.inputs.extend(failed);
+                }
+                Output::Move(id, device, act) => {
+                    let failed = self.drivers.carry_out(id, &device, act);
+                    self.inputs.extend(failed);
+                }
+                Output::Abort(id, device) => self.drivers.abort(id, &device),
+                Output::Reply(id, reply) => self.reply(id, reply),
+                Output::Tell(told) => self.tell(told.into_act()),
+                Output::Hint(view) => {
+                    journey::hint(&view);
+                    self.hub.publish(&News::Hint(view));
+                }
+            }
+        }
+    }
+
+    fn submit(&self, job: Job) {
+        self.journal.submit(job).expect("the journal works and has room for every request that was taken in");
+    }
+
+    fn reply(&mut self, id: RequestId, reply: Result<Reply, RequestError>) {
+        self.answer(id, reply.map(Answered::Reply));
+    }
+
+    fn tell(&mut self, told: Told) {
+        let Told { requests, view } = told;
+        if let Some(recorded) = self.fresh.take_if(|fresh| fresh.head.number == view.state.entry) {
+            journey::outcome(&view);
+            self.hub.publish(&News::Entry { recorded, view: view.clone() });
+        }
+        for id in requests {
+            self.answer(id, Ok(Answered::Told(view.clone())));
+        }
+    }
+
+    /// Publishes the one kind of entry that the engine has nothing to tell about: a debit that is intended.
+    fn publish_opening(&mut self) {
+        let Some(recorded) = self.fresh.take() else { return };
+        let operation = Operation::begin(&recorded.content, recorded.head)
+            .expect("every entry but an opening is told by the engine");
+        journey::intended(&operation);
+        let view = purser_engine::SaleView::of(&operation);
+        self.hub.publish(&News::Entry { recorded, view });
+    }
+
+    fn answer(&mut self, id: RequestId, answer: Answer) {
+        let reply = self.waiting.remove(&id).expect("each request is answered once");
+        // An asker that has gone asks again with its reference.
+        let _ = reply.send(answer);
+    }
+}

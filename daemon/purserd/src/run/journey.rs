@@ -1,0 +1,53 @@
+//! The money steps in the log: each with its operation, its reference and the step of the method (S20–S24).
+//!
+//! No PIN, key or whole card serial number is ever near these lines: cards show themselves masked.
+
+use purser_engine::{End, Outcome, Progress, SaleView};
+use purser_ledger::Operation;
+
+/// Something is going on; for who looks closely.
+pub(super) fn hint(view: &SaleView<Progress>) {
+    let step = match view.state {
+        Progress::CheckingReference
+        | Progress::WaitingForCard
+        | Progress::SeveralCards
+        | Progress::TakeCardOut
+        | Progress::ReadingCard
+        | Progress::Resolving => "S20",
+        Progress::WaitingForPin { .. } | Progress::CheckingPin => "S21",
+        Progress::Debiting => "S22",
+        Progress::Ending | Progress::NotRecorded => "S24",
+    };
+    let SaleView { operation, reference, state, .. } = view;
+    tracing::debug!(%operation, %reference, step, progress = ?state, "sale under way");
+}
+
+/// A debit is recorded as intended, and may be sent to the card.
+pub(super) fn intended(sale: &Operation) {
+    let Operation { id, reference, amount, head, .. } = sale;
+    let card = sale.key().map(|key| key.card.to_string());
+    tracing::info!(operation = %id, %reference, step = "S22", %amount, card, entry = head.number, "debit intended");
+}
+
+/// An outcome is durable.
+pub(super) fn outcome(view: &SaleView<Outcome>) {
+    let SaleView { operation, reference, amount, state: Outcome { end, entry, conclusion, .. }, .. } = view;
+    match end {
+        End::Paid(slip) => {
+            let card = &slip.card;
+            tracing::info!(%operation, %reference, step = "S23", %amount, %card, entry, ?conclusion, "paid");
+        }
+        End::Closed(reason) => {
+            tracing::info!(%operation, %reference, step = "S24", %amount, entry, ?reason, "closed; nothing was debited");
+        }
+        End::NotDebited(proof) => {
+            tracing::info!(%operation, %reference, step = "S24", %amount, entry, ?proof, "proven: nothing was debited");
+        }
+        End::InDoubt(reason) => {
+            tracing::warn!(%operation, %reference, step = "S23", %amount, entry, ?reason, ?conclusion, "in doubt until the card returns");
+        }
+        End::Queried(reason) => {
+            tracing::warn!(%operation, %reference, step = "S23", %amount, entry, ?reason, ?conclusion, "in doubt; the provider is asked");
+        }
+    }
+}
