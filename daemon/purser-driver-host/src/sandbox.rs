@@ -3,9 +3,10 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
+use rustix::io::fcntl_getfd;
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, Signal, getrlimit, set_dumpable_behavior,
     set_parent_process_death_signal, setrlimit,
@@ -89,13 +90,17 @@ fn close_inherited() -> io::Result<()> {
             .and_then(|name| name.parse::<RawFd>().ok());
         open.extend(number.filter(|number| *number > 2));
     }
-    // The directory's own descriptor is in the list and closed by now; closing it again is harmless here, because this
-    // is the only thread and nothing was opened since.
     for number in open {
-        #[allow(unsafe_code, reason = "no safe call closes descriptors that nobody owns")]
-        // SAFETY: the process has just started: no value of this program owns a descriptor above 2.
-        unsafe {
-            rustix::io::close(number);
+        #[allow(unsafe_code, reason = "no safe call names descriptors that nobody owns")]
+        // SAFETY: only looked at; this is the only thread, so that nobody closes it meanwhile.
+        let is_open = fcntl_getfd(unsafe { BorrowedFd::borrow_raw(number) }).is_ok();
+        // The folder's own descriptor is in the list and closed by now.
+        if is_open {
+            #[allow(unsafe_code, reason = "no safe call closes descriptors that nobody owns")]
+            // SAFETY: the process has just started: no value of this program owns a descriptor above 2.
+            unsafe {
+                rustix::io::close(number);
+            }
         }
     }
     Ok(())

@@ -65,7 +65,12 @@ pub(crate) fn exit_of(error: &OpenError) -> Exit {
 
 fn print(checked: &Result<Report, VerifyError>) {
     match checked {
-        Ok(Report { head, operations, open, debits }) => println!(
+        Ok(Report {
+            head,
+            operations,
+            open,
+            debits,
+        }) => println!(
             "the journal is whole: {} entries, {operations} operations, {debits} debits, {open} in doubt\nhead {head}",
             head.number
         ),
@@ -75,7 +80,12 @@ fn print(checked: &Result<Report, VerifyError>) {
 
 fn as_json(checked: &Result<Report, VerifyError>) -> serde_json::Value {
     match checked {
-        Ok(Report { head, operations, open, debits }) => json!({
+        Ok(Report {
+            head,
+            operations,
+            open,
+            debits,
+        }) => json!({
             "whole": true, "head": head.to_string(), "entries": head.number,
             "operations": operations, "open": open, "debits": debits,
         }),

@@ -6,4 +6,5 @@ pub mod credential;
 pub mod exit;
 mod journal_verbs;
 mod log;
+mod run;
 pub mod verbs;

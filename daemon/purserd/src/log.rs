@@ -13,7 +13,9 @@ use tracing_subscriber::registry::LookupSpan;
 /// # Errors
 /// The reader's own words.
 pub(crate) fn parse_filter(text: &str) -> Result<String, String> {
-    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+    EnvFilter::try_new(text)
+        .map(|_| text.to_owned())
+        .map_err(|error| error.to_string())
 }
 
 /// Begins to log what the filter lets through.
@@ -23,7 +25,10 @@ pub(crate) fn start(filter: &str) {
         .with_ansi(false)
         .with_env_filter(EnvFilter::new(filter));
     if std::env::var_os("JOURNAL_STREAM").is_some() {
-        let inner = Format::default().without_time().with_level(false).with_ansi(false);
+        let inner = Format::default()
+            .without_time()
+            .with_level(false)
+            .with_ansi(false);
         builder.event_format(WithPriority(inner)).init();
     } else {
         builder.init();
@@ -38,7 +43,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let priority = match *event.metadata().level() {
             Level::ERROR => 3,
             Level::WARN => 4,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Verb};
+use crate::cli::{Cli, Places, Verb};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::journal_verbs;
@@ -13,10 +13,18 @@ use crate::journal_verbs;
 pub fn main() -> Exit {
     let cli = Cli::parse();
     match cli.verb.unwrap_or(Verb::Run) {
-        Verb::Run => Exit::Failed,
+        Verb::Run => run(&cli.places),
         Verb::CheckConfig => check_config(&cli.places.config),
         Verb::VerifyJournal(how) => journal_verbs::verify_journal(&cli.places.state_dir, &how),
         Verb::Head => journal_verbs::head(&cli.places.state_dir),
+    }
+}
+
+fn run(places: &Places) -> Exit {
+    crate::log::start(&places.log);
+    match load_config(&places.config) {
+        Ok(config) => crate::run::run(config, places),
+        Err(exit) => exit,
     }
 }
 

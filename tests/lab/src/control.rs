@@ -19,5 +19,5 @@
 mod command;
 mod socket;
 
-pub use command::{ControlCommand, NotACommand, Side};
+pub use command::{ControlCommand, NotACommand};
 pub use socket::{ControlSocket, execute};

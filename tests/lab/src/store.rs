@@ -49,11 +49,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same call can succeed later without anybody changing the files.
+    /// Whether the same call can succeed later without anybody mending something.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::InUse { .. } | Self::Io { .. } => true,
-            Self::Exists { .. } | Self::Damaged { .. } => false,
+            Self::InUse { .. } => true,
+            Self::Exists { .. } | Self::Damaged { .. } | Self::Io { .. } => false,
         }
     }
 }

@@ -91,7 +91,7 @@ fn is_member(caller: &Caller, group: Option<u32>) -> bool {
 
 fn denied(group: &str) -> Fault {
     Fault {
-        group: Some(group.to_owned()),
+        group: Some(group.into()),
         ..Fault::new(
             ErrorName::NotAllowed,
             format!("this needs membership of the group {group}"),

@@ -209,7 +209,7 @@ pub(crate) fn journal_unavailable() -> Fault {
 /// An argument that cannot be understood.
 pub(crate) fn invalid_argument(argument: &str, cause: impl Into<String>, remedy: impl Into<String>) -> Fault {
     Fault {
-        argument: Some(argument.to_owned()),
+        argument: Some(argument.into()),
         ..Fault::new(ErrorName::InvalidArgument, cause, remedy)
     }
 }

@@ -24,6 +24,10 @@ const HINTS_BELOW: usize = EVENT_QUEUE / 2;
 
 /// Something that watchers are told.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "news is made, published by reference and dropped, one at a time"
+)]
 pub enum News {
     /// A durable entry. Published once for each, in the order of their numbers.
     Entry {

@@ -431,7 +431,7 @@ fn is_full(found: usize, limit: u64) -> bool {
 /// The fault of a door that cannot do what a method needs.
 pub(crate) fn no_descriptor() -> Fault {
     Fault {
-        argument: Some("pin".to_owned()),
+        argument: Some("pin".into()),
         ..Fault::new(
             ErrorName::InvalidArgument,
             "no file descriptor with this index came with the call",

@@ -15,31 +15,31 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
 /// Far more than anything here takes; a test that waits so long has failed.
-pub const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-pub fn host_program() -> PathBuf {
+pub(crate) fn host_program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_purser-driver-host"))
 }
 
 /// A driver in a folder that only its owner can write, with its manifest.
-pub struct Installed {
-    pub folder: TempDir,
-    pub driver: PathBuf,
+pub(crate) struct Installed {
+    pub(crate) folder: TempDir,
+    pub(crate) driver: PathBuf,
 }
 
 /// Installs the virtual reader that was built as this package's dependency.
-pub fn virtual_reader() -> Installed {
+pub(crate) fn virtual_reader() -> Installed {
     let test_program = std::env::current_exe().unwrap();
     install(&test_program.with_file_name("libpurser_virtual_reader.so"))
 }
 
 /// Compiles and installs the driver that misbehaves.
-pub fn fault_driver() -> Installed {
+pub(crate) fn fault_driver() -> Installed {
     let folder = TempDir::new().unwrap();
     install(&compile(folder.path(), &[]))
 }
 
-pub fn compile(folder: &Path, options: &[&str]) -> PathBuf {
+pub(crate) fn compile(folder: &Path, options: &[&str]) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = folder.join("libfault.so");
     let status = Command::new("cc")
@@ -63,7 +63,7 @@ pub fn compile(folder: &Path, options: &[&str]) -> PathBuf {
     output
 }
 
-pub fn install(built: &Path) -> Installed {
+pub(crate) fn install(built: &Path) -> Installed {
     let folder = TempDir::new().unwrap();
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     let driver = folder.path().join(built.file_name().unwrap());
@@ -74,14 +74,14 @@ pub fn install(built: &Path) -> Installed {
 }
 
 /// A supervisor that runs, and what it told.
-pub struct Bench {
-    pub handle: Handle,
+pub(crate) struct Bench {
+    pub(crate) handle: Handle,
     events: Receiver<DriverEvent>,
     next_call: u64,
 }
 
 impl Bench {
-    pub fn start(config: DriverConfig) -> Self {
+    pub(crate) fn start(config: DriverConfig) -> Self {
         let spawner = Spawner::Child {
             program: host_program(),
         };
@@ -94,7 +94,7 @@ impl Bench {
         }
     }
 
-    pub async fn event(&mut self) -> DriverEvent {
+    pub(crate) async fn event(&mut self) -> DriverEvent {
         timeout(LONG, self.events.recv())
             .await
             .expect("an event in time")
@@ -102,12 +102,12 @@ impl Bench {
     }
 
     /// The next event; `None` when the supervisor has ended.
-    pub async fn event_or_end(&mut self) -> Option<DriverEvent> {
+    pub(crate) async fn event_or_end(&mut self) -> Option<DriverEvent> {
         timeout(LONG, self.events.recv()).await.expect("an event in time")
     }
 
     /// Waits for the first event that `pick` picks; those before it are dropped.
-    pub async fn wait<T>(&mut self, mut pick: impl FnMut(DriverEvent) -> Option<T>) -> T {
+    pub(crate) async fn wait<T>(&mut self, mut pick: impl FnMut(DriverEvent) -> Option<T>) -> T {
         loop {
             if let Some(picked) = pick(self.event().await) {
                 return picked;
@@ -115,7 +115,7 @@ impl Bench {
         }
     }
 
-    pub async fn ready(&mut self) {
+    pub(crate) async fn ready(&mut self) {
         self.wait(|event| match event {
             DriverEvent::Ready { .. } => Some(()),
             DriverEvent::Failed { reason } => panic!("failed: {reason:?}"),
@@ -124,14 +124,14 @@ impl Bench {
         .await;
     }
 
-    pub fn begin(&mut self, call: Call, time: Duration) -> CallId {
+    pub(crate) fn begin(&mut self, call: Call, time: Duration) -> CallId {
         let id = CallId(self.next_call);
         self.next_call += 1;
         self.handle.call(id, call, time).unwrap();
         id
     }
 
-    pub async fn answer(&mut self, id: CallId) -> Result<Reply, CallError> {
+    pub(crate) async fn answer(&mut self, id: CallId) -> Result<Reply, CallError> {
         self.wait(|event| match event {
             DriverEvent::Answer(of, result) if of == id => Some(result),
             _ => None,
@@ -139,12 +139,12 @@ impl Bench {
         .await
     }
 
-    pub async fn call(&mut self, call: Call) -> Result<Reply, CallError> {
+    pub(crate) async fn call(&mut self, call: Call) -> Result<Reply, CallError> {
         let id = self.begin(call, LONG);
         self.answer(id).await
     }
 
-    pub async fn connect(&mut self, slot: SlotId) -> Card {
+    pub(crate) async fn connect(&mut self, slot: SlotId) -> Card {
         match self.call(Call::Connect { slot }).await {
             Ok(Reply::Connected(card)) => card,
             other => panic!("no connection: {other:?}"),
@@ -153,7 +153,7 @@ impl Bench {
 }
 
 /// Runs a test on a runtime like the daemon's.
-pub fn run<T>(test: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

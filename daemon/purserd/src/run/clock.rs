@@ -19,7 +19,10 @@ impl Clock {
             tracing::warn!(%error, "the system's time zone cannot be read; slips and cards get UTC");
             TimeZone::UTC
         });
-        Self { started: Instant::now(), zone }
+        Self {
+            started: Instant::now(),
+            zone,
+        }
     }
 
     pub(super) fn now(&self) -> Now {
@@ -47,7 +50,10 @@ mod tests {
 
     #[test]
     fn summer_time_of_the_zone_is_in_the_offset() {
-        let clock = Clock { started: Instant::now(), zone: TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap() };
+        let clock = Clock {
+            started: Instant::now(),
+            zone: TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap(),
+        };
         let offset = |text: &str| clock.zone.to_offset(text.parse().unwrap()).seconds();
         assert_eq!(offset("2026-01-01T00:00:00Z"), 3600);
         assert_eq!(offset("2026-07-01T00:00:00Z"), 7200);

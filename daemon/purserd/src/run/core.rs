@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use purser_api::{Answered, Call, Hub, News};
 use purser_engine::{Engine, Input, Output, Peer, Reply, Request, RequestError, RequestId, Told};
-use purser_journal::{Done, Job, JournalThread};
-use purser_ledger::{Head, Monotonic, Operation, Owner, StoreBroken};
+use purser_journal::{Done, Job, JournalThread, NotTaken};
+use purser_ledger::{Monotonic, Operation, Owner, StoreBroken};
 use tokio::sync::oneshot;
 
 use super::clock::Clock;
@@ -28,6 +28,8 @@ pub(super) struct Core {
     hub: Hub,
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     request_last: u64,
+    /// Jobs that the journal has not answered.
+    jobs: u64,
     /// What the loop itself has to tell the engine next.
     inputs: VecDeque<Input>,
     /// The entry that the present turn made durable, until it is published.
@@ -35,7 +37,13 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(engine: Engine, clock: Clock, journal: JournalThread, drivers: Drivers, hub: Hub) -> Self {
+    pub(super) fn new(
+        engine: Engine,
+        clock: Clock,
+        journal: JournalThread,
+        drivers: Drivers,
+        hub: Hub,
+    ) -> Self {
         Self {
             engine,
             clock,
@@ -44,6 +52,7 @@ impl Core {
             hub,
             waiting: BTreeMap::new(),
             request_last: 0,
+            jobs: 0,
             inputs: VecDeque::new(),
             fresh: None,
         }
@@ -54,9 +63,16 @@ impl Core {
         self.waiting.len() < REQUESTS_MAX
     }
 
+    /// True when what the start had to record is durable.
+    pub(super) fn is_recovered(&self) -> bool {
+        self.jobs == 0
+    }
+
     /// When to call [`Self::handle`] with [`Input::Timer`].
     pub(super) fn timer(&self) -> Option<std::time::Instant> {
-        self.engine.poll_timeout().and_then(|at: Monotonic| self.clock.instant(at))
+        self.engine
+            .poll_timeout()
+            .and_then(|at: Monotonic| self.clock.instant(at))
     }
 
     /// Takes a request in; its answer goes to `call.reply`.
@@ -67,18 +83,29 @@ impl Core {
     /// Asks the engine to record what is under way. The answer is [`Reply::Stopped`].
     pub(super) fn stop(&mut self) -> oneshot::Receiver<Answer> {
         let (reply, stopped) = oneshot::channel();
-        let ourselves = Peer { owner: Owner(rustix::process::geteuid().as_raw()), operator: true };
+        let ourselves = Peer {
+            owner: Owner(rustix::process::geteuid().as_raw()),
+            operator: true,
+        };
         self.request(ourselves, Request::Stop, reply);
         stopped
     }
 
     fn request(&mut self, peer: Peer, request: Request, reply: oneshot::Sender<Answer>) {
-        self.request_last = self.request_last.checked_add(1).expect("2^64 requests are never reached");
+        self.request_last = self
+            .request_last
+            .checked_add(1)
+            .expect("2^64 requests are never reached");
         let id = RequestId(self.request_last);
         self.waiting.insert(id, reply);
         let mut random = [0; 16];
         getrandom::fill(&mut random).expect("a running kernel gives random bytes");
-        self.handle(Input::Request { id, peer, request, random });
+        self.handle(Input::Request {
+            id,
+            peer,
+            request,
+            random,
+        });
     }
 
     /// Takes an answer of the journal in.
@@ -86,17 +113,33 @@ impl Core {
     /// # Errors
     /// [`StoreBroken`]: what is on the disk is not known. End the process at once.
     pub(super) fn handle_done(&mut self, done: Done) -> Result<(), StoreBroken> {
+        self.jobs = self.jobs.saturating_sub(1);
         match done {
-            Done::Committed { receipt, content, head } => {
+            Done::Committed {
+                receipt,
+                content,
+                head,
+            } => {
                 self.fresh = Some(purser_api::Recorded { head, content });
                 self.handle(Input::Committed(receipt));
                 self.publish_opening();
             }
-            Done::Refused { operation, step, refused } => {
+            Done::Refused {
+                operation,
+                step,
+                refused,
+            } => {
                 tracing::warn!(%operation, step, %refused, "the journal refuses an entry");
-                self.handle(Input::Refused { operation, step, refused });
+                self.handle(Input::Refused {
+                    operation,
+                    step,
+                    refused,
+                });
             }
-            Done::Found { id, stored } => self.handle(Input::Found { id: purser_engine::FindId(id), stored }),
+            Done::Found { id, stored } => self.handle(Input::Found {
+                id: purser_engine::FindId(id),
+                stored,
+            }),
             Done::Broken(broken) => return Err(broken),
         }
         Ok(())
@@ -147,8 +190,13 @@ impl Core {
         }
     }
 
-    fn submit(&self, job: Job) {
-        self.journal.submit(job).expect("the journal works and has room for every request that was taken in");
+    fn submit(&mut self, job: Job) {
+        match self.journal.submit(job) {
+            Ok(()) => self.jobs += 1,
+            // The journal's last answer, which ends the process, is on its way.
+            Err(NotTaken::Ended) => {}
+            Err(NotTaken::Full) => unreachable!("the journal has room for every request that was taken in"),
+        }
     }
 
     fn reply(&mut self, id: RequestId, reply: Result<Reply, RequestError>) {
@@ -159,7 +207,10 @@ impl Core {
         let Told { requests, view } = told;
         if let Some(recorded) = self.fresh.take_if(|fresh| fresh.head.number == view.state.entry) {
             journey::outcome(&view);
-            self.hub.publish(&News::Entry { recorded, view: view.clone() });
+            self.hub.publish(&News::Entry {
+                recorded,
+                view: view.clone(),
+            });
         }
         for id in requests {
             self.answer(id, Ok(Answered::Told(view.clone())));

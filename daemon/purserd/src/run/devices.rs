@@ -43,8 +43,19 @@ impl Roster {
         if self.by_name.contains_key(&name) {
             return None;
         }
-        let abilities = Abilities { card_reader: device.classes.card_reader, pin_pad: device.classes.pin_pad };
-        self.by_name.insert(name.clone(), Present { driver, slot: device.slot, abilities, card: false });
+        let abilities = Abilities {
+            card_reader: device.classes.card_reader,
+            pin_pad: device.classes.pin_pad,
+        };
+        self.by_name.insert(
+            name.clone(),
+            Present {
+                driver,
+                slot: device.slot,
+                abilities,
+                card: false,
+            },
+        );
         Some(name)
     }
 
@@ -72,7 +83,9 @@ impl Roster {
 
     /// The devices of one driver.
     pub(super) fn of_driver(&self, driver: DriverIndex) -> impl Iterator<Item = (&DeviceName, &Present)> {
-        self.by_name.iter().filter(move |(_, present)| present.driver == driver)
+        self.by_name
+            .iter()
+            .filter(move |(_, present)| present.driver == driver)
     }
 }
 
@@ -94,7 +107,10 @@ mod tests {
         Device {
             slot: SlotId(slot),
             name: Text::cut(name),
-            classes: Classes { card_reader: true, pin_pad: false },
+            classes: Classes {
+                card_reader: true,
+                pin_pad: false,
+            },
             interfaces: Interfaces::default(),
         }
     }
@@ -112,7 +128,10 @@ mod tests {
         assert_eq!(roster.name_of(3, SlotId(7)), Some(name("front")));
         assert_eq!(roster.name_of(3, SlotId(8)), None);
         roster.leave(&name("front"));
-        assert_eq!(roster.arrive(3, &name("front"), Devices::One, &device(8, "ACS")), Some(name("front")));
+        assert_eq!(
+            roster.arrive(3, &name("front"), Devices::One, &device(8, "ACS")),
+            Some(name("front"))
+        );
     }
 
     #[test]
@@ -121,7 +140,10 @@ mod tests {
         let mut arrive = |slot, of: &str| roster.arrive(0, &name("pcsc"), Devices::Many, &device(slot, of));
         assert_eq!(arrive(0, "ACS ACR39U 00/é"), Some(name("pcsc/ACS-ACR39U-00--")));
         assert_eq!(arrive(1, "ACS ACR39U 00/é"), None);
-        assert_eq!(arrive(2, &"x".repeat(64)), Some(name(&format!("pcsc/{}", "x".repeat(59)))));
+        assert_eq!(
+            arrive(2, &"x".repeat(64)),
+            Some(name(&format!("pcsc/{}", "x".repeat(59))))
+        );
         assert_eq!(roster.of_driver(0).count(), 2);
         assert_eq!(roster.of_driver(1).count(), 0);
     }

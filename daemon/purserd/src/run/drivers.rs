@@ -66,15 +66,34 @@ pub(super) struct Running(Vec<(Handle, JoinHandle<()>)>);
 /// Starts a supervisor for each configured driver. Call it on the daemon's main thread: driver hosts die with it.
 pub(super) fn start(config: &Config, driver_host: &Path) -> (Drivers, Events, Running) {
     let (mut instances, mut receivers, mut running) = (Vec::new(), Vec::new(), Vec::new());
-    for Driver { name, path, devices, settings } in &config.drivers {
+    for Driver {
+        name,
+        path,
+        devices,
+        settings,
+    } in &config.drivers
+    {
         let driver = DriverConfig::new(name.as_str(), path, settings);
-        let (supervisor, handle, events) = Supervisor::new(driver, Spawner::Child { program: driver_host.to_owned() });
+        let (supervisor, handle, events) = Supervisor::new(
+            driver,
+            Spawner::Child {
+                program: driver_host.to_owned(),
+            },
+        );
         running.push((handle.clone(), tokio::spawn(supervisor.run())));
-        instances.push(Instance { name: name.clone(), devices: *devices, handle });
+        instances.push(Instance {
+            name: name.clone(),
+            devices: *devices,
+            handle,
+        });
         receivers.push(events);
     }
     let pin_time = Duration::from_millis(config.pin_wait.ms()) * PIN_WAITS;
-    let drivers = Drivers { instances, seen: Seen::default(), pin_time };
+    let drivers = Drivers {
+        instances,
+        seen: Seen::default(),
+        pin_time,
+    };
     (drivers, Events { receivers, next: 0 }, Running(running))
 }
 
@@ -132,7 +151,9 @@ impl Drivers {
 
     /// Lets a device move money. An input is given back when it could not be asked.
     pub(super) fn carry_out(&self, id: CallId, device: &DeviceName, act: Authorised<Act>) -> Option<Input> {
-        self.call(id, device, TRANSMIT_TIME, |slot| translate::act(slot, &act.into_act()))
+        self.call(id, device, TRANSMIT_TIME, |slot| {
+            translate::act(slot, &act.into_act())
+        })
     }
 
     fn call(
@@ -142,11 +163,19 @@ impl Drivers {
         time: Duration,
         call: impl FnOnce(wire::SlotId) -> wire::Call,
     ) -> Option<Input> {
-        let failed = |failure| Some(Input::Answer { id, answer: Err(failure) });
+        let failed = |failure| {
+            Some(Input::Answer {
+                id,
+                answer: Err(failure),
+            })
+        };
         let Some((driver, slot)) = self.place_of(device) else {
             return failed(CallFailure::DeviceGone);
         };
-        match self.instances[driver].handle.call(wire::CallId(id.0), call(slot), time) {
+        match self.instances[driver]
+            .handle
+            .call(wire::CallId(id.0), call(slot), time)
+        {
             Ok(()) => None,
             Err(refused) => {
                 tracing::warn!(%device, %refused, "a driver does not take a call");
@@ -172,17 +201,26 @@ impl Drivers {
     pub(super) fn inputs(&self, Event { driver, event }: Event) -> Vec<Input> {
         let name = &self.instances[driver].name;
         match event {
-            DriverEvent::Ready { driver: hello, devices } => {
+            DriverEvent::Ready {
+                driver: hello,
+                devices,
+            } => {
                 let (id, version) = (hello.driver_id.as_str(), hello.driver_version.as_str());
                 tracing::info!(driver = %name, id, version, devices = devices.len(), "driver is ready");
-                self.gone(driver).into_iter().chain(devices.iter().flat_map(|state| self.came(driver, state))).collect()
+                self.gone(driver)
+                    .into_iter()
+                    .chain(devices.iter().flat_map(|state| self.came(driver, state)))
+                    .collect()
             }
             DriverEvent::Device(event) => self.device_inputs(driver, event),
             DriverEvent::Answer(id, result) => {
                 if let Err(error) = &result {
                     tracing::info!(driver = %name, call = id.0, %error, "a call failed");
                 }
-                vec![Input::Answer { id: CallId(id.0), answer: translate::answer(result) }]
+                vec![Input::Answer {
+                    id: CallId(id.0),
+                    answer: translate::answer(result),
+                }]
             }
             DriverEvent::Log { level, text } => {
                 log_line(name, level, text.as_str());
@@ -206,7 +244,13 @@ impl Drivers {
     fn device_inputs(&self, driver: DriverIndex, event: wire::DeviceEvent) -> Vec<Input> {
         let (slot, event) = match event {
             wire::DeviceEvent::DeviceArrived(device) => {
-                return self.came(driver, &DeviceState { device, has_card: false });
+                return self.came(
+                    driver,
+                    &DeviceState {
+                        device,
+                        has_card: false,
+                    },
+                );
             }
             wire::DeviceEvent::DeviceLeft(slot) => (slot, DeviceEvent::Left),
             wire::DeviceEvent::CardInserted(slot) => (slot, DeviceEvent::CardInserted),
@@ -214,7 +258,9 @@ impl Drivers {
             wire::DeviceEvent::PinDigits { slot, .. } => (slot, DeviceEvent::PinProgress),
         };
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(name) = seen.name_of(driver, slot) else { return Vec::new() };
+        let Some(name) = seen.name_of(driver, slot) else {
+            return Vec::new();
+        };
         match event {
             DeviceEvent::Left => seen.leave(&name),
             DeviceEvent::CardInserted => seen.set_card(&name, true),
@@ -234,10 +280,19 @@ impl Drivers {
             return Vec::new();
         };
         seen.set_card(&name, state.has_card);
-        let abilities = seen.find(&name).map(|present| present.abilities).unwrap_or_default();
+        let abilities = seen
+            .find(&name)
+            .map(|present| present.abilities)
+            .unwrap_or_default();
         tracing::info!(device = %name, card_reader = abilities.card_reader, pin_pad = abilities.pin_pad, "device is there");
-        let arrived = Input::Device { name: name.clone(), event: DeviceEvent::Arrived(abilities) };
-        let card = state.has_card.then_some(Input::Device { name, event: DeviceEvent::CardInserted });
+        let arrived = Input::Device {
+            name: name.clone(),
+            event: DeviceEvent::Arrived(abilities),
+        };
+        let card = state.has_card.then_some(Input::Device {
+            name,
+            event: DeviceEvent::CardInserted,
+        });
         std::iter::once(arrived).chain(card).collect()
     }
 
@@ -247,7 +302,13 @@ impl Drivers {
         for name in &names {
             seen.leave(name);
         }
-        names.into_iter().map(|name| Input::Device { name, event: DeviceEvent::Left }).collect()
+        names
+            .into_iter()
+            .map(|name| Input::Device {
+                name,
+                event: DeviceEvent::Left,
+            })
+            .collect()
     }
 }
 

@@ -10,6 +10,12 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 /// The kernel's own: nothing works as expected then, and the process should not hold keys.
 pub(super) fn harden() -> Result<(), Errno> {
     umask(Mode::from_raw_mode(0o077));
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    )?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
 }

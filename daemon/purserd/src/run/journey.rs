@@ -18,20 +18,42 @@ pub(super) fn hint(view: &SaleView<Progress>) {
         Progress::Debiting => "S22",
         Progress::Ending | Progress::NotRecorded => "S24",
     };
-    let SaleView { operation, reference, state, .. } = view;
+    let SaleView {
+        operation,
+        reference,
+        state,
+        ..
+    } = view;
     tracing::debug!(%operation, %reference, step, progress = ?state, "sale under way");
 }
 
 /// A debit is recorded as intended, and may be sent to the card.
 pub(super) fn intended(sale: &Operation) {
-    let Operation { id, reference, amount, head, .. } = sale;
+    let Operation {
+        id,
+        reference,
+        amount,
+        head,
+        ..
+    } = sale;
     let card = sale.key().map(|key| key.card.to_string());
     tracing::info!(operation = %id, %reference, step = "S22", %amount, card, entry = head.number, "debit intended");
 }
 
 /// An outcome is durable.
 pub(super) fn outcome(view: &SaleView<Outcome>) {
-    let SaleView { operation, reference, amount, state: Outcome { end, entry, conclusion, .. }, .. } = view;
+    let SaleView {
+        operation,
+        reference,
+        amount,
+        state: Outcome {
+            end,
+            entry,
+            conclusion,
+            ..
+        },
+        ..
+    } = view;
     match end {
         End::Paid(slip) => {
             let card = &slip.card;

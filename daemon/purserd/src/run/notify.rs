@@ -9,11 +9,6 @@ pub(super) fn ready(status: &str) {
     send(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// A line for `systemctl status`.
-pub(super) fn status(status: &str) {
-    send(&[NotifyState::Status(status)]);
-}
-
 /// The loop turned.
 pub(super) fn watchdog() {
     send(&[NotifyState::Watchdog]);
@@ -21,7 +16,10 @@ pub(super) fn watchdog() {
 
 /// The end has begun.
 pub(super) fn stopping() {
-    send(&[NotifyState::Stopping, NotifyState::Status("recording what is under way")]);
+    send(&[
+        NotifyState::Stopping,
+        NotifyState::Status("recording what is under way"),
+    ]);
 }
 
 /// How often the loop should tell that it turns: three times in the time after which systemd gives up.

@@ -12,10 +12,14 @@ pub(super) fn call(slot: wire::SlotId, query: Query) -> wire::Call {
     match query {
         Query::Connect => wire::Call::Connect { slot },
         Query::Transmit { connection, command } => transmit(slot, connection, &command),
-        Query::Disconnect { connection } => {
-            wire::Call::Disconnect { slot, connection: wire::ConnectionNumber(connection) }
-        }
-        Query::EnterPin(request) => wire::Call::EnterPin { slot, request: pin_request(&request) },
+        Query::Disconnect { connection } => wire::Call::Disconnect {
+            slot,
+            connection: wire::ConnectionNumber(connection),
+        },
+        Query::EnterPin(request) => wire::Call::EnterPin {
+            slot,
+            request: pin_request(&request),
+        },
     }
 }
 
@@ -27,8 +31,13 @@ pub(super) fn act(slot: wire::SlotId, act: &Act) -> wire::Call {
 }
 
 fn transmit(slot: wire::SlotId, connection: u32, command: &CommandApdu) -> wire::Call {
-    let command = wire::Command::new(command.as_bytes()).expect("a command APDU has four bytes or more, and few");
-    wire::Call::Transmit { slot, connection: wire::ConnectionNumber(connection), command }
+    let command =
+        wire::Command::new(command.as_bytes()).expect("a command APDU has four bytes or more, and few");
+    wire::Call::Transmit {
+        slot,
+        connection: wire::ConnectionNumber(connection),
+        command,
+    }
 }
 
 fn pin_request(request: &EnterPin) -> wire::PinRequest {
@@ -44,15 +53,23 @@ fn pin_request(request: &EnterPin) -> wire::PinRequest {
 
 fn shown(amount: Amount) -> wire::ShownAmount {
     let currency = amount.currency();
-    let letters = currency.code().as_bytes().try_into().expect("a currency has three letters");
-    wire::ShownAmount { minor: amount.minor(), currency: letters, minor_digits: minor_digits(currency) }
+    let letters = currency
+        .code()
+        .as_bytes()
+        .try_into()
+        .expect("a currency has three letters");
+    wire::ShownAmount {
+        minor: amount.minor(),
+        currency: letters,
+        minor_digits: minor_digits(currency),
+    }
 }
 
 /// How many decimal digits a currency's minor unit has. Source: ISO 4217:2015, list one.
 fn minor_digits(currency: Currency) -> u8 {
     match currency.code() {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
-        | "VUV" | "XAF" | "XOF" | "XPF" => 0,
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI"
+        | "VND" | "VUV" | "XAF" | "XOF" | "XPF" => 0,
         "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
         "CLF" | "UYW" => 4,
         _ => 2,
@@ -83,7 +100,9 @@ fn pin(digits: &wire::PinDigits) -> Result<Answer, CallFailure> {
     let typed = digits.as_bytes();
     let copy = copy.get_mut(..typed.len()).ok_or(CallFailure::Unsupported)?;
     copy.copy_from_slice(typed);
-    pboc::Pin::from_digits(copy).map(Answer::Pin).map_err(|_| CallFailure::Unsupported)
+    pboc::Pin::from_digits(copy)
+        .map(Answer::Pin)
+        .map_err(|_| CallFailure::Unsupported)
 }
 
 fn failure(error: &CallError) -> CallFailure {
@@ -101,7 +120,9 @@ fn failure(error: &CallError) -> CallFailure {
             wire::Fault::Internal => CallFailure::DriverLost,
         },
         CallError::OutcomeUnknown => CallFailure::OutcomeUnknown,
-        CallError::DriverGone | CallError::NotSent(NotSent::NotReady | NotSent::QueueFull) => CallFailure::DriverLost,
+        CallError::DriverGone | CallError::NotSent(NotSent::NotReady | NotSent::QueueFull) => {
+            CallFailure::DriverLost
+        }
         CallError::NotSent(NotSent::Expired) => CallFailure::TimedOut,
         CallError::NotSent(NotSent::Cancelled) => CallFailure::Cancelled,
     }
@@ -129,7 +150,10 @@ mod tests {
 
     #[test]
     fn what_may_have_happened_to_a_card_never_reads_as_not_sent() {
-        let unknown = [CallError::OutcomeUnknown, CallError::Driver(wire::Fault::OutcomeUnknown.into())];
+        let unknown = [
+            CallError::OutcomeUnknown,
+            CallError::Driver(wire::Fault::OutcomeUnknown.into()),
+        ];
         for error in unknown {
             assert!(error.may_have_happened());
             assert_eq!(failure(&error), CallFailure::OutcomeUnknown);
@@ -139,10 +163,18 @@ mod tests {
     #[test]
     fn a_pin_pad_is_told_the_price_with_its_currency_as_iso_4217_writes_it() {
         let amount = |minor, code: &str| Amount::new(minor, code.parse().unwrap()).unwrap();
-        let shown = |amount| pin_request(&EnterPin { amount: Some(amount), tries_left: Some(2) });
+        let shown = |amount| {
+            pin_request(&EnterPin {
+                amount: Some(amount),
+                tries_left: Some(2),
+            })
+        };
         let yen = shown(amount(300, "JPY"));
         let price = yen.amount.unwrap();
-        assert_eq!((price.minor, price.currency, price.minor_digits), (300, *b"JPY", 0));
+        assert_eq!(
+            (price.minor, price.currency, price.minor_digits),
+            (300, *b"JPY", 0)
+        );
         assert_eq!((yen.digits_min, yen.digits_max, yen.tries_left), (4, 12, Some(2)));
         assert_eq!(shown(amount(300, "EUR")).amount.unwrap().minor_digits, 2);
         assert_eq!(shown(amount(300, "KWD")).amount.unwrap().minor_digits, 3);

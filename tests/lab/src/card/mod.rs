@@ -43,7 +43,7 @@ pub use elsewhere::{LoadedElsewhere, OtherShop, PaidElsewhere};
 pub use faults::{Fault, ScriptedFault};
 pub use formulas::{LoadRequest, Purchase};
 pub use personalisation::{Aid, CardKeys, Interface, LogSn, NotAnAid, Personalisation, Purses};
-pub use snapshot::SnapshotError;
+pub use snapshot::{SnapshotError, fuzz_snapshot};
 pub use state::{Life, Log, LogRecord, PurseKind, PurseProof, PurseState, State};
 pub use status::StatusWord;
 pub use values::{

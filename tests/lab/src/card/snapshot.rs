@@ -5,8 +5,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Card;
+use super::elsewhere::OtherShop;
 use super::personalisation::Personalisation;
-use super::state::State;
+use super::state::{PurseKind, State};
+use super::values::Minor;
 
 /// The version of the layout below. A store of another version is refused, never guessed at.
 const FORMAT: u32 = 1;
@@ -31,6 +33,37 @@ pub enum SnapshotError {
         /// The format that the file names.
         found: u32,
     },
+}
+
+impl SnapshotError {
+    /// Whether the same text can be read later: never.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Malformed(_) | Self::UnknownFormat { .. } => false,
+        }
+    }
+}
+
+/// What a fuzzer calls: a text is refused, or is a card that is stored as it was read and can be used.
+pub fn fuzz_snapshot(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Ok(mut card) = Card::from_json(text) else {
+        return;
+    };
+    let again = Card::from_json(&card.to_json()).expect("a card that was read can be written and read again");
+    assert_eq!(
+        (again.state(), again.personalisation()),
+        (card.state(), card.personalisation())
+    );
+    let before = card.money();
+    if card
+        .pay_elsewhere(PurseKind::Ep, Minor(1), &OtherShop::default())
+        .is_ok()
+    {
+        assert_eq!(card.money(), before - 1);
+    }
 }
 
 impl Card {

@@ -171,7 +171,7 @@ impl State {
 
     /// The purse, to be changed: the revision moves with it.
     pub(crate) fn purse_mut(&mut self, kind: PurseKind) -> &mut PurseState {
-        self.revision += 1;
+        self.revision = self.revision.wrapping_add(1);
         match kind {
             PurseKind::Ed => &mut self.ed,
             PurseKind::Ep => &mut self.ep,
@@ -181,14 +181,14 @@ impl State {
     pub(crate) fn set_pin_tries(&mut self, tries: u8) {
         if self.pin_tries_left != tries {
             self.pin_tries_left = tries;
-            self.revision += 1;
+            self.revision = self.revision.wrapping_add(1);
         }
     }
 
     pub(crate) fn set_life(&mut self, life: Life) {
         if self.life != life {
             self.life = life;
-            self.revision += 1;
+            self.revision = self.revision.wrapping_add(1);
         }
     }
 }

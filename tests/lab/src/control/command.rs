@@ -4,15 +4,6 @@ use std::str::FromStr;
 
 use crate::card::{Fault, Life, Minor, ScriptedFault, StatusWord, instruction};
 
-/// When a tear happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// Before the card executes the command.
-    Before,
-    /// After it, before the answer.
-    After,
-}
-
 /// One line, understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ControlCommand {
@@ -59,6 +50,15 @@ pub enum NotACommand {
         "a fault is garbage, wrong-mac2, mute, status=SW or status-after=SW (SW: four hexadecimal digits)"
     )]
     Fault,
+}
+
+impl NotACommand {
+    /// Whether the same line can be understood later: never.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unknown | Self::Instruction | Self::Amount | Self::Fault => false,
+        }
+    }
 }
 
 impl FromStr for ControlCommand {
@@ -210,5 +210,12 @@ mod tests {
         assert_eq!(parse("refill 4294967296"), Err(NotACommand::Amount));
         assert_eq!(parse("fault status=65"), Err(NotACommand::Fault));
         assert_eq!(parse("fault status"), Err(NotACommand::Fault));
+    }
+    proptest::proptest! {
+        #[test]
+        fn any_line_is_understood_or_refused(line in "(tear|fault|refill|life)?[ -~é]{0,40}") {
+            let refused = line.parse::<ControlCommand>().err();
+            proptest::prop_assert!(refused.is_none_or(|error| !error.is_transient() && !error.to_string().is_empty()));
+        }
     }
 }

@@ -29,6 +29,15 @@ pub enum FrameError {
     TooLong(usize),
 }
 
+impl FrameError {
+    /// Whether the same peer can be spoken to later: never, before somebody puts a reader there.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Empty | Self::UnknownControl(_) | Self::TooLong(_) => false,
+        }
+    }
+}
+
 /// Takes the byte stream apart, however it was cut on its way.
 #[derive(Debug, Default)]
 pub struct FrameReader {

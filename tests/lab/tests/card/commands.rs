@@ -175,14 +175,21 @@ fn a_card_comes_back_from_json_as_it_was() {
 #[test]
 fn json_that_is_no_card_or_of_another_format_is_refused() {
     let text = card().to_json();
-    assert!(
-        Card::from_json(&text.replace("\"format\": 1", "\"format\": 2"))
-            .unwrap_err()
-            .to_string()
-            .contains('2')
-    );
-    for length in (0..text.len() - 1).step_by(7) {
-        assert!(Card::from_json(&text[..length]).is_err());
+    let other = Card::from_json(&text.replace("\"format\": 1", "\"format\": 2"));
+    assert!(other.unwrap_err().to_string().contains("format 2"));
+    for length in 0..text.len() {
+        assert!(Card::from_json(&text[..length]).is_err(), "{length} bytes");
+        purser_lab::card::fuzz_snapshot(&text.as_bytes()[..length]);
+    }
+}
+
+#[test]
+fn a_card_file_with_any_digit_changed_is_refused_or_is_a_card() {
+    let text = card().to_json().into_bytes();
+    for at in (0..text.len()).filter(|at| text[*at].is_ascii_digit()) {
+        let mut changed = text.clone();
+        changed[at] = b'9';
+        purser_lab::card::fuzz_snapshot(&changed);
     }
 }
 

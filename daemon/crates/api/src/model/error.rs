@@ -109,7 +109,7 @@ impl fmt::Display for ErrorName {
 pub struct Fault {
     /// The last part of the error's name, one of [`ErrorName`] or a newer daemon's.
     #[serde(skip)]
-    pub name: String,
+    pub name: Box<str>,
     /// What is wrong, in words.
     #[serde(default)]
     pub cause: String,
@@ -121,10 +121,10 @@ pub struct Fault {
     pub transient: bool,
     /// `InvalidArgument` only: the argument.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub argument: Option<String>,
+    pub argument: Option<Box<str>>,
     /// `NotAllowed` only: the group whose members may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
+    pub group: Option<Box<str>>,
     /// `Lagged` only: the number of the last event that was told; begin again after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
@@ -134,7 +134,7 @@ impl Fault {
     /// A fault with this name, cause and remedy that lasts until somebody changes something.
     pub fn new(name: ErrorName, cause: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
-            name: name.as_str().to_owned(),
+            name: name.as_str().into(),
             cause: cause.into(),
             remedy: remedy.into(),
             transient: false,
@@ -151,6 +151,6 @@ impl Fault {
 
     /// True for the fault of this name.
     pub fn is(&self, name: ErrorName) -> bool {
-        self.name == name.as_str()
+        &*self.name == name.as_str()
     }
 }

@@ -1,0 +1,200 @@
+//! The daemon: what it starts with, and the order in which it starts and ends.
+//!
+//! ```text
+//! configuration ─ hardening ─ SAM keys ─ journal (locked, synced, read) ─ engine ─ drivers ─ doors ─ READY ─ loop
+//! ```
+//! Everything runs on one thread but the journal, which waits for the disk on its own, and reads for the API.
+
+mod clock;
+mod core;
+mod devices;
+mod doors;
+mod drivers;
+mod facts;
+mod harden;
+mod journey;
+mod notify;
+mod socket;
+mod translate;
+mod turn;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use purser_engine::Engine;
+use purser_journal::{Journal, JournalThread, Options};
+use purser_ledger::{Snapshot, Store};
+use purser_purse::pboc::SoftwareSam;
+use tokio::sync::mpsc;
+
+use self::clock::Clock;
+use self::core::Core;
+use self::turn::Sources;
+use crate::cli::Places;
+use crate::config::Config;
+use crate::credential;
+use crate::exit::Exit;
+use crate::journal_verbs::exit_of;
+use crate::verbs::chain;
+
+/// Answers of the journal that may wait for the loop: more than the journal takes jobs, so that it never waits.
+const DONE_MAX: usize = 512;
+/// How long reads for the API may go on after the end of everything else.
+const READS_END: Duration = Duration::from_secs(1);
+/// How long drivers have to end in order, a little more than each supervisor gives its own.
+const DRIVERS_END: Duration = Duration::from_secs(4);
+/// Where an installed system has the driver host.
+const DRIVER_HOST: &str = "/usr/libexec/purser/purser-driver-host";
+
+/// Runs the daemon until it is told to stop, or cannot go on.
+pub(crate) fn run(config: Config, places: &Places) -> Exit {
+    abort_on_panic();
+    match prepare(&config, places) {
+        Ok(parts) => on_runtime(config, places, parts),
+        Err(exit) => exit,
+    }
+}
+
+/// What the daemon has before it opens a door.
+struct Parts {
+    sam: SoftwareSam,
+    journal: Journal,
+    snapshot: Snapshot,
+}
+
+fn prepare(config: &Config, places: &Places) -> Result<Parts, Exit> {
+    let failed = |exit: Exit| {
+        move |error: &dyn std::error::Error| {
+            tracing::error!(error = %chain(error), "purserd does not start");
+            exit
+        }
+    };
+    harden::harden().map_err(|error| failed(Exit::Failed)(&error))?;
+    let folder = places.config.parent().unwrap_or(Path::new("."));
+    let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let keys = credential::locate(&config.sam_credential, folder, credentials.as_deref());
+    let our_uid = rustix::process::geteuid().as_raw();
+    let sam = credential::load_sam(&keys, our_uid).map_err(|error| failed(Exit::Config)(&error))?;
+    let journal = Journal::open(&places.state_dir, &options(config))
+        .map_err(|error| failed(exit_of(&error))(&error))?;
+    let snapshot = journal
+        .snapshot()
+        .map_err(|error| failed(Exit::StoreBroken)(&error))?;
+    let (entries, open) = (journal.head().number, snapshot.open.len());
+    tracing::info!(state_dir = %places.state_dir.display(), entries, open, "journal is open and synced");
+    Ok(Parts {
+        sam,
+        journal,
+        snapshot,
+    })
+}
+
+fn options(config: &Config) -> Options {
+    let usual = Options::default();
+    Options {
+        reserve_bytes: config
+            .journal_reserve_mib
+            .map_or(usual.reserve_bytes, |mib| u64::from(mib) << 20),
+    }
+}
+
+fn on_runtime(config: Config, places: &Places, parts: Parts) -> Exit {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "purserd does not start");
+            return Exit::Failed;
+        }
+    };
+    let exit = runtime.block_on(serve(config, places, parts));
+    runtime.shutdown_timeout(READS_END);
+    tracing::info!(code = exit.code(), "purserd ends");
+    exit
+}
+
+async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
+    let Parts {
+        sam,
+        journal,
+        snapshot,
+    } = parts;
+    let clock = Clock::new();
+    let started_at = clock.now().wall;
+    let is_sam_locked = sam.is_locked_in_memory();
+    let engine = Engine::resume(engine_config(&config), sam, snapshot, clock.now());
+    let (done, done_queue) = mpsc::channel(DONE_MAX);
+    let journal = JournalThread::start(journal, move |answer| {
+        // Nobody listens any more once the loop has ended.
+        let _ = done.blocking_send(answer);
+    });
+    let journal = match journal {
+        Ok(journal) => journal,
+        Err(error) => {
+            tracing::error!(%error, "the journal's thread cannot be started");
+            return Exit::Failed;
+        }
+    };
+    let (drivers, driver_events, running) = drivers::start(&config, &driver_host());
+    let opened = doors::open(
+        &config,
+        places,
+        &drivers,
+        doors::Facing {
+            started_at,
+            is_sam_locked,
+        },
+    )
+    .await;
+    let doors = match opened {
+        Ok(doors) => doors,
+        Err(exit) => return exit,
+    };
+    let core = Core::new(engine, clock, journal, drivers, doors.hub.clone());
+    let (calls, open_doors) = doors.into_parts();
+    let exit = match Sources::new(calls, done_queue, driver_events) {
+        Ok(sources) => turn::turn(core, sources).await,
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be received");
+            Exit::Failed
+        }
+    };
+    open_doors.close();
+    if tokio::time::timeout(DRIVERS_END, running.stop()).await.is_err() {
+        tracing::warn!("a driver does not end in order; it is killed");
+    }
+    exit
+}
+
+fn engine_config(config: &Config) -> purser_engine::Config {
+    purser_engine::Config {
+        terminal_number: config.psam_terminal_number,
+        profile: config.profile.clone(),
+        issuers: config.issuers.clone(),
+        pin_free_up_to: config.pin_free_up_to.clone(),
+        pin_through_api: config.pin_through_api,
+        pin_pads: config.pin_pads.clone(),
+        card_wait_ms: config.card_wait.ms(),
+        pin_wait_ms: config.pin_wait.ms(),
+        built_unix_seconds: env!("PURSERD_BUILT_UNIX_SECONDS")
+            .parse()
+            .expect("the build script writes a number"),
+    }
+}
+
+/// The driver host beside this program (a checkout), else the installed one.
+fn driver_host() -> PathBuf {
+    env::current_exe()
+        .ok()
+        .map(|program| program.with_file_name("purser-driver-host"))
+        .filter(|beside| beside.is_file())
+        .unwrap_or_else(|| PathBuf::from(DRIVER_HOST))
+}
+
+/// A panic anywhere ends the process: nothing in an unknown state may go on with money. The next start recovers.
+fn abort_on_panic() {
+    std::panic::set_hook(Box::new(|info| {
+        tracing::error!(%info, "purserd is wrong about its own state and ends now; the next start recovers");
+        std::process::abort();
+    }));
+}

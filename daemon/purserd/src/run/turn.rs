@@ -1,0 +1,147 @@
+//! The loop: one input at a time, from whoever has one.
+
+use std::future::{pending, poll_fn};
+use std::io;
+use std::time::Duration;
+
+use purser_api::{Answered, Call};
+use purser_engine::{Input, RequestError};
+use purser_journal::Done;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+
+use super::core::Core;
+use super::{drivers, notify};
+use crate::exit::Exit;
+
+/// How long a stop may take: a debit under way is awaited, whose command and recovery take some seconds. Shorter than the
+/// time after which systemd kills a service that stops.
+const STOP_WAIT: Duration = Duration::from_secs(45);
+
+/// Whoever has inputs.
+pub(super) struct Sources {
+    calls: mpsc::Receiver<Call>,
+    done: mpsc::Receiver<Done>,
+    drivers: drivers::Events,
+    terminate: Signal,
+    interrupt: Signal,
+    watchdog: Option<Interval>,
+}
+
+impl Sources {
+    /// Begins to listen to signals too.
+    pub(super) fn new(
+        calls: mpsc::Receiver<Call>,
+        done: mpsc::Receiver<Done>,
+        drivers: drivers::Events,
+    ) -> io::Result<Self> {
+        let watchdog = notify::watchdog_interval().map(|time| {
+            let mut ticks = interval(time);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        });
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self {
+            calls,
+            done,
+            drivers,
+            terminate,
+            interrupt,
+            watchdog,
+        })
+    }
+}
+
+/// A stop that has begun.
+struct Stopping {
+    answer: oneshot::Receiver<Result<Answered, RequestError>>,
+    until: Instant,
+}
+
+/// Turns until a signal stops it, or the journal breaks.
+pub(super) async fn turn(mut core: Core, mut sources: Sources) -> Exit {
+    let mut stopping: Option<Stopping> = None;
+    let mut is_ready = false;
+    core.settle();
+    loop {
+        if !is_ready && core.is_recovered() {
+            is_ready = true;
+            tracing::info!("ready");
+            notify::ready("ready");
+        }
+        tokio::select! {
+            done = sources.done.recv() => if let Err(exit) = take_done(&mut core, done) {
+                return exit;
+            },
+            event = sources.drivers.next() => core.handle_driver(event),
+            Some(call) = sources.calls.recv(), if core.has_room() => core.handle_call(call),
+            () = until(core.timer()) => core.handle(Input::Timer),
+            () = tick(sources.watchdog.as_mut()) => notify::watchdog(),
+            () = stop_signal(&mut sources.terminate, &mut sources.interrupt) => {
+                if stopping.is_some() {
+                    tracing::warn!("stopped a second time; ends at once, and the next start recovers");
+                    return Exit::Failed;
+                }
+                tracing::info!("stopping: ends or parks what is under way");
+                notify::stopping();
+                stopping = Some(Stopping { answer: core.stop(), until: Instant::now() + STOP_WAIT });
+            }
+            is_clean = stopped(stopping.as_mut()) => {
+                if is_clean {
+                    return Exit::Done;
+                }
+                tracing::warn!("what is under way did not end in time; the next start recovers");
+                return Exit::Failed;
+            }
+        }
+    }
+}
+
+fn take_done(core: &mut Core, done: Option<Done>) -> Result<(), Exit> {
+    let Some(done) = done else {
+        tracing::error!("the journal's thread has ended; the next start recovers");
+        return Err(Exit::StoreBroken);
+    };
+    core.handle_done(done).map_err(|broken| {
+        tracing::error!(error = %crate::verbs::chain(&broken), "the journal is broken");
+        Exit::StoreBroken
+    })
+}
+
+async fn until(at: Option<std::time::Instant>) {
+    match at {
+        Some(at) => sleep_until(at.into()).await,
+        None => pending().await,
+    }
+}
+
+async fn tick(ticks: Option<&mut Interval>) {
+    match ticks {
+        Some(ticks) => drop(ticks.tick().await),
+        None => pending().await,
+    }
+}
+
+async fn stop_signal(terminate: &mut Signal, interrupt: &mut Signal) {
+    poll_fn(|context| {
+        let is_told = terminate.poll_recv(context).is_ready() || interrupt.poll_recv(context).is_ready();
+        if is_told {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+}
+
+/// True when everything is recorded, false when time is up.
+async fn stopped(stopping: Option<&mut Stopping>) -> bool {
+    let Some(Stopping { answer, until }) = stopping else {
+        return pending().await;
+    };
+    tokio::select! {
+        answered = answer => answered.is_ok(),
+        () = sleep_until(*until) => false,
+    }
+}
