@@ -141,10 +141,11 @@ impl Drop for JournalThread {
     }
 }
 
+/// Dropped in this order: who sees the answers end finds the queue closed and the journal free.
 struct Worker<A> {
+    queue: Receiver<Job>,
     journal: Journal,
     answer: A,
-    queue: Receiver<Job>,
 }
 
 /// Nobody asks any more, or the journal broke and said so.

@@ -288,13 +288,19 @@ impl Content {
     /// # Errors
     /// [`DecodeError`]: the bytes are damaged or of a newer Purser; verify the journal, or install the newer version.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let content: Self = serde_json::from_slice(bytes).map_err(DecodeError::Damaged)?;
-        if content.v == ENTRY_VERSION {
-            Ok(content)
+        let versioned: Versioned = serde_json::from_slice(bytes).map_err(DecodeError::Damaged)?;
+        if versioned.v == ENTRY_VERSION {
+            serde_json::from_slice(bytes).map_err(DecodeError::Damaged)
         } else {
-            Err(DecodeError::Version(content.v))
+            Err(DecodeError::Version(versioned.v))
         }
     }
+}
+
+/// What every version of a stored entry has: a newer one may differ in all else.
+#[derive(Deserialize)]
+struct Versioned {
+    v: u8,
 }
 
 /// Why stored bytes are not an entry.

@@ -7,6 +7,7 @@ mod account;
 mod admit;
 mod amount;
 mod entry;
+mod fuzz;
 mod head;
 mod id;
 mod operation;
@@ -21,6 +22,7 @@ pub use entry::{
     CloseReason, Conclusion, Content, DecodeError, DoubtReason, ENTRY_VERSION, Entry, PaidProof, QueryReason,
     SaleClosed, SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, SaleQueried, SaleVoided, VoidProof,
 };
+pub use fuzz::fuzz;
 pub use head::{Head, HeadError};
 pub use id::{
     CardId, DebitKey, DeviceName, NAME_BYTES_MAX, NameError, OperationId, Owner, Reference, SCHEME_BYTES_MAX,

@@ -87,6 +87,10 @@ impl SmallDisk {
             .expect("the filler shrinks");
     }
 
+    pub fn remount_read_only(&self) {
+        run(Command::new("mount").args(["-o", "remount,ro"]).arg(&self.mount));
+    }
+
     fn assert_full(&self) {
         let extra = self.mount.join("one-more");
         let error = std::fs::write(&extra, [0; 1]).expect_err("the disk is full to the last byte");

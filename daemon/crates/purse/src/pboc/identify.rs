@@ -38,8 +38,8 @@ const PUBLIC_INFORMATION_LENGTH: u8 = 30;
 
 /// SELECT of the application and READ BINARY of file 0015.
 ///
-/// It begins every use of a card: the selection also makes the card forget a PIN that it had accepted, so that it
-/// locks the purse when it ends one (rule P4).
+/// It begins every use of a card, and every dialogue of this scheme needs it before. It does not lock a purse: cards
+/// differ in whether a selection makes them forget a PIN. Rule P4's lock is a reset or power-off by the reader.
 ///
 /// # Errors
 /// [`CardError::ForeignCard`] where the card has no such application or no file 0015.

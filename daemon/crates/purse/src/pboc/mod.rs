@@ -4,8 +4,10 @@
 //! conform to each other, and have not yet been tried with a physical card.
 //!
 //! A purchase: [`Identify`] · [`VerifyPin`] · [`InitializePurchase`] · the SAM's MAC1, and the [`Attempt`] stored ·
-//! [`Debit`] · the SAM checks MAC2 · [`Identify`] again locks the purse. After a lost answer:
+//! [`Debit`] · the SAM checks MAC2 · the reader resets the card, which locks the purse (rule P4). After a lost answer:
 //! [`Recover`], whose decision table stands at the module [`recover`].
+//!
+//! The terminal can check MAC2 and never the [`Tac`]: the key of the TAC is the issuer's alone.
 
 mod amount;
 mod attempt;
