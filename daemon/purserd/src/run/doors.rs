@@ -11,7 +11,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::drivers::Drivers;
-use super::facts::{DaemonFacts, problem};
+use super::facts::DaemonFacts;
+use super::health::problem;
 use super::socket::{self, SocketError};
 use crate::cli::Places;
 use crate::config::{Bus, Config};

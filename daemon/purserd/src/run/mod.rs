@@ -12,6 +12,8 @@ mod doors;
 mod drivers;
 mod facts;
 mod harden;
+mod health;
+mod hear;
 mod journey;
 mod notify;
 mod socket;
