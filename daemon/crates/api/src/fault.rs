@@ -214,6 +214,15 @@ pub(crate) fn invalid_argument(argument: &str, cause: impl Into<String>, remedy:
     }
 }
 
+/// A PIN was announced and did not come.
+pub(crate) fn no_descriptor() -> Fault {
+    invalid_argument(
+        "pin",
+        "no file descriptor with this index came with the call",
+        "send the read end of a pipe with the call, and its index, counted from 0",
+    )
+}
+
 /// The watcher did not keep up; `after` is what it was told last.
 pub(crate) fn lagged(after: Option<u64>) -> Fault {
     Fault {

@@ -11,7 +11,7 @@ use crate::access::{Access, Caller};
 use crate::facts::{BusState, EntriesQuery, Facts};
 use crate::fold::fold_each;
 use crate::hub::{Filter, Hub};
-use crate::model::{self, ErrorName, Fault, PAGE_MAX};
+use crate::model::{self, Fault, PAGE_MAX};
 use crate::pin::PinReader;
 use crate::reads::Reads;
 use crate::watch::Watch;
@@ -152,7 +152,7 @@ impl Service {
         self.ask_for_sale(self.peer(caller), request).await
     }
 
-    /// Hands a PIN to the sale that waits for it (money rule T5). For its owner only.
+    /// Hands a PIN to the sale that waits for it (money rule T5). For its owner only. Without a descriptor it is refused.
     ///
     /// # Errors
     /// The [`Fault`] names what to do; no try of the card was used.
@@ -160,7 +160,7 @@ impl Service {
         &self,
         caller: &Caller,
         reference: &str,
-        pin: OwnedFd,
+        pin: Option<OwnedFd>,
         last_try: bool,
     ) -> Result<model::SaleReply, Fault> {
         let reference = parse::reference(reference)?;
@@ -173,7 +173,10 @@ impl Service {
             ..self.peer(caller)
         };
         self.ask(owner_only, Request::Attach(reference.clone())).await?;
-        let pin = self.pins.read(caller.uid, pin).await?;
+        let pin = self
+            .pins
+            .read(caller.uid, pin.ok_or_else(fault::no_descriptor)?)
+            .await?;
         let request = Request::ProvidePin {
             reference,
             pin,
@@ -436,16 +439,4 @@ impl Service {
 
 fn is_full(found: usize, limit: u64) -> bool {
     u64::try_from(found).is_ok_and(|found| found >= limit)
-}
-
-/// The fault of a door that cannot do what a method needs.
-pub(crate) fn no_descriptor() -> Fault {
-    Fault {
-        argument: Some("pin".into()),
-        ..Fault::new(
-            ErrorName::InvalidArgument,
-            "no file descriptor with this index came with the call",
-            "send the read end of a pipe with the call, and its index, counted from 0",
-        )
-    }
 }

@@ -158,7 +158,7 @@ impl Door {
         let (_, caller) = who(connection, &header).await?;
         let sale = self
             .service
-            .provide_pin(&caller, &reference, pin.into(), last_try)
+            .provide_pin(&caller, &reference, Some(pin.into()), last_try)
             .await?;
         Ok(dict(sale.sale))
     }

@@ -12,7 +12,7 @@ use crate::model::{
     ProvidePinArguments, ReadPurseArguments, ReferenceArguments, VARLINK_CONTRACT, WatchArguments,
 };
 use crate::parse::arguments;
-use crate::service::{self, Service};
+use crate::service::Service;
 use crate::watch::Watch;
 
 /// The standard interface that every Varlink service has.
@@ -192,9 +192,7 @@ async fn provide_pin(service: &Service, caller: &Caller, call: Incoming) -> Answ
         Err(fault) => return Some(Err(fault)),
     };
     let index = usize::try_from(ask.pin).unwrap_or(usize::MAX);
-    let Some(pin) = call.descriptors.into_iter().nth(index) else {
-        return Some(Err(service::no_descriptor()));
-    };
+    let pin = call.descriptors.into_iter().nth(index);
     let last_try = ask.last_try.unwrap_or(false);
     Some(
         service

@@ -58,8 +58,9 @@ impl PrivateBus {
         BufReader::new(out)
             .read_line(&mut address)
             .expect("dbus-daemon prints its address");
-        let address = address.trim().to_owned();
-        assert!(!address.is_empty(), "dbus-daemon did not start");
+        assert!(address.starts_with("unix:path="), "dbus-daemon did not start");
+        // Without its guid: a bus that is started again has another one.
+        let address = format!("unix:path={path}");
         Self { address, daemon }
     }
 
