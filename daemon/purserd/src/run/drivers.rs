@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -192,8 +192,12 @@ impl Drivers {
         }
     }
 
+    fn lock(&self) -> MutexGuard<'_, Roster> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn place_of(&self, device: &DeviceName) -> Option<(DriverIndex, wire::SlotId)> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.lock();
         seen.find(device).map(|present| (present.driver, present.slot))
     }
 
@@ -207,6 +211,7 @@ impl Drivers {
             } => {
                 let (id, version) = (hello.driver_id.as_str(), hello.driver_version.as_str());
                 tracing::info!(driver = %name, id, version, devices = devices.len(), "driver is ready");
+                self.lock().set_driver_id(driver, id);
                 self.gone(driver)
                     .into_iter()
                     .chain(devices.iter().flat_map(|state| self.came(driver, state)))
@@ -257,7 +262,7 @@ impl Drivers {
             wire::DeviceEvent::CardRemoved(slot) => (slot, DeviceEvent::CardRemoved),
             wire::DeviceEvent::PinDigits { slot, .. } => (slot, DeviceEvent::PinProgress),
         };
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.lock();
         let Some(name) = seen.name_of(driver, slot) else {
             return Vec::new();
         };
@@ -267,13 +272,15 @@ impl Drivers {
             DeviceEvent::CardRemoved => seen.set_card(&name, false),
             DeviceEvent::PinProgress | DeviceEvent::Arrived(_) => {}
         }
-        tracing::debug!(device = %name, ?event, "device");
+        if event != DeviceEvent::PinProgress {
+            tracing::debug!(device = %name, ?event, "device");
+        }
         vec![Input::Device { name, event }]
     }
 
     fn came(&self, driver: DriverIndex, state: &DeviceState) -> Vec<Input> {
         let instance = &self.instances[driver];
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.lock();
         let Some(name) = seen.arrive(driver, &instance.name, instance.devices, &state.device) else {
             let device = state.device.name.as_str();
             tracing::warn!(driver = %instance.name, device, "a device is left alone: its name is taken; see `devices` in purser.toml(5)");
@@ -297,7 +304,7 @@ impl Drivers {
     }
 
     fn gone(&self, driver: DriverIndex) -> Vec<Input> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.lock();
         let names: Vec<DeviceName> = seen.of_driver(driver).map(|(name, _)| name.clone()).collect();
         for name in &names {
             seen.leave(name);

@@ -128,9 +128,13 @@ impl DaemonFacts {
     fn devices_of(&self, driver: usize, instance: &Instance) -> Vec<Device> {
         let status = instance.handle.status();
         let (state, cause, remedy) = state_words(&status);
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let bare = Device {
             name: instance.name.to_string(),
-            driver: instance.name.to_string(),
+            driver: seen
+                .driver_id(driver)
+                .unwrap_or(instance.name.as_str())
+                .to_owned(),
             card_reader: false,
             pin_pad: false,
             state: state.to_owned(),
@@ -140,7 +144,6 @@ impl DaemonFacts {
             restarts: status.counters.restarts,
             last_answer_at: status.last_exchange.map(|at| time(self.wall_at(at))),
         };
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let present: Vec<Device> = seen
             .of_driver(driver)
             .map(|(name, present)| Device {

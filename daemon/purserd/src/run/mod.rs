@@ -42,6 +42,8 @@ use crate::verbs::chain;
 const DONE_MAX: usize = 512;
 /// How long reads for the API may go on after the end of everything else.
 const READS_END: Duration = Duration::from_secs(1);
+/// How long the doors stay open after the last answer was given, so that it leaves. One that is lost can be asked for again.
+const LAST_WORDS: Duration = Duration::from_millis(50);
 /// How long drivers have to end in order, a little more than each supervisor gives its own.
 const DRIVERS_END: Duration = Duration::from_secs(4);
 /// Where an installed system has the driver host.
@@ -159,6 +161,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
             Exit::Failed
         }
     };
+    tokio::time::sleep(LAST_WORDS).await;
     open_doors.close();
     if tokio::time::timeout(DRIVERS_END, running.stop()).await.is_err() {
         tracing::warn!("a driver does not end in order; it is killed");
