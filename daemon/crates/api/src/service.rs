@@ -265,6 +265,16 @@ impl Service {
         ))
     }
 
+    /// Watches the caller's own sales, an operator's too.
+    pub(crate) fn watch_own(&self, caller: &Caller) -> Result<Watch, Fault> {
+        let filter = Filter {
+            owner: Some(Owner(caller.uid)),
+            reference: None,
+        };
+        let heard = self.hub.subscribe(caller.uid, filter)?;
+        Ok(Watch::live(self.clone(), caller.clone(), None, heard, None))
+    }
+
     async fn present(&self, caller: &Caller, reference: &str) -> Result<model::Event, Fault> {
         let ask = model::ReferenceArguments {
             reference: reference.to_owned(),

@@ -1,6 +1,7 @@
 //! The engine: what it holds, and which part takes which input.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use purser_ledger::{
     CardId, Commit, DeviceName, Monotonic, Now, Operation, OperationId, Reference, Snapshot, Wall,
@@ -24,7 +25,7 @@ const UNIX_SECONDS_MAX: i64 = 253_370_764_800;
 /// All money operations of this terminal, in one place, owned by one task.
 pub struct Engine {
     pub(crate) config: Config,
-    pub(crate) sam: SoftwareSam,
+    pub(crate) sam: Arc<SoftwareSam>,
     pub(crate) now: Now,
     pub(crate) floor_unix_seconds: i64,
     /// The time of the newest intent: the next one is later, so that card, log and provider can tell two debits apart.
@@ -55,13 +56,15 @@ pub struct Engine {
 impl Engine {
     /// An engine that goes on where the store's entries end. Every sale whose intent is stored without an outcome is in
     /// doubt from here on, and says so in the journal.
-    pub fn resume(config: Config, sam: SoftwareSam, snapshot: Snapshot, now: Now) -> Self {
+    ///
+    /// The SAM may be shared with whoever else needs it: its keys lie in protected pages, which are made once.
+    pub fn resume(config: Config, sam: impl Into<Arc<SoftwareSam>>, snapshot: Snapshot, now: Now) -> Self {
         let floor = config
             .built_unix_seconds
             .max(snapshot.newest_unix_seconds.unwrap_or(i64::MIN));
         let mut engine = Self {
             config,
-            sam,
+            sam: sam.into(),
             now,
             floor_unix_seconds: floor,
             intended_unix_seconds: floor,

@@ -3,7 +3,6 @@
 use std::os::fd::OwnedFd;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::access::Caller;
@@ -12,11 +11,9 @@ use crate::model::{
     BeginSaleArguments, ConcludeArguments, EventsArguments, Fault, INTERFACE, JournalArguments,
     ProvidePinArguments, ReadPurseArguments, ReferenceArguments, VARLINK_CONTRACT, WatchArguments,
 };
+use crate::parse::arguments;
 use crate::service::{self, Service};
 use crate::watch::Watch;
-
-/// The longest quotation of a caller's own words in an error.
-const CAUSE_CHARS_MAX: usize = 200;
 
 /// The standard interface that every Varlink service has.
 const STANDARD: &str = "org.varlink.service";
@@ -219,15 +216,6 @@ async fn watch(service: &Service, caller: &Caller, call: Incoming) -> Answer {
         Ok(watch) => Answer::Stream(Box::new(watch)),
         Err(fault) => Answer::Error(fault.into()),
     }
-}
-
-/// Reads a method's arguments. What cannot be read is named, by its path.
-fn arguments<T: DeserializeOwned>(given: Value) -> Result<T, Fault> {
-    serde_path_to_error::deserialize(given).map_err(|error| {
-        let path = error.path().to_string();
-        let cause: String = error.inner().to_string().chars().take(CAUSE_CHARS_MAX).collect();
-        invalid_argument(&path, cause, "compare the call with the interface description")
-    })
 }
 
 fn to_value(reply: impl Serialize) -> Value {

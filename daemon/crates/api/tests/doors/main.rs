@@ -1,6 +1,7 @@
 //! Both doors over real sockets and a real bus, with a scripted engine behind them.
 
 mod access;
+mod bus;
 mod contract;
 mod dbus;
 mod pin;

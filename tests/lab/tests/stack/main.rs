@@ -1,0 +1,6 @@
+//! The stack itself: started, awaited, killed, restarted, and clear about what went wrong.
+
+#[cfg(test)]
+mod life;
+#[cfg(test)]
+mod sale;

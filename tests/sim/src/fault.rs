@@ -1,0 +1,132 @@
+//! The faults that a schedule may have.
+
+/// What goes wrong in a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FaultKind {
+    /// Loss: a card's answer is lost on the line.
+    AnswerLost,
+    /// Loss: the removal of a card is not noticed.
+    RemovalLost,
+    /// Delay: a device or the journal stands still for a while.
+    Delay,
+    /// Delay: an answer comes after the engine has given it up.
+    LateAnswer,
+    /// Duplicate: the POS begins the same sale again.
+    RequestRepeated,
+    /// Duplicate: the same reference with another amount.
+    ReferenceReused,
+    /// Duplicate: a device tells an event twice.
+    EventRepeated,
+    /// Tear before the card executes a command.
+    TornBefore,
+    /// Tear after the card executed a command, before its answer.
+    TornAfter,
+    /// The card's answer is noise.
+    Garbage,
+    /// A counterfeit card with a wrong MAC2.
+    WrongMac2,
+    /// The card refuses a command with a status word.
+    RefusedBefore,
+    /// The card executes a command and answers with another status word.
+    RefusedAfter,
+    /// The card falls silent.
+    Mute,
+    /// The card's counter falls back.
+    CounterBroken,
+    /// The card's issuer blocks it.
+    CardBlocked,
+    /// A crash between two steps.
+    Crash,
+    /// A crash in an append that the disk kept.
+    CrashKept,
+    /// A crash in an append that the disk lost.
+    CrashLost,
+    /// A restart without the key of these cards.
+    KeyLost,
+    /// A restart of a terminal that has used up its serial numbers.
+    NumbersUsedUp,
+    /// A clean stop, and a start after it.
+    Stop,
+    /// The wall clock jumps 50 years ahead.
+    ClockAhead,
+    /// The wall clock jumps 50 years back, below the clock floor.
+    ClockBack,
+    /// The wall clock jumps by an hour and its time zone with it.
+    ClockShifted,
+    /// A cancel meets the sale wherever it is.
+    CancelRace,
+    /// The POS concludes a sale that is in doubt.
+    ConcludeRace,
+    /// The driver dies and comes back.
+    DriverDied,
+    /// The reader is unplugged and comes back.
+    ReaderUnplugged,
+    /// Another program holds the reader.
+    ReaderBusy,
+    /// A contact bounces.
+    ContactBounces,
+    /// The disk has no room, and later has.
+    NoRoom,
+    /// Another card is put in between two steps.
+    CardSwapped,
+    /// Another shop debits the card while it is away.
+    PaidElsewhere,
+    /// Another terminal loads the card while it is away.
+    LoadedElsewhere,
+    /// The buyer types a wrong PIN.
+    WrongPin,
+    /// The buyer presses cancel.
+    PinCancelled,
+    /// The pad answers that nobody typed in time.
+    PinTimedOut,
+    /// The pad cannot take a PIN.
+    PadBroken,
+    /// The buyer walks away with the card.
+    BuyerLeaves,
+}
+
+impl FaultKind {
+    /// Every fault.
+    pub const ALL: [Self; 40] = [
+        Self::AnswerLost,
+        Self::RemovalLost,
+        Self::Delay,
+        Self::LateAnswer,
+        Self::RequestRepeated,
+        Self::ReferenceReused,
+        Self::EventRepeated,
+        Self::TornBefore,
+        Self::TornAfter,
+        Self::Garbage,
+        Self::WrongMac2,
+        Self::RefusedBefore,
+        Self::RefusedAfter,
+        Self::Mute,
+        Self::CounterBroken,
+        Self::CardBlocked,
+        Self::Crash,
+        Self::CrashKept,
+        Self::CrashLost,
+        Self::KeyLost,
+        Self::NumbersUsedUp,
+        Self::Stop,
+        Self::ClockAhead,
+        Self::ClockBack,
+        Self::ClockShifted,
+        Self::CancelRace,
+        Self::ConcludeRace,
+        Self::DriverDied,
+        Self::ReaderUnplugged,
+        Self::ReaderBusy,
+        Self::ContactBounces,
+        Self::NoRoom,
+        Self::CardSwapped,
+        Self::PaidElsewhere,
+        Self::LoadedElsewhere,
+        Self::WrongPin,
+        Self::PinCancelled,
+        Self::PinTimedOut,
+        Self::PadBroken,
+        Self::BuyerLeaves,
+    ];
+}

@@ -1,0 +1,48 @@
+//! Parts of the simulated world that break one rule each, to prove that the checks can fail.
+
+/// Which rule a part of the world breaks. A simulator that passes with any of these on checks nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Flaw {
+    /// Every part keeps its rules.
+    #[default]
+    None,
+    /// The store answers before it has synced, and a crash takes what it answered for.
+    StoreAnswersBeforeSync,
+    /// The store finds nothing by its reference, neither for a find nor for a commit.
+    StoreForgetsReferences,
+    /// The store tells no highest terminal serial number, and takes the same debit key again.
+    StoreForgetsTerminalSn,
+    /// The store keeps claims out of its books.
+    StoreMiscounts,
+    /// The store keeps another evidence than it was given.
+    StoreSpoilsEvidence,
+    /// The reader sends each DEBIT twice.
+    ReaderRepeatsDebit,
+    /// The reader sends each VERIFY twice.
+    ReaderRepeatsVerify,
+    /// The reader leaves the card its power when it disconnects.
+    ReaderKeepsPower,
+    /// The card loses a minor unit more than it is debited.
+    CardLosesMoney,
+    /// The door to the POS tells a sale in doubt as one that was not debited.
+    DoorGuesses,
+    /// The door to the POS drops every answer to an attach.
+    DoorDropsAnswers,
+}
+
+impl Flaw {
+    /// Every flaw.
+    pub const ALL: [Self; 11] = [
+        Self::StoreAnswersBeforeSync,
+        Self::StoreForgetsReferences,
+        Self::StoreForgetsTerminalSn,
+        Self::StoreMiscounts,
+        Self::StoreSpoilsEvidence,
+        Self::ReaderRepeatsDebit,
+        Self::ReaderRepeatsVerify,
+        Self::ReaderKeepsPower,
+        Self::CardLosesMoney,
+        Self::DoorGuesses,
+        Self::DoorDropsAnswers,
+    ];
+}

@@ -1,0 +1,41 @@
+//! The simulator: the product's own engine and ledger in a simulated world, with its money counted after every step.
+//!
+//! The [`Engine`](purser_engine::Engine), [`commit`](purser_ledger::commit) and the lab's card are the real ones. Simulated
+//! are the store (whose disk a crash cuts to its last sync), the readers, the clocks, the POS programs, the buyers and the
+//! other shops. A world is deterministic: the same seed gives the same story.
+//!
+//! * [`exhaustive`]: every crash point and every pair of them in one sale.
+//! * [`seeded`]: schedules of faults drawn from a seed.
+//! * [`Flaw`]: parts of the world that break one rule each, to prove that the checks can fail.
+
+mod acts;
+mod check;
+mod device;
+pub mod exhaustive;
+mod failure;
+mod fault;
+mod faults;
+mod flaw;
+mod kit;
+mod plastic;
+mod pos;
+mod rng;
+mod rule;
+pub mod seeded;
+mod settle;
+mod shop;
+mod store;
+mod tally;
+mod told;
+mod trace;
+mod work;
+mod world;
+
+pub use failure::Failure;
+pub use fault::FaultKind;
+pub use flaw::Flaw;
+pub use kit::CardKind;
+pub use rule::{Rule, Violation};
+pub use store::Disk;
+pub use tally::{EndState, Tally};
+pub use trace::LAST_LINES;

@@ -1,0 +1,211 @@
+//! `sim`: runs the simulator.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Parser, Subcommand};
+use sim::{Flaw, LAST_LINES, Tally, exhaustive, seeded};
+
+#[derive(Parser)]
+#[command(about = "Simulates sales under crashes and faults, and counts the money after every step")]
+struct Arguments {
+    /// Run this one seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Print the story of the seed.
+    #[arg(long, requires = "seed")]
+    trace: bool,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Every crash point, and every pair of crash points, of a sale.
+    Exhaustive {
+        /// Threads to run on; as many as there are processors if not given.
+        #[arg(long)]
+        threads: Option<usize>,
+        /// Single crash points only.
+        #[arg(long)]
+        singles: bool,
+        /// End with one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Schedules of faults drawn from seeds.
+    Seeded {
+        /// How many schedules.
+        #[arg(long, default_value_t = 100_000)]
+        schedules: u64,
+        /// The first seed.
+        #[arg(long, default_value_t = 1)]
+        from: u64,
+        /// Threads to run on; as many as there are processors if not given.
+        #[arg(long)]
+        threads: Option<usize>,
+        /// End with one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match (arguments.seed, arguments.verb) {
+        (Some(seed), _) => replay(seed, arguments.trace),
+        (None, Some(Verb::Exhaustive { threads, singles, json })) => exhaust(threads, !singles, json),
+        (
+            None,
+            Some(Verb::Seeded {
+                schedules,
+                from,
+                threads,
+                json,
+            }),
+        ) => {
+            tell_of_panics();
+            let plan = seeded::Plan {
+                from,
+                schedules,
+                threads: threads.unwrap_or_else(processors),
+                flaw: Flaw::None,
+            };
+            run_seeded(plan, json)
+        }
+        (None, None) => {
+            eprintln!("say what to run: exhaustive, seeded, or --seed N --trace");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn replay(seed: u64, trace: bool) -> ExitCode {
+    let ended = if trace {
+        seeded::replay(seed, Flaw::None)
+    } else {
+        tell_of_panics();
+        seeded::run(seeded::Plan {
+            from: seed,
+            schedules: 1,
+            threads: 1,
+            flaw: Flaw::None,
+        })
+    };
+    match ended {
+        Ok(_) => {
+            println!("seed {seed}: every rule held");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            println!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn exhaust(threads: Option<usize>, with_pairs: bool, json: bool) -> ExitCode {
+    let began = Instant::now();
+    let summary = match exhaustive::run(threads.unwrap_or_else(processors), with_pairs) {
+        Ok(summary) => summary,
+        Err(failure) => {
+            println!("{failure}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("cases (card, its answer to DEBIT, its way): all {0} of {0}", summary.cases);
+    println!("without a crash: all {0} of {0}", summary.undisturbed);
+    println!("one crash: all {0} of {0} crash points", summary.singles);
+    match summary.pairs {
+        Some(pairs) => println!("two crashes: all {pairs} of {pairs} pairs of crash points"),
+        None => println!("two crashes: not asked for"),
+    }
+    for (end, count) in &summary.ends {
+        println!("  {count:>9}  {end}");
+    }
+    println!("every sale proven or voided as its card was debited or not, every card bought again");
+    println!("{} ms", began.elapsed().as_millis());
+    if json {
+        println!("{}", serde_json::json!({ "exhaustive": summary, "failed": false }));
+    }
+    ExitCode::SUCCESS
+}
+
+fn run_seeded(plan: seeded::Plan, json: bool) -> ExitCode {
+    let began = Instant::now();
+    let tally = match seeded::run(plan) {
+        Ok(tally) => tally,
+        Err(failure) => {
+            println!("{failure}");
+            println!("replay: cargo run --release -p sim -- --{} --trace", failure.name);
+            return ExitCode::FAILURE;
+        }
+    };
+    let elapsed_ms = began.elapsed().as_millis();
+    print_tally(&tally);
+    let missing = tally.missing();
+    for line in &missing {
+        println!("MISSING: {line}");
+    }
+    println!(
+        "{} schedules from seed {}, {} sales, {} debits, {} steps, {elapsed_ms} ms",
+        tally.schedules, plan.from, tally.sales, tally.debits, tally.steps
+    );
+    if json {
+        let rows: Vec<_> = tally
+            .rows()
+            .into_iter()
+            .map(|(what, name, count)| serde_json::json!({ "what": what, "name": name, "count": count }))
+            .collect();
+        let summary = serde_json::json!({
+            "schedules": tally.schedules,
+            "from": plan.from,
+            "sales": tally.sales,
+            "debits": tally.debits,
+            "steps": tally.steps,
+            "elapsed_ms": u64::try_from(elapsed_ms).unwrap_or(u64::MAX),
+            "reached": rows,
+            "missing": missing,
+            "failed": !missing.is_empty(),
+        });
+        println!("{summary}");
+    }
+    if missing.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn print_tally(tally: &Tally) {
+    for (what, name, count) in tally.rows() {
+        println!("{what:>9}  {count:>10}  {name}");
+    }
+}
+
+/// A panic of the engine is a failure like others: its seed is told, and the last lines of its story, by a process that
+/// replays it.
+fn tell_of_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let seed = seeded::running_seed();
+        let replayed = std::env::current_exe().and_then(|program| {
+            std::process::Command::new(program)
+                .args(["--seed", &seed.to_string(), "--trace"])
+                .output()
+        });
+        if let Ok(output) = replayed {
+            let story = String::from_utf8_lossy(&output.stdout);
+            let lines: Vec<&str> = story.lines().collect();
+            for line in &lines[lines.len().saturating_sub(LAST_LINES)..] {
+                println!("{line}");
+            }
+        }
+        println!("seed {seed} FAILS. {panic}");
+        println!("replay: cargo run --release -p sim -- --seed {seed} --trace");
+        std::process::exit(1);
+    }));
+}

@@ -1,0 +1,213 @@
+//! A store of entries in memory: the same rules as every store, and a disk that a crash cuts to its last sync.
+
+use purser_ledger::{
+    Books, Commit, Entry, Existing, Find, Head, Operation, OperationId, Refused, Scheme, SchemeBytes, Snapshot,
+    Store, StoreBroken, admit,
+};
+
+use crate::flaw::Flaw;
+
+/// What the disk does with an append that the process does not live to see answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Disk {
+    /// It was written, and stays.
+    Kept,
+    /// It was written to memory only, and is gone.
+    Lost,
+}
+
+/// The process died in an append.
+#[derive(Debug, thiserror::Error)]
+#[error("the process died while it wrote")]
+struct Died;
+
+#[derive(Debug, Default)]
+pub(crate) struct SimStore {
+    /// Every entry written, in order. The first `synced` are on the disk.
+    entries: Vec<(Commit, Head)>,
+    synced: usize,
+    operations: Vec<Operation>,
+    books: Books,
+    pub(crate) has_room: bool,
+    /// The process dies in the next append, and this is what becomes of it.
+    pub(crate) dies: Option<Disk>,
+    /// Appends so far: one sync each.
+    pub(crate) appends: u32,
+    /// The highest terminal serial number of a history that is not simulated.
+    pub(crate) terminal_sn_before: Option<u32>,
+    pub(crate) flaw: Flaw,
+}
+
+impl SimStore {
+    pub(crate) fn new(flaw: Flaw) -> Self {
+        Self {
+            has_room: true,
+            flaw,
+            ..Self::default()
+        }
+    }
+
+    /// Every operation that the store would tell, folded from all entries.
+    pub(crate) fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    pub(crate) fn operation(&self, id: OperationId) -> Option<&Operation> {
+        self.operations.iter().find(|operation| operation.id == id)
+    }
+
+    pub(crate) fn books(&self) -> &Books {
+        &self.books
+    }
+
+    /// How many entries there are, and how many of them a crash cannot take.
+    pub(crate) fn lengths(&self) -> (usize, usize) {
+        (self.entries.len(), self.synced)
+    }
+
+    /// True when the operation's newest entry is on the disk.
+    pub(crate) fn is_durable(&self, operation: &Operation) -> bool {
+        usize::try_from(operation.head.number).is_ok_and(|number| number <= self.synced)
+    }
+
+    /// The process is gone: what was not synced is gone with it.
+    pub(crate) fn crash(&mut self) {
+        self.dies = None;
+        if self.synced == self.entries.len() {
+            return;
+        }
+        self.entries.truncate(self.synced);
+        self.operations.clear();
+        self.books = Books::default();
+        for (commit, head) in std::mem::take(&mut self.entries) {
+            let answer = self.write(&commit, head);
+            assert!(answer.is_ok(), "what was taken once is taken again");
+        }
+    }
+
+    /// The books, counted anew from the entries.
+    pub(crate) fn recounted(&self) -> Option<Books> {
+        let mut books = Books::default();
+        for transfer in self.entries.iter().flat_map(|(commit, _)| commit.entry.transfers()) {
+            books.transfer(transfer).ok()?;
+        }
+        Some(books)
+    }
+
+    fn next_head(&self, commit: &Commit) -> Head {
+        let before = self.entries.last().map_or(Head::EMPTY, |(_, head)| *head);
+        let number = before.number.saturating_add(1);
+        let mut digest = before.digest;
+        // A digest that tells entries apart; the real chain has its own tests.
+        for (byte, mixed) in digest.iter_mut().zip(commit.operation.bytes()) {
+            *byte = byte.rotate_left(3) ^ *mixed ^ commit.step;
+        }
+        Head { number, digest }
+    }
+
+    fn write(&mut self, commit: &Commit, head: Head) -> Result<Head, Refused> {
+        let index = self.operations.iter().position(|it| it.id == commit.operation);
+        let by_reference = match &commit.entry {
+            _ if self.flaw == Flaw::StoreForgetsReferences => None,
+            Entry::SaleIntended(it) => self.operations.iter().find(|op| op.reference == it.reference),
+            Entry::SaleClosed(it) => self.operations.iter().find(|op| op.reference == it.reference),
+            _ => None,
+        };
+        let debit_key_is_taken = match &commit.entry {
+            Entry::SaleIntended(it) if self.flaw != Flaw::StoreForgetsTerminalSn => {
+                self.operations.iter().any(|op| op.key() == Some(&it.key))
+            }
+            _ => false,
+        };
+        let existing = Existing {
+            operation: index.map(|index| &self.operations[index]),
+            by_reference,
+            debit_key_is_taken,
+            has_room: self.has_room,
+        };
+        let (operation, books) = admit(commit, head, existing, &self.books)?;
+        match index {
+            Some(index) => self.operations[index] = operation,
+            None => self.operations.push(operation),
+        }
+        if !(self.flaw == Flaw::StoreMiscounts && matches!(commit.entry, Entry::SalePaid(_))) {
+            self.books = books;
+        }
+        self.entries.push((commit.clone(), head));
+        Ok(head)
+    }
+
+    fn spoil(&self, commit: &Commit) -> Commit {
+        let mut spoilt = commit.clone();
+        if let Entry::SalePaid(paid) = &mut spoilt.entry {
+            let mut bytes = paid.evidence.bytes().to_vec();
+            // The first byte of the TAC.
+            if let Some(byte) = bytes.get_mut(4) {
+                *byte ^= 1;
+            }
+            paid.evidence = SchemeBytes::new(Scheme::Pboc, bytes).expect("as short as before");
+        }
+        spoilt
+    }
+}
+
+impl Store for SimStore {
+    fn append(&mut self, group: &[Commit]) -> Result<Vec<Result<Head, Refused>>, StoreBroken> {
+        self.appends += 1;
+        let mut answers = Vec::with_capacity(group.len());
+        for commit in group {
+            let head = self.next_head(commit);
+            answers.push(if self.flaw == Flaw::StoreSpoilsEvidence {
+                let spoilt = self.spoil(commit);
+                self.write(&spoilt, head)
+            } else {
+                self.write(commit, head)
+            });
+        }
+        match self.dies {
+            Some(Disk::Lost) => return Err(StoreBroken(Box::new(Died))),
+            Some(Disk::Kept) => {
+                self.synced = self.entries.len();
+                return Err(StoreBroken(Box::new(Died)));
+            }
+            None => {}
+        }
+        if self.flaw == Flaw::StoreAnswersBeforeSync {
+            // The disk is always one append behind.
+            self.synced = self.entries.len().saturating_sub(group.len());
+        } else {
+            self.synced = self.entries.len();
+        }
+        Ok(answers)
+    }
+
+    fn find(&self, query: &Find) -> Result<Option<Operation>, StoreBroken> {
+        let Find::Reference(reference) = query;
+        if self.flaw == Flaw::StoreForgetsReferences {
+            return Ok(None);
+        }
+        Ok(self
+            .operations
+            .iter()
+            .find(|operation| operation.reference == *reference)
+            .cloned())
+    }
+
+    fn snapshot(&self) -> Result<Snapshot, StoreBroken> {
+        let sns = self
+            .operations
+            .iter()
+            .filter_map(|operation| operation.key().map(|key| key.terminal_sn));
+        let terminal_sn_max = sns.chain(self.terminal_sn_before).max();
+        Ok(Snapshot {
+            open: self
+                .operations
+                .iter()
+                .filter(|operation| operation.is_open())
+                .cloned()
+                .collect(),
+            terminal_sn_max: terminal_sn_max.filter(|_| self.flaw != Flaw::StoreForgetsTerminalSn),
+            newest_unix_seconds: self.entries.last().map(|(commit, _)| commit.at.unix_seconds),
+        })
+    }
+}
