@@ -39,31 +39,11 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
             "no configured card issuer uses this currency",
             "use a currency that GetInfo lists, or add the issuer under [issuers] in the configuration",
         ),
-        RequestError::UnknownReader => (
-            ErrorName::UnknownReader,
-            "no card reader has this name",
-            "use a name that Devices lists",
-        ),
-        RequestError::NoReader => (
-            ErrorName::NoReader,
-            "no card reader is working",
-            "see Devices for what is wrong with it; try again when one is ready",
-        ),
-        RequestError::ReaderInUse => (
-            ErrorName::ReaderInUse,
-            "a sale or another request has the reader",
-            "try again when it has ended, or name another reader",
-        ),
-        RequestError::NoCard => (
-            ErrorName::NoCard,
-            "no card is in the reader",
-            "put the card in and try again",
-        ),
-        RequestError::SeveralCards => (
-            ErrorName::SeveralCards,
-            "several readers hold a card",
-            "name the reader, or take out all cards but one",
-        ),
+        RequestError::UnknownReader
+        | RequestError::NoReader
+        | RequestError::ReaderInUse
+        | RequestError::NoCard
+        | RequestError::SeveralCards => reader_words(error),
         RequestError::CardNotReadable
         | RequestError::PinNeeded
         | RequestError::PinThroughApiOff
@@ -88,6 +68,36 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
             ErrorName::Stopping,
             "Purser is stopping",
             "try again, with the same reference, when it has started",
+        ),
+    }
+}
+
+fn reader_words(error: RequestError) -> (ErrorName, &'static str, &'static str) {
+    match error {
+        RequestError::UnknownReader => (
+            ErrorName::UnknownReader,
+            "no card reader has this name",
+            "use a name that Devices lists",
+        ),
+        RequestError::NoReader => (
+            ErrorName::NoReader,
+            "no card reader is working",
+            "see Devices for what is wrong with it; try again when one is ready",
+        ),
+        RequestError::ReaderInUse => (
+            ErrorName::ReaderInUse,
+            "a sale or another request has the reader",
+            "try again when it has ended, or name another reader",
+        ),
+        RequestError::NoCard => (
+            ErrorName::NoCard,
+            "no card is in the reader",
+            "put the card in and try again",
+        ),
+        _ => (
+            ErrorName::SeveralCards,
+            "several readers hold a card",
+            "name the reader, or take out all cards but one",
         ),
     }
 }
