@@ -1,7 +1,3 @@
-//! The demo, run as a user runs it.
-
-#![cfg(feature = "stack")]
-
 use std::process::{Command, Output};
 
 use serde_json::Value;
