@@ -16,7 +16,7 @@ use rustix::process::{
 };
 
 use super::error::{StackError, io_error};
-use super::{Options, PATIENCE, Place};
+use super::{Layout, Options, PATIENCE};
 
 /// How much of the log an error shows, in bytes: a screen.
 const LOG_TAIL_BYTES: u64 = 4096;
@@ -33,8 +33,8 @@ pub(super) struct Daemon {
 
 impl Daemon {
     /// Starts purserd and waits until it says that it is ready.
-    pub(super) fn start(program: &Path, place: &Place, options: &Options) -> Result<Self, StackError> {
-        let notify_path = place.run_dir().join("notify");
+    pub(super) fn start(program: &Path, layout: &Layout, options: &Options) -> Result<Self, StackError> {
+        let notify_path = layout.run_dir().join("notify");
         match fs::remove_file(&notify_path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(io_error("remove", &notify_path)(error));
@@ -43,9 +43,9 @@ impl Daemon {
         }
         // Closed when purserd is ready: nobody would read what it tells later, and a full socket would make it wait.
         let notes = UnixDatagram::bind(&notify_path).map_err(io_error("listen at", &notify_path))?;
-        let log = place.log();
+        let log = layout.log();
         let program = &fs::canonicalize(program).map_err(io_error("find", program))?;
-        let mut command = command(program, place, options, &notify_path);
+        let mut command = command(program, layout, options, &notify_path);
         let opened = OpenOptions::new().create(true).append(true).open(&log);
         let opened = opened.and_then(|file| Ok((file.try_clone()?, file)));
         let (out, err) = opened.map_err(io_error("open", &log))?;
@@ -185,7 +185,7 @@ impl Drop for Daemon {
     }
 }
 
-fn command(program: &Path, place: &Place, options: &Options, notify_path: &Path) -> Command {
+fn command(program: &Path, layout: &Layout, options: &Options, notify_path: &Path) -> Command {
     let mut words = options
         .prefix
         .iter()
@@ -194,7 +194,7 @@ fn command(program: &Path, place: &Place, options: &Options, notify_path: &Path)
     let mut command = Command::new(words.next().unwrap_or(OsStr::new("")));
     command
         .args(words)
-        .args(arguments(place))
+        .args(arguments(layout))
         .args(["--log", &options.log]);
     // What systemd or a developer's shell set for other programs is not for this one.
     for name in [
@@ -213,14 +213,14 @@ fn command(program: &Path, place: &Place, options: &Options, notify_path: &Path)
 }
 
 /// The arguments that tell any of purserd's verbs where this stack is.
-pub(super) fn arguments(place: &Place) -> [std::ffi::OsString; 6] {
+pub(super) fn arguments(layout: &Layout) -> [std::ffi::OsString; 6] {
     [
         "--config".into(),
-        place.config().into(),
+        layout.config().into(),
         "--run-dir".into(),
-        place.run_dir().into(),
+        layout.run_dir().into(),
         "--state-dir".into(),
-        place.state_dir().into(),
+        layout.state_dir().into(),
     ]
 }
 

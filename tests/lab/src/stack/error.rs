@@ -75,7 +75,7 @@ pub enum StackError {
     #[error("a call to purserd failed; its log ends so:\n{log}")]
     Call {
         /// Why.
-        source: ClientError,
+        source: Box<ClientError>,
         /// The end of purserd's log.
         log: String,
     },
@@ -108,10 +108,10 @@ impl StackError {
     /// The refusal's name where purserd refused a call, such as `ReferenceWithOtherAmount`.
     pub fn refusal(&self) -> Option<&str> {
         match self {
-            Self::Call {
-                source: ClientError::Refused(fault),
-                ..
-            } => Some(&fault.name),
+            Self::Call { source, .. } => match &**source {
+                ClientError::Refused(fault) => Some(&fault.name),
+                _ => None,
+            },
             _ => None,
         }
     }

@@ -26,8 +26,8 @@
 
 mod daemon;
 mod error;
+mod layout;
 mod pad;
-mod place;
 mod programs;
 mod till;
 
@@ -48,8 +48,8 @@ use daemon::Daemon;
 use error::io_error;
 
 pub use error::StackError;
+pub use layout::{CURRENCY, Layout, PIN_PAD, READER, SECOND_READER, TERMINAL_NUMBER};
 pub use pad::{Prompt, Typist};
-pub use place::{CURRENCY, PIN_PAD, Place, READER, SECOND_READER, TERMINAL_NUMBER};
 pub use programs::Programs;
 pub use till::{Till, Watch};
 
@@ -94,7 +94,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Stack {
     programs: Arc<Programs>,
-    place: Place,
+    layout: Layout,
     options: Options,
     daemon: Option<Daemon>,
 }
@@ -117,10 +117,10 @@ impl Stack {
     /// As [`Stack::start`].
     pub fn prepare(dir: &Path, options: Options) -> Result<Self, StackError> {
         let programs = Programs::build()?;
-        let place = Place::prepare(dir, &programs.driver, &options)?;
+        let layout = Layout::prepare(dir, &programs.driver, &options)?;
         Ok(Self {
             programs,
-            place,
+            layout,
             options,
             daemon: None,
         })
@@ -134,10 +134,14 @@ impl Stack {
         if self.daemon.is_some() {
             return Err(StackError::Running);
         }
-        for reader in [self.place.reader, self.place.second_reader] {
+        for reader in [self.layout.reader, self.layout.second_reader] {
             wait_until_free(reader)?;
         }
-        self.daemon = Some(Daemon::start(&self.programs.purserd, &self.place, &self.options)?);
+        self.daemon = Some(Daemon::start(
+            &self.programs.purserd,
+            &self.layout,
+            &self.options,
+        )?);
         self.wait_for_readers()
     }
 
@@ -177,8 +181,8 @@ impl Stack {
     }
 
     /// Where everything is.
-    pub fn place(&self) -> &Place {
-        &self.place
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// The programs.
@@ -191,7 +195,7 @@ impl Stack {
     /// # Errors
     /// [`StackError::Call`]: purserd does not run.
     pub fn till(&self) -> Result<Till, StackError> {
-        Till::connect(&self.place)
+        Till::connect(&self.layout)
     }
 
     /// A buyer at the PIN pad. The pad forgets the one before.
@@ -199,7 +203,7 @@ impl Stack {
     /// # Errors
     /// [`StackError::Io`]: the driver does not run.
     pub fn typist(&self) -> Result<Typist, StackError> {
-        Typist::step_up(&self.place.pad())
+        Typist::step_up(&self.layout.pad())
     }
 
     /// Makes a lab card with money in its wallet and holds it before the first reader.
@@ -215,7 +219,7 @@ impl Stack {
         self.put_card(
             name,
             Card::new(Arc::new(personalisation), opening),
-            self.place.reader,
+            self.layout.reader,
         )
     }
 
@@ -224,7 +228,7 @@ impl Stack {
     /// # Errors
     /// As [`Stack::new_card`].
     pub fn put_card(&self, name: &str, card: Card, reader: SocketAddr) -> Result<CardThread, StackError> {
-        let path = self.place.cards_dir().join(name);
+        let path = self.layout.cards_dir().join(name);
         drop(CardFile::create(&path, card)?);
         Ok(CardThread::start(&path, reader)?)
     }
@@ -238,7 +242,7 @@ impl Stack {
         let mut command = Command::new(program);
         let ran = command
             .args(arguments)
-            .args(daemon::arguments(&self.place))
+            .args(daemon::arguments(&self.layout))
             .output();
         ran.map_err(io_error("run", program))
     }
@@ -248,7 +252,7 @@ impl Stack {
     /// # Errors
     /// [`StackError::Io`]: it was never started.
     pub fn log(&self) -> Result<String, StackError> {
-        let path = self.place.log();
+        let path = self.layout.log();
         let read = fs::read(&path).map_err(io_error("read", &path))?;
         Ok(String::from_utf8_lossy(&read).into_owned())
     }
@@ -265,14 +269,14 @@ impl Stack {
         loop {
             let devices = till.call(async |purser| purser.devices().await)?.devices;
             let is_ready = |name: &&str| devices.iter().any(|it| it.name == **name && it.state == "ready");
-            if wanted.iter().all(|name| is_ready(name)) {
+            if wanted.iter().all(is_ready) {
                 return Ok(());
             }
             if Instant::now() > end || devices.iter().any(|device| device.state == "failed") {
                 return Err(StackError::TooLate {
                     awaited: format!("a ready reader (devices: {devices:?})"),
                     time: PATIENCE,
-                    log: daemon::tail(&self.place.log()),
+                    log: daemon::tail(&self.layout.log()),
                 });
             }
             // The API has no event for devices.

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::daemon::tail;
 use super::error::{StackError, io_error};
-use super::{PATIENCE, Place};
+use super::{Layout, PATIENCE};
 
 /// Connections to a running purserd. It breaks when purserd ends: take a new one after a restart.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ pub struct Till {
 
 impl Till {
     /// Connects.
-    pub(super) fn connect(place: &Place) -> Result<Self, StackError> {
-        let (socket, log) = (place.socket(), place.log());
+    pub(super) fn connect(layout: &Layout) -> Result<Self, StackError> {
+        let (socket, log) = (layout.socket(), layout.log());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(io_error("make a runtime for", &socket))?;
         let client = runtime.block_on(in_time("a connection", &log, Client::connect(&socket)))?;
@@ -119,7 +119,7 @@ impl Watch<'_> {
     ///
     /// # Errors
     /// As [`Till::call`].
-    pub fn next(&mut self) -> Result<Event, StackError> {
+    pub fn event(&mut self) -> Result<Event, StackError> {
         self.runtime
             .block_on(in_time("an event", self.log, self.events.next()))
     }
@@ -129,16 +129,26 @@ impl Watch<'_> {
     /// # Errors
     /// As [`Till::call`].
     pub fn until(&mut self, wanted: &str, is_wanted: impl Fn(&Sale) -> bool) -> Result<Sale, StackError> {
-        let events = &mut self.events;
+        let (events, log) = (&mut self.events, self.log);
+        let mut last = None;
         let wait = async {
             loop {
                 let sale = events.next().await?.sale;
                 if is_wanted(&sale) {
                     return Ok(sale);
                 }
+                last = Some(sale);
             }
         };
-        self.runtime.block_on(in_time(wanted, self.log, wait))
+        let waited = self.runtime.block_on(in_time(wanted, log, wait));
+        waited.map_err(|error| match (error, last) {
+            (StackError::TooLate { time, log, .. }, Some(sale)) => StackError::TooLate {
+                awaited: format!("{wanted} (the sale is {}, {})", sale.outcome, sale.state),
+                time,
+                log,
+            },
+            (error, _) => error,
+        })
     }
 }
 
@@ -149,7 +159,7 @@ async fn in_time<T>(
 ) -> Result<T, StackError> {
     match timeout(PATIENCE, call).await {
         Ok(answer) => answer.map_err(|source| StackError::Call {
-            source,
+            source: Box::new(source),
             log: tail(log),
         }),
         Err(_) => Err(StackError::TooLate {

@@ -1,5 +1,7 @@
 //! The stack itself: started, awaited, killed, restarted, and clear about what went wrong.
 
+#![cfg(feature = "stack")]
+
 #[cfg(test)]
 mod life;
 #[cfg(test)]

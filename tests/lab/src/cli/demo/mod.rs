@@ -1,5 +1,6 @@
 //! `purser-lab demo`: a shop sells with purserd, things die, and the books balance.
 
+mod acts;
 mod books;
 mod claims;
 mod show;
@@ -111,7 +112,7 @@ fn play(show: &mut Show<'_>, tampers: bool) -> Result<Findings, DemoError> {
     stack.stop()?;
     show.heading("purserd has stopped in order. What is left is the card and the shop's files.")?;
     if tampers {
-        for file in claims::tamper(&stack.place().state_dir())? {
+        for file in claims::tamper(&stack.layout().state_dir())? {
             show.step("tampered", &format!("one digit of a claim in {}", file.display()))?;
         }
     }

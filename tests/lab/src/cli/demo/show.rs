@@ -5,7 +5,7 @@ use std::io::{self, Write};
 /// The widest line, in characters: fits a terminal and a mail.
 const WIDTH: usize = 100;
 /// Where the text of a step begins.
-const INDENT: usize = 10;
+const INDENT: usize = 12;
 
 /// Writes the demo's lines.
 pub(super) struct Show<'a> {
@@ -39,7 +39,7 @@ impl<'a> Show<'a> {
         let width = |column: usize| {
             rows.iter()
                 .filter_map(|row| row.get(column))
-                .map(String::len)
+                .map(|cell| cell.chars().count())
                 .max()
         };
         let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();

@@ -1,12 +1,11 @@
 //! What happens in the demo: one shop, one card, three sales, a purchase that the purse cannot pay, and one kill.
 
-use std::io;
 use std::time::Instant;
 
-use purser_api::model::{Entry, Sale, Slip};
+use purser_api::model::Sale;
 use purser_lab::card::{Fault, Minor, ScriptedFault, instruction};
 use purser_lab::issuer::{LAB_PIN, LAB_SERIAL};
-use purser_lab::stack::{CURRENCY, PATIENCE, READER, Stack, StackError, Till, Typist};
+use purser_lab::stack::{CURRENCY, PATIENCE, Stack, StackError, Till, Typist};
 use purser_lab::vpcd::{CardThread, Place};
 
 use super::DemoError;
@@ -24,11 +23,11 @@ const WRONG_PIN: &str = "654321";
 
 /// The demo while it runs.
 pub(super) struct Story<'a, 'b> {
-    show: &'a mut Show<'b>,
-    stack: &'a mut Stack,
-    till: Till,
-    buyer: Typist,
-    card: CardThread,
+    pub(super) show: &'a mut Show<'b>,
+    pub(super) stack: &'a mut Stack,
+    pub(super) till: Till,
+    pub(super) buyer: Typist,
+    pub(super) card: CardThread,
 }
 
 /// What the demo leaves behind.
@@ -209,7 +208,7 @@ impl<'a, 'b> Story<'a, 'b> {
             "Sale 4: {TELEVISION} {CURRENCY}. More than the purse holds."
         ))?;
         self.press_sale_key(reference, TELEVISION)?;
-        self.card.insert();
+        self.type_pin()?;
         let sale = self.till.wait_for_outcome(reference, "not_paid")?;
         self.card.remove();
         if sale.reason.as_deref() != Some("insufficient_funds") {
@@ -218,112 +217,15 @@ impl<'a, 'b> Story<'a, 'b> {
         self.show.step(
             "declined",
             &format!(
-                "insufficient_funds: {}. Nothing was debited, no PIN was asked for",
+                "insufficient_funds: {}. Nothing was debited, and access is locked [P4]",
                 sale.cause.as_deref().unwrap_or_default()
             ),
         )?;
         Ok(sale)
     }
-
-    fn press_sale_key(&mut self, reference: &str, minor: u64) -> Result<(), DemoError> {
-        let begun = self.till.begin_sale(reference, minor)?;
-        if begun.standing != "new" {
-            return Err(unexpected("a new sale was taken for an old one:", &begun.sale));
-        }
-        self.show.step(
-            "S20",
-            &format!("the sale key is pressed, reference {reference}; the card is put into {READER}"),
-        )?;
-        Ok(())
-    }
-
-    fn type_pin(&mut self) -> Result<(), DemoError> {
-        self.card.insert();
-        let asked = self.buyer.wait_for_prompt()?;
-        self.buyer.enter(LAB_PIN)?;
-        self.show.step(
-            "S21",
-            &format!(
-                "the PIN pad shows {} {CURRENCY}; the right PIN unlocks the e-money",
-                asked.amount_minor.unwrap_or_default()
-            ),
-        )?;
-        Ok(())
-    }
-
-    /// The rest of a sale that nothing disturbs.
-    fn paid(&mut self, reference: &str) -> Result<Sale, DemoError> {
-        let sale = self.till.wait_for_end(reference)?;
-        if sale.outcome != "paid" {
-            return Err(unexpected("a sale with the right PIN:", &sale));
-        }
-        let intent = self.entry(reference, "sale_intended")?;
-        self.show.step(
-            "S22",
-            &format!(
-                "entry {} is durable: counters, challenge and amount of the debit that comes [record, then act; P6]",
-                intent.number
-            ),
-        )?;
-        self.show
-            .step("S23", "the card subtracts the price and answers with its proof")?;
-        self.took(&sale)
-    }
-
-    /// S24, and the slip.
-    fn took(&mut self, sale: &Sale) -> Result<Sale, DemoError> {
-        let claim = self.entry(&sale.reference, "sale_paid")?;
-        self.show.step(
-            "S24",
-            &format!(
-                "entry {}: amount and evidence, a pair, are one claim (known by: {}). Access is locked, the card is \
-                 returned [P4]",
-                claim.number,
-                claim.reason.as_deref().unwrap_or_default()
-            ),
-        )?;
-        let left = self.card.status().ep;
-        self.card.remove();
-        let Some(slip) = &sale.slip else {
-            return Err(unexpected("a paid sale has no slip:", sale));
-        };
-        self.print(slip, left)?;
-        Ok(sale.clone())
-    }
-
-    fn print(&mut self, slip: &Slip, left: Minor) -> io::Result<()> {
-        let (number, digest) = slip.head.split_once(':').unwrap_or_default();
-        let row = |name: &str, value: String| vec![name.to_owned(), value];
-        self.show.step(
-            "slip",
-            &format!("PAID {} {}", slip.amount.minor, slip.amount.currency),
-        )?;
-        self.show.table(
-            &[],
-            &[
-                row("card", format!("{}, {left} {CURRENCY} left on it", slip.card)),
-                row(
-                    "terminal",
-                    format!("{}, serial number {}", slip.terminal_number, slip.terminal_sn),
-                ),
-                row(
-                    "head",
-                    format!("{number}:{}...", digest.get(..16).unwrap_or(digest)),
-                ),
-            ],
-        )
-    }
-
-    fn entry(&mut self, reference: &str, kind: &str) -> Result<Entry, DemoError> {
-        let found = self
-            .till
-            .call(async |purser| purser.whereabouts(reference).await)?;
-        let entry = found.entries.into_iter().find(|entry| entry.kind == kind);
-        entry.ok_or_else(|| unexpected("an entry is missing:", &found.sale))
-    }
 }
 
-fn unexpected(what: &'static str, sale: &Sale) -> DemoError {
+pub(super) fn unexpected(what: &'static str, sale: &Sale) -> DemoError {
     DemoError::Unexpected {
         what,
         sale: Box::new(sale.clone()),

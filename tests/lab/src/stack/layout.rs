@@ -42,7 +42,7 @@ const PORT_TRIES: usize = 200;
 
 /// Where everything of one stack is.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct Layout {
     /// The stack's folder.
     pub dir: PathBuf,
     /// Port of the first reader.
@@ -51,27 +51,27 @@ pub struct Place {
     pub second_reader: SocketAddr,
 }
 
-impl Place {
+impl Layout {
     /// Writes the configuration into `dir`, which may exist. A state folder that is there is kept.
     pub(super) fn prepare(dir: &Path, driver: &Path, options: &Options) -> Result<Self, StackError> {
-        let place = Self {
+        let layout = Self {
             dir: std::path::absolute(dir).map_err(io_error("find", dir))?,
             reader: free_port()?,
             second_reader: free_port()?,
         };
         for folder in [
-            &place.config_dir().join("purser.toml.d"),
-            &place.config_dir().join("drivers.d"),
-            &place.state_dir(),
-            &place.run_dir(),
-            &place.cards_dir(),
+            &layout.config_dir().join("purser.toml.d"),
+            &layout.config_dir().join("drivers.d"),
+            &layout.state_dir(),
+            &layout.run_dir(),
+            &layout.cards_dir(),
         ] {
             let mut builder = fs::DirBuilder::new();
             let made = builder.recursive(true).mode(0o700).create(folder);
             made.map_err(io_error("make", folder))?;
         }
-        let config = place.config_dir();
-        write(&place.config(), &main_file(options), 0o644)?;
+        let config = layout.config_dir();
+        write(&layout.config(), &main_file(options), 0o644)?;
         write(
             &config.join("purser.toml.d/50-options.toml"),
             &options.drop_in,
@@ -83,17 +83,17 @@ impl Place {
             0o600,
         )?;
         let drivers = config.join("drivers.d");
-        let first = driver_file(driver, place.reader.port(), Some(&place.pad()));
+        let first = driver_file(driver, layout.reader.port(), Some(&layout.pad()));
         write(&drivers.join(DRIVER).with_extension("toml"), &first, 0o644)?;
         if options.second_reader {
-            let second = driver_file(driver, place.second_reader.port(), None);
+            let second = driver_file(driver, layout.second_reader.port(), None);
             write(
                 &drivers.join(SECOND_DRIVER).with_extension("toml"),
                 &second,
                 0o644,
             )?;
         }
-        Ok(place)
+        Ok(layout)
     }
 
     /// The folder of the configuration.
