@@ -157,6 +157,7 @@ impl Device {
         self.event(DeviceEvent::Left);
         self.is_up = false;
         self.connection = None;
+        self.connection_last = 0;
     }
 
     /// The process that listened is gone, and its drivers with it.
@@ -164,6 +165,7 @@ impl Device {
         self.calls.clear();
         self.done.clear();
         self.connection = None;
+        self.connection_last = 0;
         self.is_up = false;
         self.stalled = 0;
     }
