@@ -73,8 +73,9 @@ impl Schedule {
 
     /// A fault of the card waits for its command; it is counted when it strikes.
     fn script(&mut self, fault: FaultKind) -> bool {
+        let is_hard = self.is_hard;
         let rng = &mut self.world.rng;
-        let card = rng.below(self.world.cards.len());
+        let card = if is_hard { 0 } else { rng.below(self.world.cards.len()) };
         let at = rng.pick(&[
             None,
             Some(instruction::DEBIT),
@@ -85,6 +86,7 @@ impl Schedule {
             Some(instruction::GET_PROOF),
             Some(instruction::READ_BINARY),
         ]);
+        let at = if is_hard { Some(instruction::DEBIT) } else { at };
         let status = StatusWord(rng.pick(&[0x6985, 0x6A81, 0x6581, 0x9302, 0x6982, 0x63C2]));
         let skip = u32::from(at == Some(instruction::INITIALIZE) && rng.one_in(2));
         let (at, fault_of_card) = match fault {
@@ -112,8 +114,9 @@ impl Schedule {
 
     fn at_card(&mut self, fault: FaultKind, s: usize) -> bool {
         let world = &mut self.world;
-        let card = world.rng.below(world.cards.len());
-        let is_away = world.wallet().any(|it| it == card);
+        let card = if self.is_hard { 0 } else { world.rng.below(world.cards.len()) };
+        let is_kept = self.only_shop[card].is_some();
+        let is_away = world.wallet().any(|it| it == card) && !is_kept;
         match fault {
             FaultKind::CounterBroken => is_away && self.break_counter(card, s),
             FaultKind::CardBlocked => {
@@ -128,7 +131,7 @@ impl Schedule {
             }
             FaultKind::LoadedElsewhere => is_away && world.cards[card].load_elsewhere(300),
             FaultKind::BuyerLeaves => {
-                if is_away {
+                if world.wallet().any(|it| it == card) {
                     return false;
                 }
                 world.remove(card);

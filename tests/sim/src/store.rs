@@ -79,10 +79,12 @@ impl SimStore {
         self.entries.truncate(self.synced);
         self.operations.clear();
         self.books = Books::default();
+        let has_room = std::mem::replace(&mut self.has_room, true);
         for (commit, head) in std::mem::take(&mut self.entries) {
             let answer = self.write(&commit, head);
             assert!(answer.is_ok(), "what was taken once is taken again");
         }
+        self.has_room = has_room;
     }
 
     /// The books, counted anew from the entries.

@@ -10,6 +10,7 @@ use purser_purse::{CommandApdu, CommandName, Protocol};
 use crate::device::{Call, PinFor};
 use crate::flaw::Flaw;
 use crate::kit::CardKind;
+use crate::pos::Ask;
 use crate::rule::{Violation, hold};
 use crate::shop::Job;
 use crate::trace::tell;
@@ -363,7 +364,9 @@ impl World {
         let pending = self.shops[s].pos.take(id);
         hold!(AnsweredOnce, pending.is_some(), "{id:?} is answered twice: {reply:?}");
         let pos = &mut self.shops[s].pos;
-        let ticket = pending.and_then(|it| it.ticket).map(|index| &mut pos.tickets[index]);
+        let index = pending.and_then(|it| it.ticket);
+        let is_beginning = index.is_some_and(|index| pos.is_asking(index, Ask::Begin));
+        let ticket = index.map(|index| &mut pos.tickets[index]);
         match (reply, ticket) {
             (Ok(Reply::Sale { view, .. }), Some(ticket)) => {
                 ticket.hint(&view);
@@ -372,7 +375,7 @@ impl World {
             (Ok(Reply::Stopped), _) => self.crash(s),
             (Err(error), Some(ticket)) => {
                 if let Some(pending) = pending {
-                    ticket.refused(pending.ask, error);
+                    ticket.refused(pending.ask, error, is_beginning);
                 }
             }
             (Ok(Reply::Sale { .. } | Reply::Purse(_)) | Err(_), _) => {}
