@@ -129,6 +129,12 @@ impl Device {
         }
     }
 
+    /// Connections since its driver started.
+    #[cfg(test)]
+    pub(crate) fn connections(&self) -> u32 {
+        self.connection_last
+    }
+
     pub(crate) fn begin_connection(&mut self) -> u32 {
         self.connection_last += 1;
         self.connection = Some(Connection {

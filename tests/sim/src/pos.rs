@@ -68,11 +68,14 @@ impl Pos {
         RequestId(self.request_last)
     }
 
-    /// The sale that the POS is busy with.
+    /// The first sale that the POS is busy with.
     pub(crate) fn active(&self) -> Option<usize> {
-        self.tickets
-            .iter()
-            .position(|ticket| matches!(ticket.state, TicketState::New | TicketState::UnderWay))
+        self.tickets.iter().position(Ticket::is_active)
+    }
+
+    /// The last sale that the POS is busy with.
+    pub(crate) fn active_last(&self) -> Option<usize> {
+        self.tickets.iter().rposition(Ticket::is_active)
     }
 
     pub(crate) fn by_reference(&mut self, reference: &Reference) -> Option<&mut Ticket> {
@@ -88,6 +91,15 @@ impl Pos {
     pub(crate) fn is_asking(&self, ticket: usize, ask: Ask) -> bool {
         let same = |pending: &Pending| pending.ticket == Some(ticket) && pending.ask == ask;
         self.pending.iter().any(same)
+    }
+
+    /// Progress of a sale. That an earlier try left no record says nothing of the one that is being asked for.
+    pub(crate) fn hint(&mut self, view: &SaleView<Progress>) {
+        let of = |ticket: &Ticket| ticket.reference == view.reference;
+        let Some(index) = self.tickets.iter().position(of) else { return };
+        if view.state != Progress::NotRecorded || !self.is_asking(index, Ask::Begin) {
+            self.tickets[index].hint(view);
+        }
     }
 
     /// The process that would have answered is gone.
@@ -112,6 +124,10 @@ impl Ticket {
             has_goods: false,
             progress: None,
         }
+    }
+
+    fn is_active(&self) -> bool {
+        matches!(self.state, TicketState::New | TicketState::UnderWay)
     }
 
     /// True when the outcome that was told never changes.

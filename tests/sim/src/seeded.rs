@@ -260,8 +260,14 @@ impl Schedule {
             self.wrong_pins = self.wrong_pins.saturating_sub(1);
             return Ok(self.world.type_pin(s, !is_wrong));
         }
+        let has_two = self.world.shops[s].readers == 2;
         match self.world.shops[s].pos.active() {
-            Some(ticket) => Ok(self.serve(s, ticket)),
+            Some(_) if has_two && self.world.rng.one_in(8) && self.has_sales_left() => Ok(self.next_sale(s)),
+            Some(ticket) if self.world.rng.one_in(2) => Ok(self.serve(s, ticket)),
+            Some(_) => {
+                let ticket = self.world.shops[s].pos.active_last();
+                Ok(ticket.is_some_and(|ticket| self.serve(s, ticket)))
+            }
             None => Ok(self.between_sales(s)),
         }
     }
@@ -280,7 +286,6 @@ impl Schedule {
     }
 
     fn between_sales(&mut self, s: usize) -> bool {
-        let tickets: usize = self.world.shops.iter().map(|shop| shop.pos.tickets.len()).sum();
         let readers = self.world.shops[s].readers;
         let held: Option<usize> = (0..readers).find_map(|d| self.world.card_at(s, d));
         if let Some(card) = held
@@ -289,16 +294,30 @@ impl Schedule {
             self.world.remove(card);
             return true;
         }
-        if tickets >= self.sales {
-            return self.bring_back(s);
+        if self.has_sales_left() {
+            self.next_sale(s)
+        } else {
+            self.bring_back(s)
         }
+    }
+
+    fn has_sales_left(&self) -> bool {
+        let tickets: usize = self.world.shops.iter().map(|shop| shop.pos.tickets.len()).sum();
+        tickets < self.sales
+    }
+
+    /// A POS begins a sale that nobody has seen yet.
+    fn next_sale(&mut self, s: usize) -> bool {
+        let readers = self.world.shops[s].readers;
         let minor = match self.is_hard {
             true => 300,
             false => self.world.rng.pick(&PRICES),
         };
         let ticket = self.world.new_ticket(s, minor);
         let through_api = self.world.rng.one_in(5);
-        let reader = self.world.rng.one_in(6).then(|| self.world.kit.readers[0].clone());
+        let named = self.world.rng.below(readers);
+        let is_named = self.world.rng.one_in(if readers == 2 { 2 } else { 6 });
+        let reader = is_named.then(|| self.world.kit.readers[named].clone());
         let it = &mut self.world.shops[s].pos.tickets[ticket];
         it.through_api = through_api;
         it.reader = reader;
@@ -395,13 +414,15 @@ impl Schedule {
 const PRICES: [u64; 12] = [100, 100, 300, 300, 300, 300, 300, 300, 300, 500, 500, 2_000];
 
 /// The faults that put sales in doubt, and those that make it hard to find out.
-const HARD: [FaultKind; 22] = [
+const HARD: [FaultKind; 24] = [
     FaultKind::TornBefore,
     FaultKind::TornBefore,
     FaultKind::TornBefore,
     FaultKind::TornAfter,
     FaultKind::TornAfter,
     FaultKind::Garbage,
+    FaultKind::RefusedBefore,
+    FaultKind::RefusedBefore,
     FaultKind::WrongMac2,
     FaultKind::RefusedAfter,
     FaultKind::AnswerLost,

@@ -97,9 +97,7 @@ impl World {
             }
             Output::Hint(view) => {
                 self.tally.progress(view.state)?;
-                if let Some(ticket) = shop.pos.by_reference(&view.reference) {
-                    ticket.hint(&view);
-                }
+                shop.pos.hint(&view);
             }
         }
         Ok(())
@@ -228,7 +226,9 @@ impl World {
             return;
         }
         device.connection = None;
-        device.answer(id, Ok(Answer::Disconnected));
+        if self.flaw != Flaw::ReaderSwallowsAnswers {
+            device.answer(id, Ok(Answer::Disconnected));
+        }
         if let (Some(card), true) = (device.card, self.flaw != Flaw::ReaderKeepsPower) {
             self.cards[card].card.power_off();
         }
