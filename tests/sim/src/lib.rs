@@ -19,6 +19,8 @@ mod flaw;
 mod kit;
 mod plastic;
 mod pos;
+#[cfg(test)]
+mod regressions;
 mod rng;
 mod rule;
 pub mod seeded;

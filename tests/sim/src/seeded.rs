@@ -123,6 +123,8 @@ pub fn running_seed() -> u64 {
 
 pub(crate) struct Schedule {
     pub(crate) world: World,
+    /// Good cards, one price, one card in most hands, and faults that put sales in doubt.
+    pub(crate) is_hard: bool,
     /// Faults that have not found their moment.
     pub(crate) faults: Vec<FaultKind>,
     pub(crate) fired: u32,
@@ -137,9 +139,18 @@ pub(crate) struct Schedule {
 impl Schedule {
     fn new(kit: &Arc<Kit>, seed: u64, tally: Tally, trace: Trace, flaw: Flaw) -> Self {
         let mut world = World::new(Arc::clone(kit), seed, tally, trace, flaw);
+        let is_hard = world.rng.one_in(4);
         for number in 0..CARDS {
-            let kind = world.rng.pick(&KINDS);
-            let balance = world.rng.pick(&[1_000, 1_000, 650, 300]);
+            let kind = if is_hard {
+                world.rng.pick(&CardKind::ALL[..5])
+            } else {
+                world.rng.pick(&KINDS)
+            };
+            let balance = if is_hard {
+                5_000
+            } else {
+                world.rng.pick(&[1_000, 1_000, 650, 300])
+            };
             let sn = world.rng.pick(&[0, 7, 300]);
             world.tally.card(kind);
             let card = Plastic::new(kit, kind, number, balance, sn);
@@ -155,10 +166,13 @@ impl Schedule {
                 shop.config = Some(config);
             }
         }
-        let faults = 1 + world.rng.below(4);
-        let faults = (0..faults).map(|_| world.rng.pick(&FaultKind::ALL)).collect();
-        let sales = SALES + usize::from(world.rng.one_in(4));
+        let from: &[FaultKind] = if is_hard { &HARD } else { &FaultKind::ALL };
+        let faults = 1 + world.rng.below(if is_hard { 6 } else { 4 });
+        let faults = (0..faults).map(|_| world.rng.pick(from)).collect();
+        let more = if is_hard { 3 } else { 2 };
+        let sales = SALES + world.rng.below(more);
         Self {
+            is_hard,
             world,
             faults,
             fired: 0,
@@ -257,8 +271,14 @@ impl Schedule {
             self.wrong_pins = self.wrong_pins.saturating_sub(1);
             return Ok(self.world.type_pin(s, !is_wrong));
         }
+        let has_two = self.world.shops[s].readers == 2;
         match self.world.shops[s].pos.active() {
-            Some(ticket) => Ok(self.serve(s, ticket)),
+            Some(_) if has_two && self.world.rng.one_in(8) && self.has_sales_left() => Ok(self.next_sale(s)),
+            Some(ticket) if self.world.rng.one_in(2) => Ok(self.serve(s, ticket)),
+            Some(_) => {
+                let ticket = self.world.shops[s].pos.active_last();
+                Ok(ticket.is_some_and(|ticket| self.serve(s, ticket)))
+            }
             None => Ok(self.between_sales(s)),
         }
     }
@@ -277,7 +297,6 @@ impl Schedule {
     }
 
     fn between_sales(&mut self, s: usize) -> bool {
-        let tickets: usize = self.world.shops.iter().map(|shop| shop.pos.tickets.len()).sum();
         let readers = self.world.shops[s].readers;
         let held: Option<usize> = (0..readers).find_map(|d| self.world.card_at(s, d));
         if let Some(card) = held
@@ -286,17 +305,30 @@ impl Schedule {
             self.world.remove(card);
             return true;
         }
-        if tickets >= self.sales {
-            return self.bring_back(s);
+        if self.has_sales_left() {
+            self.next_sale(s)
+        } else {
+            self.bring_back(s)
         }
-        let minor = self.world.rng.pick(&[100, 300, 300, 300, 500, 2_000]);
+    }
+
+    fn has_sales_left(&self) -> bool {
+        let tickets: usize = self.world.shops.iter().map(|shop| shop.pos.tickets.len()).sum();
+        tickets < self.sales
+    }
+
+    /// A POS begins a sale that nobody has seen yet.
+    fn next_sale(&mut self, s: usize) -> bool {
+        let readers = self.world.shops[s].readers;
+        let minor = match self.is_hard {
+            true => 300,
+            false => self.world.rng.pick(&PRICES),
+        };
         let ticket = self.world.new_ticket(s, minor);
         let through_api = self.world.rng.one_in(5);
-        let reader = self
-            .world
-            .rng
-            .one_in(6)
-            .then(|| self.world.kit.readers[0].clone());
+        let named = self.world.rng.below(readers);
+        let is_named = self.world.rng.one_in(if readers == 2 { 2 } else { 6 });
+        let reader = is_named.then(|| self.world.kit.readers[named].clone());
         let it = &mut self.world.shops[s].pos.tickets[ticket];
         it.through_api = through_api;
         it.reader = reader;
@@ -370,7 +402,12 @@ impl Schedule {
         if wallet.is_empty() || self.world.card_at(s, d).is_some() {
             return self.world.rng.one_in(8) && self.take_any_card();
         }
-        let card = self.world.rng.pick(&wallet);
+        let is_favourite = self.is_hard && wallet.contains(&0) && !self.world.rng.one_in(8);
+        let card = if is_favourite {
+            0
+        } else {
+            self.world.rng.pick(&wallet)
+        };
         self.world.insert(card, s, d);
         if let (Some(other), true) = (
             wallet.iter().find(|it| **it != card),
@@ -398,6 +435,37 @@ impl Schedule {
         true
     }
 }
+
+/// What sales cost, in minor units; the last is more than any card holds.
+const PRICES: [u64; 12] = [100, 100, 300, 300, 300, 300, 300, 300, 300, 500, 500, 2_000];
+
+/// The faults that put sales in doubt, and those that make it hard to find out.
+const HARD: [FaultKind; 24] = [
+    FaultKind::TornBefore,
+    FaultKind::TornBefore,
+    FaultKind::TornBefore,
+    FaultKind::TornAfter,
+    FaultKind::TornAfter,
+    FaultKind::Garbage,
+    FaultKind::RefusedBefore,
+    FaultKind::RefusedBefore,
+    FaultKind::WrongMac2,
+    FaultKind::RefusedAfter,
+    FaultKind::AnswerLost,
+    FaultKind::Crash,
+    FaultKind::Crash,
+    FaultKind::CrashKept,
+    FaultKind::ClockBack,
+    FaultKind::ClockBack,
+    FaultKind::PaidElsewhere,
+    FaultKind::PaidElsewhere,
+    FaultKind::PaidElsewhere,
+    FaultKind::LoadedElsewhere,
+    FaultKind::CounterBroken,
+    FaultKind::ConcludeRace,
+    FaultKind::KeyLost,
+    FaultKind::DriverDied,
+];
 
 /// The kinds of cards in the hands of buyers: mostly good ones.
 const KINDS: [CardKind; 24] = [

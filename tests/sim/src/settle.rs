@@ -80,6 +80,7 @@ impl World {
         for s in 0..self.shops.len() {
             let shop = &mut self.shops[s];
             shop.store.has_room = true;
+            shop.store.refusals = 0;
             shop.store.dies = None;
             for device in &mut shop.devices {
                 device.loses_answer = false;

@@ -60,7 +60,12 @@ impl Devices {
             (DeviceEvent::Left, _) => {
                 self.0.remove(name);
             }
-            (DeviceEvent::CardInserted, Some(device)) => device.card = Some(presence),
+            (DeviceEvent::CardInserted, Some(device)) => {
+                // An insertion without a removal before it is one that was told twice, or a removal that was missed: a card
+                // that has served is served again only when it was seen to leave.
+                let served = device.card.is_some_and(|card| card.served);
+                device.card = Some(Presence { served, ..presence });
+            }
             (DeviceEvent::CardRemoved, Some(device)) => device.card = None,
             (DeviceEvent::CardInserted | DeviceEvent::CardRemoved, None) | (DeviceEvent::PinProgress, _) => {}
         }

@@ -92,10 +92,7 @@ impl Engine {
                 at_debit: false,
             },
             Ok(Verdict::DidNotHappen) => Outcome::Voided(VoidProof::CounterUnchanged),
-            Ok(Verdict::InDoubt(reason)) if reason.card_misbehaved() => {
-                Outcome::Queried(QueryReason::CardContradicts)
-            }
-            Ok(Verdict::InDoubt(_)) => Outcome::Queried(QueryReason::CardMovedOn),
+            Ok(Verdict::InDoubt(reason)) => Outcome::Queried(query_reason(reason)),
             Ok(Verdict::PinNeeded) if visit.pin_verified => Outcome::Queried(QueryReason::CardRefuses),
             Ok(Verdict::PinNeeded) if matches!(visit.serving, Serving::Reader(_)) => {
                 visit.asked.insert(operation);
@@ -147,6 +144,17 @@ impl Engine {
         for decision in ready {
             self.record(decision);
         }
+    }
+}
+
+fn query_reason(reason: purser_purse::pboc::DoubtReason) -> QueryReason {
+    use purser_purse::pboc::DoubtReason;
+    match reason {
+        DoubtReason::NotInLog => QueryReason::CardMovedOn,
+        DoubtReason::LogNotReadable { .. } | DoubtReason::CounterNotReadable { .. } => {
+            QueryReason::CardRefuses
+        }
+        DoubtReason::CounterWentDown | DoubtReason::ProofWithoutDebit => QueryReason::CardContradicts,
     }
 }
 

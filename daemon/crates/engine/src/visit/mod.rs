@@ -111,10 +111,15 @@ impl Visit {
         }
     }
 
-    /// Lets a sale take over a card that is being asked for earlier payments. False when it has to wait.
+    /// Lets a sale take over a card that is being asked for earlier payments. False when it has to wait: a PIN that was
+    /// entered while no amount was shown is no consent to this one (S21).
     pub(crate) fn adopt(&mut self, operation: OperationId) -> bool {
         let free = self.serving == Serving::Nobody
-            && !matches!(self.state, State::Leaving | State::WaitingForPin { .. });
+            && !self.pin_verified
+            && !matches!(
+                self.state,
+                State::Leaving | State::WaitingForPin { .. } | State::VerifyingPin(_)
+            );
         if free {
             self.serving = Serving::Sale(operation);
         }
@@ -142,6 +147,11 @@ impl Visit {
                 Progress::Debiting
             }
         }
+    }
+
+    /// True when the visit only stays to take away the power that an outstanding connect may give.
+    fn awaits_power(&self) -> bool {
+        matches!(self.state, State::Leaving) && self.connection.is_none()
     }
 
     /// True from the intent's commit on: the sale ends by its outcome only.
@@ -222,26 +232,44 @@ impl Engine {
             CallFailure::CardMute => self.devices.set_served(reader),
             _ => {}
         }
-        if visit.sale().is_some_and(|sale| visit.is_committed_to(sale)) {
-            self.lose_debit(&visit, failure);
-        } else {
-            match visit.serving {
-                Serving::Sale(operation) => self.wait_for_card(operation),
-                Serving::Reader(request) => self.reply(request, Err(purse_failure(failure))),
-                Serving::Nobody => {}
-            }
-            // A card that left before it had paid may come back at once.
-            visit.serving = Serving::Nobody;
-        }
+        self.end_serving(&mut visit, failure);
         if matches!(failure, CallFailure::DeviceGone | CallFailure::DriverLost) {
             visit.connection = None;
+        }
+        let awaits_power = matches!(visit.state, State::Connecting) && visit.call.is_some();
+        if awaits_power {
+            // A driver that came back at once may yet carry out the connect that was meant for the one before it.
+            visit.state = State::Leaving;
+            self.visits.insert(reader.clone(), visit);
+            return;
         }
         visit.call = visit
             .call
             .filter(|_| matches!(visit.state, State::WaitingForPin { .. }));
-        if matches!(visit.state, State::Connecting) {
+        if !matches!(visit.state, State::Connecting) {
+            self.leave(reader, visit);
+        }
+    }
+
+    /// Takes what a visit was for away from it, because its card or reader failed.
+    fn end_serving(&mut self, visit: &mut Visit, failure: CallFailure) {
+        if visit.sale().is_some_and(|sale| visit.is_committed_to(sale)) {
+            self.lose_debit(visit, failure);
             return;
         }
+        match visit.serving {
+            Serving::Sale(operation) => self.wait_for_card(operation),
+            Serving::Reader(request) => self.reply(request, Err(purse_failure(failure))),
+            Serving::Nobody => {}
+        }
+        // A card that left before it had paid may come back at once.
+        visit.serving = Serving::Nobody;
+    }
+
+    /// Ends a visit whose driver has not answered in time. Nobody said that the driver is gone, so the card may still have
+    /// its power, and may yet get it: the visit stays until the driver has answered that it took it away, or has left.
+    fn give_up_visit(&mut self, reader: &DeviceName, mut visit: Visit) {
+        self.end_serving(&mut visit, CallFailure::DriverLost);
         self.leave(reader, visit);
     }
 
@@ -249,7 +277,8 @@ impl Engine {
         self.devices.handle(&name, event);
         match event {
             DeviceEvent::Left | DeviceEvent::Arrived(_) => {
-                if let Some(visit) = self.visits.remove(&name) {
+                if self.visits.get(&name).is_some_and(|visit| !visit.awaits_power()) {
+                    let visit = self.visits.remove(&name).expect("the visit was just seen");
                     self.fail_visit(&name, visit, CallFailure::DeviceGone);
                 }
             }
@@ -305,14 +334,15 @@ impl Engine {
     pub(crate) fn handle_visit_expired(&mut self, reader: &DeviceName) {
         let mut visit = self.visits.remove(reader).expect("the caller saw the visit");
         match visit.state {
-            State::Leaving => {}
+            // The end of this process ends its drivers, and they take the cards' power.
+            State::Leaving if self.is_stopping => {}
             State::WaitingForPin { .. } => self.end_wait_for_pin(reader, visit, CloseReason::NoPinInTime),
-            State::Intending { .. } => {
-                // The store answers, or the process ends: there is nothing to give up here.
+            State::Intending { .. } | State::Leaving => {
+                // The store answers, or the process ends; the driver answers, or leaves: there is nothing to give up here.
                 visit.deadline = self.call_deadline();
                 self.visits.insert(reader.clone(), visit);
             }
-            _ => self.fail_visit(reader, visit, CallFailure::DriverLost),
+            _ => self.give_up_visit(reader, visit),
         }
     }
 }
