@@ -10,7 +10,7 @@ use crate::fault::FaultKind;
 use crate::kit::SHOPS;
 use crate::pos::TicketState;
 use crate::rule::Violation;
-use crate::seeded::Schedule;
+use crate::schedule::Schedule;
 use crate::shop::Job;
 use crate::store::Disk;
 use crate::trace::tell;
@@ -75,7 +75,11 @@ impl Schedule {
     fn script(&mut self, fault: FaultKind) -> bool {
         let is_hard = self.is_hard;
         let rng = &mut self.world.rng;
-        let card = if is_hard { 0 } else { rng.below(self.world.cards.len()) };
+        let card = if is_hard {
+            0
+        } else {
+            rng.below(self.world.cards.len())
+        };
         let at = rng.pick(&[
             None,
             Some(instruction::DEBIT),
@@ -105,7 +109,7 @@ impl Schedule {
         let plastic = &mut self.world.cards[card];
         // A card that lies about its MAC2 has only its log to speak for its debit: with the log gone too, rule P1 takes the
         // debit for another shop's, and the liar has paid for nothing.
-        if plastic.scripted.is_some() || plastic.is_counterfeit {
+        if plastic.card.faults_waiting() > 0 || plastic.is_counterfeit {
             return false;
         }
         plastic.is_counterfeit = fault == FaultKind::WrongMac2;
@@ -125,7 +129,11 @@ impl Schedule {
 
     fn at_card(&mut self, fault: FaultKind, s: usize) -> bool {
         let world = &mut self.world;
-        let card = if self.is_hard { 0 } else { world.rng.below(world.cards.len()) };
+        let card = if self.is_hard {
+            0
+        } else {
+            world.rng.below(world.cards.len())
+        };
         let is_kept = self.only_shop[card].is_some();
         let is_away = world.wallet().any(|it| it == card) && !is_kept;
         match fault {
@@ -150,13 +158,17 @@ impl Schedule {
                 true
             }
             _ => {
-                let Some(held) = world.card_at(s, 0) else { return false };
+                let Some(held) = world.card_at(s, 0) else {
+                    return false;
+                };
                 if world.shops[s].readers == 2 && world.card_at(s, 1).is_none() && world.rng.one_in(2) {
                     world.remove(held);
                     world.insert(held, s, 1);
                     return true;
                 }
-                let Some(other) = world.wallet().next() else { return false };
+                let Some(other) = world.wallet().next() else {
+                    return false;
+                };
                 if self.only_shop[other].is_some() {
                     return false;
                 }
@@ -176,7 +188,11 @@ impl Schedule {
             return false;
         }
         let serial = world.cards[card].card.personalisation().serial;
-        let waiting = world.shops[s].store.operations().iter().filter(|it| it.waits_for_card());
+        let waiting = world.shops[s]
+            .store
+            .operations()
+            .iter()
+            .filter(|it| it.waits_for_card());
         let of_card = waiting.filter(|it| it.key().is_some_and(|key| *key.card.serial() == serial.0));
         let attempts = of_card.filter_map(|it| Attempt::decode(it.intended.as_ref()?.attempt.bytes()).ok());
         let Some(lowest) = attempts.map(|it| it.offline_sn.value()).min() else {
@@ -207,7 +223,11 @@ impl Schedule {
                 if !matches!(self.world.shops[s].jobs.front(), Some(Job::Commit(_))) {
                     return Ok(false);
                 }
-                let disk = if fault == FaultKind::CrashKept { Disk::Kept } else { Disk::Lost };
+                let disk = if fault == FaultKind::CrashKept {
+                    Disk::Kept
+                } else {
+                    Disk::Lost
+                };
                 self.world.die_in_append(s, disk);
                 self.world.take(Step::Journal(s))?;
             }
@@ -261,7 +281,10 @@ impl Schedule {
             }
             FaultKind::CancelRace if is_begun => self.world.cancel(s, ticket),
             FaultKind::ConcludeRace if may_be_concluded => {
-                let conclusion = self.world.rng.pick(&[Conclusion::GoodsGiven, Conclusion::Abandoned]);
+                let conclusion = self
+                    .world
+                    .rng
+                    .pick(&[Conclusion::GoodsGiven, Conclusion::Abandoned]);
                 self.world.conclude(s, ticket, conclusion);
             }
             _ => return false,

@@ -70,7 +70,9 @@ fn is_called(world: &World, name: CommandName) -> bool {
 }
 
 fn tear_at_debit(world: &mut World, fault: Fault) {
-    world.cards[0].card.script(ScriptedFault::next(instruction::DEBIT, fault));
+    world.cards[0]
+        .card
+        .script(ScriptedFault::next(instruction::DEBIT, fault));
 }
 
 /// A sale with this card that is in doubt; the card is in nobody's reader.
@@ -140,7 +142,10 @@ fn a_pin_that_was_entered_without_an_amount_pays_for_nothing() {
     // The rule about PINs is checked when the card is debited.
     world.rest().unwrap();
     assert!(matches!(end(&world, ticket), End::Paid(_)));
-    assert_eq!(world.shops[0].pins_given, 3, "one for each sale, one for the earlier payment");
+    assert_eq!(
+        world.shops[0].pins_given, 3,
+        "one for each sale, one for the earlier payment"
+    );
     world.settle().unwrap();
 }
 
@@ -173,7 +178,11 @@ fn two_debits_of_one_terminal_never_carry_the_same_time_across_a_restart() {
         world.restart(0).unwrap();
         world.rest().unwrap();
     }
-    let intended = world.shops[0].store.operations().iter().map(|it| it.intended.as_ref().unwrap());
+    let intended = world.shops[0]
+        .store
+        .operations()
+        .iter()
+        .map(|it| it.intended.as_ref().unwrap());
     let mut times: Vec<_> = intended
         .map(|it| Attempt::decode(it.attempt.bytes()).unwrap().time)
         .collect();
@@ -209,7 +218,9 @@ fn a_card_that_refuses_its_log_is_told_as_one_that_refuses() {
     assert!(world.cards[0].pay_elsewhere(10));
     world.is_dirty = true;
     let refused = Fault::StatusBeforeExecute(StatusWord(0x6985));
-    world.cards[0].card.script(ScriptedFault::next(instruction::READ_RECORD, refused));
+    world.cards[0]
+        .card
+        .script(ScriptedFault::next(instruction::READ_RECORD, refused));
     world.insert(0, 0, 0);
     world.rest().unwrap();
     assert_eq!(end(&world, torn), End::Queried(QueryReason::CardRefuses));
@@ -230,7 +241,10 @@ fn a_card_that_has_just_paid_is_left_alone_while_its_proof_is_recorded() {
     assert!(matches!(end(&world, ticket), End::Paid(_)));
     assert_eq!(world.shops[0].devices[0].connections(), 1);
     assert_eq!(world.shops[0].store.appends, 2);
-    assert!(matches!(world.shops[0].store.operations()[0].standing, Standing::Paid(_)));
+    assert!(matches!(
+        world.shops[0].store.operations()[0].standing,
+        Standing::Paid(_)
+    ));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use sim::{Flaw, Rule, seeded};
 /// Schedules that may pass before a flaw shows.
 const SCHEDULES: u64 = 3_000;
 
+#[allow(clippy::panic, reason = "a test that finds nothing fails")]
 fn caught(flaw: Flaw) -> Rule {
     let plan = seeded::Plan {
         from: 1,
@@ -71,13 +72,19 @@ fn a_reader_that_swallows_answers_is_caught() {
 #[test]
 fn a_card_that_loses_money_is_caught() {
     let rule = caught(Flaw::CardLosesMoney);
-    assert!(matches!(rule, Rule::Conservation | Rule::EvidenceVerifies), "{rule:?}");
+    assert!(
+        matches!(rule, Rule::Conservation | Rule::EvidenceVerifies),
+        "{rule:?}"
+    );
 }
 
 #[test]
 fn a_door_that_guesses_is_caught() {
     let rule = caught(Flaw::DoorGuesses);
-    assert!(matches!(rule, Rule::ToldIsTrue | Rule::NoDebitIsDenied), "{rule:?}");
+    assert!(
+        matches!(rule, Rule::ToldIsTrue | Rule::NoDebitIsDenied),
+        "{rule:?}"
+    );
 }
 
 #[test]

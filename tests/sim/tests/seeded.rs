@@ -13,7 +13,11 @@ const PLAN: seeded::Plan = seeded::Plan {
 fn five_thousand_schedules_keep_every_rule_and_reach_every_fault_and_every_end() {
     let tally = seeded::run(PLAN).unwrap_or_else(|failure| panic!("{failure}"));
     assert_eq!(tally.schedules, PLAN.schedules);
-    assert!(tally.sales >= 3 * PLAN.schedules / 2, "{} sales left a record", tally.sales);
+    assert!(
+        tally.sales >= 3 * PLAN.schedules / 2,
+        "{} sales left a record",
+        tally.sales
+    );
     assert_eq!(tally.missing(), Vec::<String>::new());
 }
 

@@ -151,7 +151,9 @@ fn query_reason(reason: purser_purse::pboc::DoubtReason) -> QueryReason {
     use purser_purse::pboc::DoubtReason;
     match reason {
         DoubtReason::NotInLog => QueryReason::CardMovedOn,
-        DoubtReason::LogNotReadable { .. } | DoubtReason::CounterNotReadable { .. } => QueryReason::CardRefuses,
+        DoubtReason::LogNotReadable { .. } | DoubtReason::CounterNotReadable { .. } => {
+            QueryReason::CardRefuses
+        }
         DoubtReason::CounterWentDown | DoubtReason::ProofWithoutDebit => QueryReason::CardContradicts,
     }
 }
