@@ -10,3 +10,8 @@
 pub mod abi;
 #[allow(unsafe_code, reason = "wraps the C side of the contract in safe traits")]
 pub mod sdk;
+
+/// The examples of the README are compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

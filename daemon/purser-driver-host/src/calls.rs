@@ -14,6 +14,21 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::driver::Driver;
 
+// The wire carries what the contract allows, neither more nor less.
+const _: () = {
+    use purser_driver_wire::limits as wire;
+    assert!(abi::limits::ATR_MAX_BYTES == wire::ATR_MAX_BYTES);
+    assert!(abi::limits::COMMAND_MAX_BYTES == wire::COMMAND_MAX_BYTES);
+    assert!(abi::limits::RESPONSE_MAX_BYTES == wire::RESPONSE_MAX_BYTES);
+    assert!(abi::limits::PIN_MAX_DIGITS == wire::PIN_MAX_DIGITS);
+    assert!(abi::limits::PIN_BLOCK_MAX_BYTES == wire::PIN_BLOCK_MAX_BYTES);
+    assert!(abi::limits::DETAIL_MAX_BYTES == wire::DETAIL_MAX_BYTES);
+    assert!(abi::limits::LOG_MAX_BYTES == wire::LOG_MAX_BYTES);
+    assert!(abi::limits::NAME_MAX_BYTES == wire::NAME_MAX_BYTES);
+    assert!(abi::limits::SETTINGS_MAX_BYTES == wire::SETTINGS_MAX_BYTES);
+    assert!(abi::limits::SLOTS_MAX == wire::SLOTS_MAX);
+};
+
 /// The one instance of a driver.
 #[derive(Clone, Copy)]
 pub(crate) struct Instance {

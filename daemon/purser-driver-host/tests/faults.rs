@@ -1,4 +1,9 @@
 //! A driver that crashes, hangs, floods or lies costs the call in hand an honest answer, and nothing else.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
 
 mod common;
 
@@ -95,9 +100,29 @@ fn broken_frames_are_killed() {
 
 #[test]
 fn a_process_that_the_driver_left_behind_dies_with_it() {
-    // The child holds the socket open, so that only the deadline ends it.
-    let reason = dies_in_transmit("child", Duration::from_millis(200));
-    assert_eq!(reason, DownReason::Deadline);
+    let driver = fault_driver();
+    run(async {
+        let mut bench = Bench::start(config(&driver, "child"));
+        bench.ready().await;
+        // The child holds the socket open, so that only the deadline ends it.
+        let id = bench.begin(transmit(), Duration::from_millis(200));
+        let child = bench
+            .wait(|event| match event {
+                DriverEvent::Log { text, .. } => text.as_str().strip_prefix("child: ").map(str::to_owned),
+                _ => None,
+            })
+            .await;
+        assert_eq!(bench.answer(id).await, Err(CallError::OutcomeUnknown));
+        assert_eq!(down(&mut bench).await, DownReason::Deadline);
+        // Killed; until someone reaps it, it is a zombie.
+        let state = || std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        let is_gone = || state().is_empty() || state().contains(") Z ");
+        let started = std::time::Instant::now();
+        while !is_gone() && started.elapsed() < LONG {
+            std::thread::yield_now();
+        }
+        assert!(is_gone(), "{}", state());
+    });
 }
 
 #[test]

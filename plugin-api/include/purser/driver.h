@@ -126,8 +126,8 @@ struct purser_call {
  *        there when its device arrives is announced right after the device. A swap is a removal and an insertion.
  * [E-4]  PURSER_PIN_DIGITS tells how many digits stand on the PIN pad's display now; never which. Only while
  *        enter_pin runs.
- * [E-5]  Events report changes only. More than about 100 a second are dropped, counted and reported as the
- *        driver's fault.
+ * [E-5]  Events report changes only. A driver that emits more than about 200 a second for more than a moment is
+ *        taken for lost, and its process is killed.
  */
 #define PURSER_DEVICE_ARRIVED 1u
 #define PURSER_DEVICE_LEFT 2u
@@ -218,7 +218,8 @@ struct purser_driver_entry {
     /* Asks that the call with this number ends soon with PURSER_CANCELLED.
      * State: between create and destroy.  Thread: any, also while that call runs [T-2].  May be NULL if no call of this
      * driver ever waits for a person.
-     * [L-4]  A number that is not running (ended, or unknown) is ignored with PURSER_OK.
+     * [L-4]  It may overtake its call or come after its end. So a driver remembers the newest number that was
+     *        cancelled and compares it with call->number while it waits; PURSER_OK in any case.
      * [L-5]  It ends enter_pin, and connect while it waits. It NEVER ends a transmit: a command that was
      *        started is awaited to its answer or its deadline. */
     int32_t (*cancel)(struct purser_instance *instance, uint64_t call_number);
@@ -234,7 +235,9 @@ const struct purser_driver_entry *purser_driver_entry(void);
  * [C-2]  Connection numbers are not 0 and are used once in the life of the process.
  * [C-3]  While a connection lives nobody else can reach the card: no other program, no other part of the driver.
  * [C-4]  Whenever a connection ends, by whatever cause, the card is powered off or reset, so that its PIN state,
- *        selection and sessions are gone. Where the reader shares cards, the driver asks it for a reset.
+ *        selection and sessions are gone. Where the reader shares cards, the driver asks it for a reset. This
+ *        includes the sudden end of the process: use the device so that the system then does it, and let connect
+ *        begin with power-up or reset, so that nothing of an earlier session survives in any case.
  * [C-5]  A call with a connection number that is not the slot's living one answers PURSER_CARD_CHANGED and sends
  *        nothing. This holds from the moment of removal on, even before the removal event is emitted.
  * [C-6]  transmit passes each command to the card exactly once and unchanged. The driver never repeats it, never

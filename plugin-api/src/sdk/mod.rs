@@ -46,7 +46,8 @@ pub trait Driver: Sized + Send + Sync + 'static {
     fn create(host: Host, settings: &str, call: &Call) -> Result<Self, DriverError>;
 
     /// Asks that the call with this number ends soon with [`Fault::Cancelled`]. Must return at once; comes from
-    /// another thread than the call. Never ends a transmit `[L-5]`; a number that is not running is ignored `[L-4]`.
+    /// another thread than the call. Never ends a transmit `[L-5]`. It may overtake its call: remember the number and
+    /// compare it with [`Call::number`] while you wait `[L-4]`.
     fn cancel(&self, call: CallNumber) {
         let _ = call;
     }

@@ -21,12 +21,17 @@ enum Verb {
     Card(cli::card::Verb),
     /// Write the lab's (public) purchase master key as a credential file for the software SAM
     Keys(cli::keys::Keys),
+    /// Sell three times with purserd and a virtual card, kill purserd once, and check that the books balance
+    #[cfg(feature = "stack")]
+    Demo(cli::demo::Demo),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         Verb::Card(verb) => verb.run(),
         Verb::Keys(keys) => keys.run(),
+        #[cfg(feature = "stack")]
+        Verb::Demo(demo) => demo.run().map_err(cli::Failed::from),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

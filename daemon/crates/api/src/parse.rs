@@ -4,8 +4,23 @@ use std::fmt::Display;
 
 use purser_ledger::{Amount, Conclusion, Currency, DeviceName, MINOR_MAX, NAME_BYTES_MAX, Reference};
 
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
 use crate::fault::invalid_argument;
 use crate::model::{self, Fault, PAGE_MAX};
+
+/// The longest quotation of a caller's own words in an error.
+const CAUSE_CHARS_MAX: usize = 200;
+
+/// Reads a method's arguments. What cannot be read is named, by its path.
+pub(crate) fn arguments<T: DeserializeOwned>(given: Value) -> Result<T, Fault> {
+    serde_path_to_error::deserialize(given).map_err(|error| {
+        let path = error.path().to_string();
+        let cause: String = error.inner().to_string().chars().take(CAUSE_CHARS_MAX).collect();
+        invalid_argument(&path, cause, "compare the call with the interface description")
+    })
+}
 
 /// A reference.
 pub(crate) fn reference(text: &str) -> Result<Reference, Fault> {

@@ -11,7 +11,7 @@ use crate::access::{Access, Caller};
 use crate::facts::{BusState, EntriesQuery, Facts};
 use crate::fold::fold_each;
 use crate::hub::{Filter, Hub};
-use crate::model::{self, ErrorName, Fault, PAGE_MAX};
+use crate::model::{self, Fault, PAGE_MAX};
 use crate::pin::PinReader;
 use crate::reads::Reads;
 use crate::watch::Watch;
@@ -131,7 +131,7 @@ impl Service {
                 ("in_progress", project::under_way(&view))
             }
             Answered::Told(view) => ("completed", project::durable(&view)),
-            Answered::Reply(Reply::Purse(_) | Reply::Stopped) => return Err(fault::stopping()),
+            Answered::Reply(Reply::Purse(_) | Reply::Stopped) => return Err(fault::other_answer()),
         };
         Ok(model::BeginSaleReply {
             standing: standing.to_owned(),
@@ -152,7 +152,7 @@ impl Service {
         self.ask_for_sale(self.peer(caller), request).await
     }
 
-    /// Hands a PIN to the sale that waits for it (money rule T5). For its owner only.
+    /// Hands a PIN to the sale that waits for it (money rule T5). For its owner only. Without a descriptor it is refused.
     ///
     /// # Errors
     /// The [`Fault`] names what to do; no try of the card was used.
@@ -160,7 +160,7 @@ impl Service {
         &self,
         caller: &Caller,
         reference: &str,
-        pin: OwnedFd,
+        pin: Option<OwnedFd>,
         last_try: bool,
     ) -> Result<model::SaleReply, Fault> {
         let reference = parse::reference(reference)?;
@@ -173,7 +173,10 @@ impl Service {
             ..self.peer(caller)
         };
         self.ask(owner_only, Request::Attach(reference.clone())).await?;
-        let pin = self.pins.read(caller.uid, pin).await?;
+        let pin = self
+            .pins
+            .read(caller.uid, pin.ok_or_else(fault::no_descriptor)?)
+            .await?;
         let request = Request::ProvidePin {
             reference,
             pin,
@@ -263,6 +266,16 @@ impl Service {
             heard,
             present,
         ))
+    }
+
+    /// Watches the caller's own sales, an operator's too.
+    pub(crate) fn watch_own(&self, caller: &Caller) -> Result<Watch, Fault> {
+        let filter = Filter {
+            owner: Some(Owner(caller.uid)),
+            reference: None,
+        };
+        let heard = self.hub.subscribe(caller.uid, filter)?;
+        Ok(Watch::live(self.clone(), caller.clone(), None, heard, None))
     }
 
     async fn present(&self, caller: &Caller, reference: &str) -> Result<model::Event, Fault> {
@@ -403,7 +416,7 @@ impl Service {
         let sale = match self.ask(peer, request).await? {
             Answered::Reply(Reply::Sale { view, .. }) => project::under_way(&view),
             Answered::Told(view) => project::durable(&view),
-            Answered::Reply(Reply::Purse(_) | Reply::Stopped) => return Err(fault::stopping()),
+            Answered::Reply(Reply::Purse(_) | Reply::Stopped) => return Err(fault::other_answer()),
         };
         Ok(model::SaleReply { sale })
     }
@@ -426,16 +439,4 @@ impl Service {
 
 fn is_full(found: usize, limit: u64) -> bool {
     u64::try_from(found).is_ok_and(|found| found >= limit)
-}
-
-/// The fault of a door that cannot do what a method needs.
-pub(crate) fn no_descriptor() -> Fault {
-    Fault {
-        argument: Some("pin".into()),
-        ..Fault::new(
-            ErrorName::InvalidArgument,
-            "no file descriptor with this index came with the call",
-            "send the read end of a pipe with the call, and its index, counted from 0",
-        )
-    }
 }

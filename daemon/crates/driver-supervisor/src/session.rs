@@ -77,16 +77,17 @@ impl Session<'_> {
             let has_room = self.desk.has_room();
             let wake = self.next_deadline();
             tokio::select! {
+                // An answer that lies ready counts, even if this task was held up beyond the deadline.
                 biased;
-                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => self.expire()?,
                 () = self.desk.pass_on(), if self.desk.is_waiting() => {}
+                message = self.link.receive(), if has_room => self.hear(message?)?,
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => self.expire()?,
                 order = orders.recv(), if has_room => match order {
                     Some(Order::Call(call)) => self.take_call(call),
                     Some(Order::Cancel(id)) => self.cancel(id).await?,
                     Some(Order::Restart) => return Err(DownReason::Asked),
                     Some(Order::Stop) | None => return Ok(()),
                 },
-                message = self.link.receive(), if has_room => self.hear(message?)?,
                 length = stderr.read(&mut line), if has_room => self.desk.log_stderr(&line[..length]),
             }
         }
@@ -215,7 +216,14 @@ impl Session<'_> {
         let deadline_ms = u32::try_from(stop_time.as_millis()).unwrap_or(u32::MAX).max(1);
         if self.link.send(&ToHost::Stop { deadline_ms }).await.is_ok() {
             // A driver that takes longer is killed, like one that ends without a sign.
-            let _ = timeout(stop_time, async { while self.link.receive().await.is_ok() {} }).await;
+            let last_words = async {
+                while let Ok(message) = self.link.receive().await {
+                    if self.hear(message).is_err() {
+                        break;
+                    }
+                }
+            };
+            let _ = timeout(stop_time, last_words).await;
         }
     }
 

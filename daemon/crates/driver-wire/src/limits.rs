@@ -1,5 +1,5 @@
-//! Limits of the wire. Those that the driver contract fixes have the same values there; a test of the driver host
-//! compares them.
+//! Limits of the wire. Those that the driver contract fixes have the same values there; the driver host asserts
+//! it when it is compiled.
 
 /// Version of these messages. Daemon and driver host must have the same.
 pub const WIRE_VERSION: u32 = 1;

@@ -62,8 +62,9 @@ impl Reader {
     /// # Errors
     /// [`OpenError`] says what is wrong and what to do.
     pub fn open(state_dir: &Path) -> Result<Self, OpenError> {
+        let folder = StateFolder::new(state_dir);
         Ok(Self {
-            conn: connect(&StateFolder::new(state_dir))?,
+            conn: connect(&folder, Beside::Writer)?,
         })
     }
 
@@ -157,14 +158,23 @@ impl Reader {
     }
 }
 
-/// A connection that cannot write. A copy without a WAL is opened so that not even SQLite's own files appear beside it.
-pub(crate) fn connect(folder: &StateFolder) -> Result<Connection, OpenError> {
+/// Who else may have the journal open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// A writer, now or later: its commits must be seen.
+    Writer,
+    /// Nobody, if there is no WAL: it is a copy, and not even SQLite's own files shall appear beside it.
+    NobodyWithoutWal,
+}
+
+/// A connection that cannot write.
+pub(crate) fn connect(folder: &StateFolder, beside: Beside) -> Result<Connection, OpenError> {
     let path = folder.journal();
     if !path.try_exists()? {
         return Err(OpenError::Absent);
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = if folder.wal().try_exists()? {
+    let conn = if beside == Beside::Writer || folder.wal().try_exists()? {
         Connection::open_with_flags(&path, flags)?
     } else {
         let uri = format!("file:{}?immutable=1", uri_path(&path));

@@ -9,7 +9,7 @@ use purser_ledger::{BooksError, DecodeError, FoldError, Head};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::files::StateFolder;
-use crate::reader::connect;
+use crate::reader::{Beside, connect};
 use crate::rows::RawEntry;
 use crate::{OpenError, ReadError, schema};
 use fold::Refold;
@@ -156,7 +156,7 @@ pub fn verify(
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Report, VerifyError> {
     let folder = StateFolder::new(state_dir);
-    let conn = connect(&folder)?;
+    let conn = connect(&folder, Beside::NobodyWithoutWal)?;
     let moment = rusqlite::Transaction::new_unchecked(&conn, TransactionBehavior::Deferred)?;
     let newest = crate::rows::head(&moment)?.number;
     let key = folder.key()?;

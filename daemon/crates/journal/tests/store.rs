@@ -236,6 +236,27 @@ fn a_reader_sees_what_is_durable_while_the_writer_works() {
 }
 
 #[test]
+fn a_reader_that_was_there_before_the_wal_sees_what_the_writer_adds() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    store(&mut journal, Sale::new(1).closed());
+    journal.maintain().expect("the journal works");
+    drop(journal);
+    std::fs::remove_file(folder.path().join("journal.db-wal")).expect("all of it is in the data base file");
+    let reader = Reader::open(folder.path()).expect("readable");
+    assert_eq!(reader.head().expect("readable").number, 1);
+    let mut journal = open(&folder);
+    store(&mut journal, Sale::new(2).closed());
+    assert_eq!(reader.head().expect("readable").number, 2);
+    let overview = reader.overview().expect("readable");
+    assert_eq!(
+        (overview.operations, overview.debits, overview.open.len()),
+        (2, 0, 0)
+    );
+    assert_eq!(reader.history(Sale::new(2).id()).expect("readable").len(), 1);
+}
+
+#[test]
 fn a_reader_of_an_empty_folder_says_that_there_is_no_journal() {
     let folder = folder();
     assert!(matches!(Reader::open(folder.path()), Err(OpenError::Absent)));

@@ -1,6 +1,8 @@
 //! What the end-to-end tests share: drivers in folders of their own, and a supervisor on a bench.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod shop;
+
 use std::fs::{self, Permissions};
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt;

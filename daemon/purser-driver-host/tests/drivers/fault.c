@@ -119,7 +119,11 @@ static int32_t transmit(struct purser_instance *instance, const struct purser_ca
     if (is_mode("unknown code")) return 12345;
     if (is_mode("busy")) return PURSER_BUSY;
     if (is_mode("child")) {
-        if (fork() == 0) for (;;) pause();
+        char line[64];
+        pid_t child = fork();
+        if (child == 0) for (;;) pause();
+        snprintf(line, sizeof line, "child: %d", (int)child);
+        say(line);
         crash();
     }
     if (is_mode("babble")) (void)!write(3, "\xff\xff\xff\xff", 4);

@@ -15,6 +15,7 @@ pub(super) type DriverIndex = usize;
 #[derive(Debug, Default)]
 pub(super) struct Roster {
     by_name: BTreeMap<DeviceName, Present>,
+    driver_ids: BTreeMap<DriverIndex, String>,
 }
 
 /// A device that is there.
@@ -65,6 +66,16 @@ impl Roster {
             .iter()
             .find(|(_, present)| present.driver == driver && present.slot == slot)
             .map(|(name, _)| name.clone())
+    }
+
+    /// Notes what a driver calls itself.
+    pub(super) fn set_driver_id(&mut self, driver: DriverIndex, id: &str) {
+        self.driver_ids.insert(driver, id.to_owned());
+    }
+
+    /// What a driver calls itself; none before it was ever ready.
+    pub(super) fn driver_id(&self, driver: DriverIndex) -> Option<&str> {
+        self.driver_ids.get(&driver).map(String::as_str)
     }
 
     pub(super) fn set_card(&mut self, name: &DeviceName, card: bool) {

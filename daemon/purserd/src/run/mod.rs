@@ -12,6 +12,8 @@ mod doors;
 mod drivers;
 mod facts;
 mod harden;
+mod health;
+mod hear;
 mod journey;
 mod notify;
 mod socket;
@@ -42,6 +44,8 @@ use crate::verbs::chain;
 const DONE_MAX: usize = 512;
 /// How long reads for the API may go on after the end of everything else.
 const READS_END: Duration = Duration::from_secs(1);
+/// How long the doors stay open after the last answer was given, so that it leaves. One that is lost can be asked for again.
+const LAST_WORDS: Duration = Duration::from_millis(50);
 /// How long drivers have to end in order, a little more than each supervisor gives its own.
 const DRIVERS_END: Duration = Duration::from_secs(4);
 /// Where an installed system has the driver host.
@@ -150,16 +154,22 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         Ok(doors) => doors,
         Err(exit) => return exit,
     };
-    let core = Core::new(engine, clock, journal, drivers, doors.hub.clone());
-    let (calls, open_doors) = doors.into_parts();
+    let doors::Doors {
+        hub,
+        calls,
+        bus,
+        open,
+    } = doors;
+    let core = Core::new(engine, clock, journal, drivers, hub);
     let exit = match Sources::new(calls, done_queue, driver_events) {
-        Ok(sources) => turn::turn(core, sources).await,
+        Ok(sources) => turn::turn(core, sources, bus).await,
         Err(error) => {
             tracing::error!(%error, "signals cannot be received");
             Exit::Failed
         }
     };
-    open_doors.close();
+    tokio::time::sleep(LAST_WORDS).await;
+    open.close();
     if tokio::time::timeout(DRIVERS_END, running.stop()).await.is_err() {
         tracing::warn!("a driver does not end in order; it is killed");
     }

@@ -1,6 +1,8 @@
 //! One file per subcommand.
 
 pub(crate) mod card;
+#[cfg(feature = "stack")]
+pub(crate) mod demo;
 pub(crate) mod keys;
 
 use std::error::Error;
@@ -25,6 +27,10 @@ pub(crate) enum Failed {
     /// Standard output.
     #[error("cannot write to standard output")]
     Output(#[from] io::Error),
+    /// The demo.
+    #[cfg(feature = "stack")]
+    #[error(transparent)]
+    Demo(#[from] demo::DemoError),
     /// A limit of the card.
     #[error("a purse holds at most {max} minor units; ask for less or raise --balance-max")]
     AboveMaximum { max: u32 },

@@ -34,7 +34,7 @@ pub(crate) struct State {
     ended: BTreeMap<Reference, Operation>,
     entries: Vec<Recorded>,
     books: Books,
-    operations: u8,
+    operations: u32,
     /// What was seen of PINs: their masked form.
     pub(crate) pins: Vec<String>,
     /// Calls are kept here and not answered while this is set.
@@ -139,6 +139,10 @@ fn at(number: u64) -> Wall {
 }
 
 impl State {
+    pub(crate) fn is_under_way(&self, reference: &str) -> bool {
+        self.live.contains_key(&name(reference))
+    }
+
     fn view(&self, reference: &Reference) -> Option<SaleView<Progress>> {
         self.live.get(reference).cloned()
     }
@@ -153,7 +157,7 @@ impl State {
             key: DebitKey {
                 card: CardId::new(Scheme::Pboc, CARD),
                 terminal_number: [1, 2, 3, 4, 5, 6],
-                terminal_sn: u32::from(self.operations),
+                terminal_sn: self.operations,
             },
             attempt: SchemeBytes::new(Scheme::Pboc, vec![1]).expect("one byte fits"),
             pin_verified: true,
@@ -217,7 +221,7 @@ impl State {
         }
         self.operations += 1;
         let view = SaleView {
-            operation: OperationId::new([self.operations; 16]),
+            operation: OperationId::new(u128::from(self.operations).to_be_bytes()),
             reference: ask.reference.clone(),
             owner: peer.owner,
             amount: ask.amount,

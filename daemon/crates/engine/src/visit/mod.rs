@@ -52,6 +52,8 @@ pub(crate) struct Visit {
     pub(crate) asked: BTreeSet<OperationId>,
     /// The outstanding call.
     pub(crate) call: Option<CallId>,
+    /// When a card that has to tell what came of a debit has taken too long, whatever it answers meanwhile.
+    pub(crate) checked_until: Option<Monotonic>,
     /// When the outstanding call, or the wait for a PIN, ends by itself.
     pub(crate) deadline: Monotonic,
 }
@@ -99,6 +101,7 @@ impl Visit {
             tries_left: None,
             asked: BTreeSet::new(),
             call: Some(call),
+            checked_until: None,
             deadline,
         }
     }
@@ -154,6 +157,12 @@ impl Visit {
         matches!(self.state, State::Leaving) && self.connection.is_none()
     }
 
+    /// True while a call about the debit is outstanding. Its answer may be on its way although the device has left, and may
+    /// hold the only proof: the visit stays until it is answered.
+    fn awaits_debit(&self) -> bool {
+        self.call.is_some() && matches!(self.state, State::Debiting { .. } | State::CheckingDebit(..))
+    }
+
     /// True from the intent's commit on: the sale ends by its outcome only.
     fn is_committed_to(&self, operation: OperationId) -> bool {
         match &self.state {
@@ -175,7 +184,7 @@ impl Visit {
 impl Engine {
     pub(crate) fn begin_visit(&mut self, reader: &DeviceName, serving: Serving) {
         if serving == Serving::Nobody {
-            self.devices.set_resolved(reader);
+            self.devices.count_look(reader);
         }
         let call = self.ask(reader, Query::Connect);
         let visit = Visit::new(serving, call, self.call_deadline());
@@ -197,7 +206,8 @@ impl Engine {
             .number;
         let command = dialogue.command().clone();
         visit.call = Some(self.ask(reader, Query::Transmit { connection, command }));
-        visit.deadline = self.call_deadline();
+        let deadline = self.call_deadline();
+        visit.deadline = visit.checked_until.map_or(deadline, |until| until.min(deadline));
         visit.state = state(dialogue);
         self.visits.insert(reader.clone(), visit);
     }
@@ -232,7 +242,7 @@ impl Engine {
             CallFailure::CardMute => self.devices.set_served(reader),
             _ => {}
         }
-        self.end_serving(&mut visit, failure);
+        self.end_serving(reader, &mut visit, failure);
         if matches!(failure, CallFailure::DeviceGone | CallFailure::DriverLost) {
             visit.connection = None;
         }
@@ -252,9 +262,9 @@ impl Engine {
     }
 
     /// Takes what a visit was for away from it, because its card or reader failed.
-    fn end_serving(&mut self, visit: &mut Visit, failure: CallFailure) {
+    fn end_serving(&mut self, reader: &DeviceName, visit: &mut Visit, failure: CallFailure) {
         if visit.sale().is_some_and(|sale| visit.is_committed_to(sale)) {
-            self.lose_debit(visit, failure);
+            self.lose_debit(reader, visit, failure);
             return;
         }
         match visit.serving {
@@ -269,7 +279,7 @@ impl Engine {
     /// Ends a visit whose driver has not answered in time. Nobody said that the driver is gone, so the card may still have
     /// its power, and may yet get it: the visit stays until the driver has answered that it took it away, or has left.
     fn give_up_visit(&mut self, reader: &DeviceName, mut visit: Visit) {
-        self.end_serving(&mut visit, CallFailure::DriverLost);
+        self.end_serving(reader, &mut visit, CallFailure::DriverLost);
         self.leave(reader, visit);
     }
 
@@ -277,7 +287,11 @@ impl Engine {
         self.devices.handle(&name, event);
         match event {
             DeviceEvent::Left | DeviceEvent::Arrived(_) => {
-                if self.visits.get(&name).is_some_and(|visit| !visit.awaits_power()) {
+                if self
+                    .visits
+                    .get(&name)
+                    .is_some_and(|visit| !visit.awaits_power() && !visit.awaits_debit())
+                {
                     let visit = self.visits.remove(&name).expect("the visit was just seen");
                     self.fail_visit(&name, visit, CallFailure::DeviceGone);
                 }

@@ -1,0 +1,293 @@
+//! The object on the bus: each method translates, asks the service and translates back.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use zbus::message::Header;
+use zbus::names::OwnedUniqueName;
+use zbus::object_server::SignalEmitter;
+use zbus::{Connection, OwnedFd, OwnedVariant, fdo};
+
+use super::refusal::Refusal;
+use super::value::{Dict, add_options, dict, list};
+use super::watchers::Watchers;
+use crate::access::Caller;
+use crate::fault;
+use crate::model::{
+    ConcludeArguments, EventsArguments, Fault, JournalArguments, ReadPurseArguments, ReferenceArguments,
+    WatchArguments,
+};
+use crate::parse::arguments;
+use crate::service::Service;
+
+/// The object.
+pub(super) struct Door {
+    service: Service,
+    watchers: Watchers,
+}
+
+impl Door {
+    pub(super) fn new(service: Service, watchers: Watchers) -> Self {
+        Self { service, watchers }
+    }
+
+    async fn watch_for(
+        &self,
+        connection: &Connection,
+        (name, caller): (OwnedUniqueName, Caller),
+        ask: &WatchArguments,
+    ) -> Result<(), Fault> {
+        let watch = self.service.watch(&caller, ask).await?;
+        self.watchers.replace(connection, name, watch).await;
+        Ok(())
+    }
+}
+
+#[zbus::interface(name = "org.purser.Purser1", introspection_docs = false)]
+impl Door {
+    #[zbus(out_args("info"))]
+    async fn get_info(&self) -> Dict {
+        dict(self.service.info())
+    }
+
+    #[zbus(out_args("status"))]
+    async fn status(&self) -> Dict {
+        dict(self.service.status())
+    }
+
+    #[zbus(out_args("devices"))]
+    async fn devices(&self) -> Vec<Dict> {
+        list(self.service.devices().devices)
+    }
+
+    #[zbus(out_args("standing", "sale"))]
+    async fn begin_sale(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        reference: String,
+        amount: (u64, String),
+        options: BTreeMap<String, OwnedVariant>,
+    ) -> Result<(String, Dict), Refusal> {
+        let (name, caller) = who(connection, &header).await?;
+        let mut given = Map::new();
+        given.insert("reference".to_owned(), Value::from(reference));
+        given.insert(
+            "amount".to_owned(),
+            json!({ "minor": amount.0, "currency": amount.1 }),
+        );
+        add_options(&mut given, options)?;
+        let begun = self
+            .service
+            .begin_sale(&caller, &arguments(Value::Object(given))?)
+            .await?;
+        if !self.watchers.has(&name) {
+            let own = self.service.watch_own(&caller)?;
+            self.watchers.replace(connection, name, own).await;
+        }
+        Ok((begun.standing, dict(begun.sale)))
+    }
+
+    #[zbus(out_args("sale"))]
+    async fn attach(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        reference: String,
+    ) -> Result<Dict, Refusal> {
+        let (_, caller) = who(connection, &header).await?;
+        let sale = self
+            .service
+            .attach(&caller, &ReferenceArguments { reference })
+            .await?;
+        Ok(dict(sale.sale))
+    }
+
+    async fn watch(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        reference: String,
+    ) -> Result<(), Refusal> {
+        let who = who(connection, &header).await?;
+        let ask = WatchArguments {
+            reference: given(reference),
+            after: None,
+        };
+        Ok(self.watch_for(connection, who, &ask).await?)
+    }
+
+    async fn unwatch(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(), Refusal> {
+        let (name, _) = who(connection, &header).await?;
+        self.watchers.remove(&name);
+        Ok(())
+    }
+
+    #[zbus(out_args("events", "more"))]
+    async fn events(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        after: u64,
+        limit: u32,
+        reference: String,
+    ) -> Result<(Vec<Dict>, bool), Refusal> {
+        let (_, caller) = who(connection, &header).await?;
+        let ask = EventsArguments {
+            after,
+            limit: page(limit),
+            reference: given(reference),
+        };
+        let page = self.service.events(&caller, &ask).await?;
+        Ok((list(page.events), page.more))
+    }
+
+    #[zbus(out_args("sale"))]
+    async fn provide_pin(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        reference: String,
+        pin: OwnedFd,
+        last_try: bool,
+    ) -> Result<Dict, Refusal> {
+        let (_, caller) = who(connection, &header).await?;
+        let sale = self
+            .service
+            .provide_pin(&caller, &reference, Some(pin.into()), last_try)
+            .await?;
+        Ok(dict(sale.sale))
+    }
+
+    #[zbus(out_args("sale"))]
+    async fn cancel(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        reference: String,
+    ) -> Result<Dict, Refusal> {
+        let (_, caller) = who(connection, &header).await?;
+        let sale = self
+            .service
+            .cancel(&caller, &ReferenceArguments { reference })
+            .await?;
+        Ok(dict(sale.sale))
+    }
+
+    #[zbus(out_args("sale"))]
+    async fn conclude(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        reference: String,
+        conclusion: String,
+    ) -> Result<Dict, Refusal> {
+        let (_, caller) = who(connection, &header).await?;
+        let ask = ConcludeArguments {
+            reference,
+            conclusion,
+        };
+        Ok(dict(self.service.conclude(&caller, &ask).await?.sale))
+    }
+
+    #[zbus(out_args("purse"))]
+    async fn read_purse(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        reader: String,
+    ) -> Result<Dict, Refusal> {
+        let (_, caller) = who(connection, &header).await?;
+        let ask = ReadPurseArguments {
+            reader: given(reader),
+        };
+        Ok(dict(self.service.read_purse(&caller, &ask).await?.purse))
+    }
+
+    #[zbus(out_args("entries", "more"))]
+    async fn journal(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        after: u64,
+        limit: u32,
+        reference: String,
+    ) -> Result<(Vec<Dict>, bool), Refusal> {
+        let (_, caller) = who(connection, &header).await?;
+        let ask = JournalArguments {
+            after: Some(after),
+            limit: page(limit),
+            reference: given(reference),
+        };
+        let page = self.service.journal(&caller, &ask).await?;
+        Ok((list(page.entries), page.more))
+    }
+
+    #[zbus(out_args("totals"))]
+    async fn totals(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Dict, Refusal> {
+        let (_, caller) = who(connection, &header).await?;
+        Ok(dict(self.service.totals(&caller).await?))
+    }
+
+    #[zbus(out_args("head"))]
+    async fn head(&self) -> Result<String, Refusal> {
+        Ok(self.service.head().await?.head)
+    }
+
+    #[zbus(name = "Where", out_args("whereabouts"))]
+    async fn whereabouts(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        reference: String,
+    ) -> Result<Dict, Refusal> {
+        let (_, caller) = who(connection, &header).await?;
+        let told = self
+            .service
+            .whereabouts(&caller, &ReferenceArguments { reference })
+            .await?;
+        Ok(dict(told))
+    }
+
+    #[zbus(signal)]
+    pub(super) async fn sale_changed(to: &SignalEmitter<'_>, event: Dict) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    pub(super) async fn lagged(to: &SignalEmitter<'_>, after: u64) -> zbus::Result<()>;
+}
+
+/// The caller as the bus knows it: its unique name, and the credentials of the process behind it.
+async fn who(connection: &Connection, header: &Header<'_>) -> Result<(OwnedUniqueName, Caller), Fault> {
+    let name = header.sender().ok_or_else(fault::stopping)?.to_owned();
+    let bus = fdo::DBusProxy::new(connection).await.map_err(bus_is_silent)?;
+    let credentials = bus
+        .get_connection_credentials(name.clone().into())
+        .await
+        .map_err(bus_is_silent)?;
+    let uid = credentials.unix_user_id().ok_or_else(fault::busy)?;
+    let gids = credentials.unix_group_ids().cloned().unwrap_or_default();
+    Ok((name.into(), Caller { uid, gids }))
+}
+
+fn bus_is_silent(error: impl std::fmt::Display) -> Fault {
+    tracing::warn!(%error, "the bus does not tell who a caller is; the call was refused");
+    fault::busy()
+}
+
+/// D-Bus has no absent values: an empty text stands for none.
+fn given(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// Zero stands for the default.
+fn page(limit: u32) -> Option<u64> {
+    (limit > 0).then_some(u64::from(limit))
+}

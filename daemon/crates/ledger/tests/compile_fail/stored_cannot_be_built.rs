@@ -1,0 +1,8 @@
+//! What was stored is told by `find` only.
+use purser_ledger::{Operation, Stored};
+
+fn told(operation: Operation) -> Stored {
+    Stored(operation)
+}
+
+fn main() {}

@@ -1,0 +1,195 @@
+//! Why a commit is refused: of several reasons the first in the order of precedence is given.
+
+mod common;
+
+use common::{commit, concluded, currency, head, in_doubt, intended, operation, paid, yen};
+use purser_ledger::{
+    Account, Amount, Books, Commit, Conclusion, Entry, Existing, MINOR_MAX, Operation, OperationId, Owner,
+    Refused, SaleIntended, admit,
+};
+
+const FREE: Existing<'_> = Existing {
+    operation: None,
+    by_reference: None,
+    debit_key_is_taken: false,
+    has_room: true,
+};
+
+fn full_books() -> Books {
+    let jpy = currency("JPY");
+    Books::from_balances([
+        ((jpy, Account::Claims), MINOR_MAX),
+        ((jpy, Account::Sales), MINOR_MAX),
+    ])
+    .expect("books")
+}
+
+fn answer(commit: &Commit, existing: Existing<'_>, books: &Books) -> Option<Refused> {
+    admit(commit, head(9), existing, books).err()
+}
+
+fn intended_by(owner: Owner, amount: Amount) -> Commit {
+    match intended() {
+        Entry::SaleIntended(it) => commit(0, Entry::SaleIntended(SaleIntended { owner, amount, ..it })),
+        other => commit(0, other),
+    }
+}
+
+/// The operation that has the reference already.
+fn earlier() -> Operation {
+    Operation {
+        id: OperationId::new([0x22; 16]),
+        ..operation(&[intended()])
+    }
+}
+
+#[test]
+fn an_opening_entry_is_refused_for_the_first_of_its_reasons() {
+    let earlier = earlier();
+    let dollars = Amount::new(5, currency("USD")).expect("small");
+    let everything = Existing {
+        by_reference: Some(&earlier),
+        debit_key_is_taken: true,
+        has_room: false,
+        operation: None,
+    };
+    let cases = [
+        (Owner(7), dollars, Refused::ExistsWithDifferentOwner),
+        (common::OWNER, dollars, Refused::ExistsWithDifferentCurrency),
+        (common::OWNER, yen(5), Refused::ExistsWithDifferentAmount),
+        (common::OWNER, yen(300), Refused::Exists),
+    ];
+    for (owner, amount, expected) in cases {
+        assert_eq!(
+            answer(&intended_by(owner, amount), everything, &full_books()),
+            Some(expected)
+        );
+    }
+    let mine = intended_by(common::OWNER, yen(300));
+    let rest = Existing {
+        by_reference: None,
+        ..everything
+    };
+    assert_eq!(answer(&mine, rest, &full_books()), Some(Refused::DebitKeyExists));
+    let rest = Existing {
+        debit_key_is_taken: false,
+        ..rest
+    };
+    assert_eq!(
+        answer(&mine, rest, &full_books()),
+        Some(Refused::BalanceOutOfRange)
+    );
+    assert_eq!(answer(&mine, rest, &Books::default()), Some(Refused::NoRoom));
+    assert_eq!(answer(&mine, FREE, &Books::default()), None);
+}
+
+#[test]
+fn the_reasons_are_declared_in_their_order_of_precedence() {
+    let order = [
+        Refused::ExistsWithDifferentOwner,
+        Refused::ExistsWithDifferentCurrency,
+        Refused::ExistsWithDifferentAmount,
+        Refused::Exists,
+        Refused::ExistsWithDifferentConclusion,
+        Refused::OutOfOrder,
+        Refused::DebitKeyExists,
+        Refused::BalanceOutOfRange,
+        Refused::NoRoom,
+    ];
+    assert!(order.is_sorted());
+    let transient: Vec<_> = order
+        .into_iter()
+        .filter(|refused| refused.is_transient())
+        .collect();
+    assert_eq!(transient, [Refused::BalanceOutOfRange, Refused::NoRoom]);
+}
+
+#[test]
+fn an_operation_is_opened_once_and_followed_only_when_it_is_open() {
+    let open = operation(&[intended()]);
+    let known = Existing {
+        operation: Some(&open),
+        ..FREE
+    };
+    let books = admit(&commit(0, intended()), head(1), FREE, &Books::default())
+        .expect("taken")
+        .1;
+    assert_eq!(
+        answer(&commit(0, intended()), known, &books),
+        Some(Refused::OutOfOrder)
+    );
+    assert_eq!(
+        answer(&commit(1, paid(false)), FREE, &books),
+        Some(Refused::OutOfOrder)
+    );
+    assert_eq!(
+        answer(&commit(2, paid(false)), known, &books),
+        Some(Refused::OutOfOrder)
+    );
+    assert_eq!(answer(&commit(1, paid(false)), known, &books), None);
+}
+
+#[test]
+fn evidence_is_never_refused_for_room() {
+    let open = operation(&[intended()]);
+    let full = Existing {
+        operation: Some(&open),
+        has_room: false,
+        ..FREE
+    };
+    let books = admit(&commit(0, intended()), head(1), FREE, &Books::default())
+        .expect("taken")
+        .1;
+    for entry in [paid(false), common::voided(), in_doubt()] {
+        assert_eq!(answer(&commit(1, entry), full, &books), None);
+    }
+    let doubtful = operation(&[intended(), in_doubt()]);
+    let full = Existing {
+        operation: Some(&doubtful),
+        ..full
+    };
+    assert_eq!(answer(&commit(2, common::queried()), full, &books), None);
+    let concluding = commit(2, concluded(Conclusion::GoodsGiven, None));
+    assert_eq!(answer(&concluding, full, &books), Some(Refused::NoRoom));
+    assert_eq!(
+        answer(
+            &commit(0, common::closed()),
+            Existing {
+                has_room: false,
+                ..FREE
+            },
+            &books
+        ),
+        Some(Refused::NoRoom)
+    );
+}
+
+#[test]
+fn a_conclusion_does_not_change() {
+    let concluded_before = operation(&[intended(), in_doubt(), concluded(Conclusion::GoodsGiven, None)]);
+    let existing = Existing {
+        operation: Some(&concluded_before),
+        ..FREE
+    };
+    let books = admit(&commit(0, intended()), head(1), FREE, &Books::default())
+        .expect("taken")
+        .1;
+    let other = commit(3, concluded(Conclusion::Abandoned, None));
+    assert_eq!(
+        answer(&other, existing, &books),
+        Some(Refused::ExistsWithDifferentConclusion)
+    );
+    let same = commit(3, concluded(Conclusion::GoodsGiven, None));
+    assert_eq!(answer(&same, existing, &books), Some(Refused::OutOfOrder));
+}
+
+#[test]
+fn a_refused_commit_leaves_the_books_as_they_are() {
+    let books = full_books();
+    let before = books.clone();
+    assert_eq!(
+        answer(&commit(0, intended()), FREE, &books),
+        Some(Refused::BalanceOutOfRange)
+    );
+    assert_eq!(books, before);
+}

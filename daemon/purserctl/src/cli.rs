@@ -1,0 +1,141 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use purser_api::client::SOCKET;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; with `sale --wait`: paid
+  1  Purser refused; nothing was changed
+  2  the command line is wrong
+  3  the sale ended without a payment
+  4  the outcome of the sale is in doubt
+  5  Purser was not reached, or its answer is not known: repeat with the same reference";
+
+/// The command line of Purser.
+#[derive(Debug, Parser)]
+#[command(name = "purserctl", version, about = "Sells, shows, and tells what happened to a payment", after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// Print JSON: one object, or one object a line where there are many
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// The socket of purserd
+    #[arg(long, global = true, value_name = "PATH", env = "PURSER_SOCKET", default_value = SOCKET)]
+    pub(crate) socket: PathBuf,
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Whether Purser can sell, and what keeps it from it
+    Status,
+    /// Sell: begin a sale, or find the one with this reference
+    Sale(Sale),
+    /// How a sale stands
+    Attach(Reference),
+    /// End a sale if nothing has been debited; tells its certain end
+    Cancel(Reference),
+    /// Choose the end of a sale that was in doubt
+    Conclude(Conclude),
+    /// Follow events as they happen
+    Watch(Watch),
+    /// Read the purse of the card in a reader
+    Purse(Purse),
+    /// Card readers and PIN pads with their true state
+    Devices,
+    /// Journal entries
+    Journal(Journal),
+    /// The books
+    Totals,
+    /// What happened to the money of a sale, in words
+    Where(Reference),
+    /// The head of the record chain, for `purserd verify-journal --expect`
+    Head,
+    /// Print a completion script for a shell
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sale {
+    /// The price in minor units: 300 for 300 yen, 1250 for 12.50 dollars
+    #[arg(long, value_name = "MINOR")]
+    pub(crate) amount: u64,
+    /// The currency, three letters of ISO 4217
+    #[arg(long, value_name = "CODE")]
+    pub(crate) currency: String,
+    /// Your own name of this sale attempt; use it again to repeat the command
+    #[arg(long)]
+    pub(crate) reference: String,
+    /// The reader to use; any free one without it
+    #[arg(long)]
+    pub(crate) reader: Option<String>,
+    /// Take the PIN's digits from this file descriptor when the card wants them (needs pin.through_api); waits for the end
+    #[arg(long, value_name = "N")]
+    pub(crate) pin_fd: Option<u32>,
+    /// Say yes to using the card's last try with the PIN of --pin-fd
+    #[arg(long, requires = "pin_fd")]
+    pub(crate) last_try: bool,
+    /// Wait until the sale has ended or is in doubt
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reference {
+    /// The sale's reference
+    pub(crate) reference: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Conclude {
+    /// The sale's reference
+    pub(crate) reference: String,
+    /// What became of the goods
+    pub(crate) conclusion: Conclusion,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Conclusion {
+    /// The buyer has the goods
+    GoodsGiven,
+    /// The buyer left without, or paid in another way: owed the amount if the payment proves to have happened
+    Abandoned,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// Only this sale
+    #[arg(long)]
+    pub(crate) reference: Option<String>,
+    /// First all events after this number, then live ones
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) after: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Purse {
+    /// The reader; the only one that holds a card without it
+    #[arg(long)]
+    pub(crate) reader: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Journal {
+    /// Begin after this number
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) after: Option<u64>,
+    /// At most so many entries; all without it
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// Only this sale
+    #[arg(long)]
+    pub(crate) reference: Option<String>,
+}

@@ -1,0 +1,258 @@
+//! Whether everything balances: the books, the world, the claims, the journal.
+
+use std::io;
+
+use purser_api::model::{Balance, Counts, Sale, TotalsReply};
+use purser_lab::card::Card;
+use purser_lab::stack::{CURRENCY, Stack, StackError};
+use serde::Serialize;
+
+use super::claims::{self, Claim};
+use super::show::Show;
+use super::story::{ISSUED, Told};
+
+/// What the demo found, as its JSON object has it.
+#[derive(Debug, Serialize)]
+pub(super) struct Findings {
+    /// Whether every check holds.
+    pub(super) balanced: bool,
+    currency: &'static str,
+    issued_minor: u64,
+    on_card_minor: u64,
+    claims_minor: u64,
+    in_doubt_minor: u64,
+    sales_minor: u64,
+    refunds_owed_minor: u64,
+    counts: Counts,
+    sales: Vec<Sale>,
+    claims: Vec<Claim>,
+    head: String,
+    checks: Vec<Check>,
+    pub(super) kills: u32,
+    pub(super) milliseconds: u128,
+}
+
+/// One thing that must hold.
+#[derive(Debug, Serialize)]
+pub(super) struct Check {
+    name: &'static str,
+    holds: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found: Option<String>,
+}
+
+/// What purserd said of its books before it stopped.
+pub(super) struct Books {
+    totals: TotalsReply,
+    head: String,
+}
+
+impl Books {
+    /// Asks purserd.
+    pub(super) fn ask(stack: &Stack) -> Result<Self, StackError> {
+        let mut till = stack.till()?;
+        Ok(Self {
+            totals: till.call(async |purser| purser.totals().await)?,
+            head: till.call(async |purser| purser.head().await)?.head,
+        })
+    }
+
+    fn balance(&self, account: &str) -> u64 {
+        let of = |balance: &&Balance| balance.account == account && balance.amount.currency == CURRENCY;
+        self.totals
+            .balances
+            .iter()
+            .find(of)
+            .map_or(0, |balance| balance.amount.minor)
+    }
+
+    fn side(&self, side: &str) -> u64 {
+        let of = |balance: &&Balance| balance.side == side;
+        self.totals
+            .balances
+            .iter()
+            .filter(of)
+            .map(|balance| balance.amount.minor)
+            .sum()
+    }
+
+    /// Compares everything with everything. purserd has stopped; only files are left.
+    pub(super) fn check(self, stack: &Stack, told: Told) -> Result<Findings, StackError> {
+        let card = told.card.card();
+        let read = claims::read(&stack.layout().state_dir());
+        let mut checks = vec![Check {
+            name: "the claims can be read from the journal",
+            holds: read.is_ok(),
+            found: read.as_ref().err().map(causes),
+        }];
+        let claims = read.unwrap_or_default();
+        checks.extend(self.compare(&told.sales, &claims, &card));
+        let heads = told
+            .sales
+            .iter()
+            .filter_map(|sale| Some(sale.slip.as_ref()?.head.as_str()));
+        checks.push(journal_check(
+            stack,
+            "the journal is whole and ends in its head",
+            [self.head.as_str()],
+        )?);
+        checks.push(journal_check(
+            stack,
+            "the journal holds the head of every slip",
+            heads,
+        )?);
+        Ok(Findings {
+            balanced: checks.iter().all(|check| check.holds),
+            currency: CURRENCY,
+            issued_minor: u64::from(ISSUED.0),
+            on_card_minor: card.money(),
+            claims_minor: sum(&claims),
+            in_doubt_minor: self.balance("in_doubt"),
+            sales_minor: self.balance("sales"),
+            refunds_owed_minor: self.balance("refunds_owed"),
+            counts: self.totals.counts,
+            sales: told.sales,
+            claims,
+            head: self.head,
+            checks,
+            kills: 1,
+            milliseconds: 0,
+        })
+    }
+
+    fn compare(&self, sales: &[Sale], claims: &[Claim], card: &Card) -> [Check; 7] {
+        let check = |name, holds| Check {
+            name,
+            holds,
+            found: None,
+        };
+        let paid = || sales.iter().filter(|sale| sale.outcome == "paid");
+        let (paid_count, claim_count) = (paid().count(), claims.len());
+        let counts = self.totals.counts;
+        [
+            check(
+                "debits equal credits",
+                self.totals.balanced && self.side("debit") == self.side("credit"),
+            ),
+            check(
+                "issued = on the card + claims + in doubt",
+                u64::from(ISSUED.0) == card.money() + sum(claims) + self.balance("in_doubt"),
+            ),
+            check(
+                "the account of claims is their sum",
+                self.balance("claims") == sum(claims),
+            ),
+            check(
+                "sold is what was told as paid",
+                self.balance("sales") == paid().map(|sale| sale.amount.minor).sum::<u64>(),
+            ),
+            check(
+                "no sale is counted otherwise than it was told",
+                counts.in_doubt + counts.queried + counts.not_debited == 0
+                    && counts.paid == number(paid_count)
+                    && counts.closed == number(sales.len() - paid_count),
+            ),
+            check(
+                "the card counted as many debits as there are claims and slips",
+                u64::from(card.state().ep.offline_sn) == number(claim_count) && claim_count == paid_count,
+            ),
+            check(
+                "the issuer's key confirms every claim",
+                !claims.is_empty() && claims.iter().all(|claim| claim.verified),
+            ),
+        ]
+    }
+}
+
+fn sum(claims: &[Claim]) -> u64 {
+    claims.iter().map(|claim| claim.amount_minor).sum()
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// Runs `purserd verify-journal --expect HEAD` for each head.
+fn journal_check<'a>(
+    stack: &Stack,
+    name: &'static str,
+    heads: impl IntoIterator<Item = &'a str>,
+) -> Result<Check, StackError> {
+    let mut found = None;
+    for head in heads {
+        let ran = stack.run_verb(&["verify-journal", "--expect", head])?;
+        let holds = ran.status.success();
+        let told = String::from_utf8_lossy(if holds { &ran.stdout } else { &ran.stderr }).into_owned();
+        found = told.lines().next().map(str::to_owned);
+        if !holds {
+            return Ok(Check { name, holds, found });
+        }
+    }
+    // No head would prove nothing.
+    let holds = found.is_some();
+    Ok(Check { name, holds, found })
+}
+
+impl Findings {
+    /// Tells people.
+    pub(super) fn show(&self, show: &mut Show<'_>) -> io::Result<()> {
+        let text = |minor: u64| minor.to_string();
+        let row = |cells: &[&str]| cells.iter().map(ToString::to_string).collect::<Vec<_>>();
+        show.heading("The claims, as the issuer checks them with the key that no shop has:")?;
+        let mut rows = vec![row(&[
+            "entry",
+            CURRENCY,
+            "terminal SN",
+            "card SN",
+            "TAC",
+            "known by",
+            "genuine",
+        ])];
+        rows.extend(self.claims.iter().map(|claim| {
+            let proof = serde_json::to_value(claim.proof).unwrap_or_default();
+            vec![
+                claim.entry.to_string(),
+                claim.amount_minor.to_string(),
+                claim.terminal_sn.to_string(),
+                claim.card_sn.to_string(),
+                claim.tac.clone(),
+                proof.as_str().unwrap_or_default().to_owned(),
+                if claim.verified { "yes" } else { "NO" }.to_owned(),
+            ]
+        }));
+        show.table(&[0, 1, 2, 3], &rows)?;
+        show.heading("The shop's books, and the world:")?;
+        let (claims, doubt) = (text(self.claims_minor), text(self.in_doubt_minor));
+        show.table(
+            &[1, 2],
+            &[
+                row(&["account", "debit", "credit"]),
+                row(&["claims", &claims, ""]),
+                row(&["in doubt", &doubt, ""]),
+                row(&["sales", "", &text(self.sales_minor)]),
+                row(&["refunds owed", "", &text(self.refunds_owed_minor)]),
+            ],
+        )?;
+        show.step(
+            "world",
+            &format!(
+                "issued {} = on the card {} + claims {claims} + in doubt {doubt} [conservation]",
+                self.issued_minor, self.on_card_minor
+            ),
+        )?;
+        show.step("head", &self.head)?;
+        show.heading("Checks:")?;
+        let check = |check: &Check| {
+            let found = check.found.as_deref().unwrap_or_default();
+            row(&[if check.holds { "holds" } else { "FAILS" }, check.name, found])
+        };
+        show.table(&[], &self.checks.iter().map(check).collect::<Vec<_>>())
+    }
+}
+
+/// An error with its causes in one line.
+fn causes(error: &claims::ClaimsError) -> String {
+    let error: &dyn std::error::Error = error;
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,126 @@
+//! `purser-lab demo`: a shop sells with purserd, things die, and the books balance.
+
+mod acts;
+mod books;
+mod claims;
+mod show;
+mod story;
+
+use std::io::{self, Write};
+use std::time::Instant;
+
+use clap::Args;
+use purser_api::model::Sale;
+use purser_lab::stack::{Options, Programs, Stack, StackError};
+use serde_json::json;
+
+use self::books::{Books, Findings};
+use self::claims::TamperError;
+use self::show::Show;
+use self::story::Story;
+
+/// Builds purserd, sells three times with a virtual card, kills purserd once, and checks that no money was lost or made.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// No story; one JSON object on standard output
+    #[arg(long)]
+    json: bool,
+    /// Change one digit of a claim on the disk before the checks: they must find it, and the demo must fail
+    #[arg(long)]
+    tamper: bool,
+    /// What stands behind `--` is taken as if it stood before it: `cargo demo -- --json`
+    #[arg(last = true, value_parser = ["--json", "--tamper"], hide = true)]
+    behind: Vec<String>,
+}
+
+/// Why the demo failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DemoError {
+    /// The stack.
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    /// Standard output.
+    #[error("cannot write to standard output")]
+    Output(#[source] io::Error),
+    /// The folder of the demo.
+    #[error("cannot make a folder for the demo; set TMPDIR to one that can be written")]
+    Folder(#[source] io::Error),
+    /// purserd told something else than it should.
+    #[error("{what} {} is {} ({})", sale.reference, sale.outcome, sale.state)]
+    Unexpected { what: &'static str, sale: Box<Sale> },
+    /// The tampering that was asked for.
+    #[error("cannot tamper with the journal")]
+    Tamper(#[from] TamperError),
+    /// A check does not hold.
+    #[error("not everything balances; the checks that fail are shown above")]
+    Unbalanced,
+}
+
+impl From<io::Error> for DemoError {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl Demo {
+    pub(crate) fn run(&self) -> Result<(), DemoError> {
+        let is_given = |flag: bool, name: &str| flag || self.behind.iter().any(|word| word == name);
+        let (as_json, tampers) = (is_given(self.json, "--json"), is_given(self.tamper, "--tamper"));
+        let mut out = io::stdout().lock();
+        let mut nowhere = io::sink();
+        let played = play(
+            &mut Show::new(if as_json { &mut nowhere } else { &mut out }),
+            tampers,
+        );
+        if as_json {
+            let told = match &played {
+                Ok(findings) => serde_json::to_value(findings).map_err(io::Error::from)?,
+                Err(error) => json!({ "balanced": false, "error": error.to_string() }),
+            };
+            writeln!(out, "{told}")?;
+        }
+        match played {
+            Ok(findings) if findings.balanced => Ok(()),
+            Ok(_) => Err(DemoError::Unbalanced),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn play(show: &mut Show<'_>, tampers: bool) -> Result<Findings, DemoError> {
+    eprintln!("Building purserd, its driver host and the virtual reader; the first time takes minutes.");
+    Programs::build()?;
+    let began = Instant::now();
+    let folder = tempfile::Builder::new().prefix("purser-demo-").tempdir();
+    let folder = folder.map_err(DemoError::Folder)?;
+    show.heading(
+        "Purser: a shop takes electronic money from a card, and nothing that dies loses or doubles it.",
+    )?;
+    show.heading(
+        "S-numbers are the steps of the settlement method, [brackets] the money rules that a step keeps.",
+    )?;
+    let mut stack = Stack::start(folder.path(), Options::default())?;
+    let milliseconds = began.elapsed().as_millis();
+    show.step(
+        "start",
+        &format!(
+            "purserd is ready after {milliseconds} ms; card, reader and PIN pad are programs behind the real driver contract"
+        ),
+    )?;
+    let told = Story::begin(show, &mut stack)?.play()?;
+    let books = Books::ask(&stack)?;
+    stack.stop()?;
+    show.heading("purserd has stopped in order. What is left is the card and the shop's files.")?;
+    if tampers {
+        for file in claims::tamper(&stack.layout().state_dir())? {
+            show.step("tampered", &format!("one digit of a claim in {}", file.display()))?;
+        }
+    }
+    let mut findings = books.check(&stack, told)?;
+    findings.milliseconds = began.elapsed().as_millis();
+    findings.show(show)?;
+    if findings.balanced {
+        show.heading(&format!("Everything balances ({} ms).", findings.milliseconds))?;
+    }
+    Ok(findings)
+}

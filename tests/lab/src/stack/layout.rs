@@ -1,0 +1,206 @@
+//! The folder of one stack, and what is written into it before purserd starts.
+//!
+//! ```text
+//! DIR/config/purser.toml, purser.toml.d/*.toml, drivers.d/*.toml, sam.key
+//! DIR/state/     the journal
+//! DIR/run/       purserd's socket, the PIN pad's, the readiness socket
+//! DIR/cards/     cards that Stack::card made
+//! DIR/purserd.log
+//! ```
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::Options;
+use super::error::{StackError, io_error};
+use crate::issuer::{LAB_ISSUER, Masters, purchase_key_file};
+
+/// The PSAM terminal number of the stack's shop.
+pub const TERMINAL_NUMBER: &str = "000000000001";
+/// The currency of the lab's cards. It has no minor digits, so amounts read as they are.
+pub const CURRENCY: &str = "JPY";
+/// The driver of the first reader and of the PIN pad.
+const DRIVER: &str = "lab";
+/// The driver of the second reader: an instance of its own, so that its death leaves the first one alone.
+const SECOND_DRIVER: &str = "second";
+/// The first reader, as purserd calls it.
+pub const READER: &str = "lab/reader";
+/// The PIN pad.
+pub const PIN_PAD: &str = "lab/keypad";
+/// The second reader, where [`Options::second_reader`] asks for one.
+pub const SECOND_READER: &str = "second/reader";
+
+/// Ports are taken from below the range that the kernel gives to outgoing connections (32768 and up on Linux), so that
+/// nobody gets one in the moment before the driver listens.
+const PORT_MIN: u16 = 20_000;
+const PORTS: u16 = 12_000;
+/// How many ports are tried: far more than programs that listen.
+const PORT_TRIES: usize = 200;
+
+/// Where everything of one stack is.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// The stack's folder.
+    pub dir: PathBuf,
+    /// Port of the first reader.
+    pub reader: SocketAddr,
+    /// Port of the second reader. Nobody listens there unless it was asked for.
+    pub second_reader: SocketAddr,
+}
+
+impl Layout {
+    /// Writes the configuration into `dir`, which may exist. A state folder that is there is kept.
+    pub(super) fn prepare(dir: &Path, driver: &Path, options: &Options) -> Result<Self, StackError> {
+        let layout = Self {
+            dir: std::path::absolute(dir).map_err(io_error("find", dir))?,
+            reader: free_port()?,
+            second_reader: free_port()?,
+        };
+        for folder in [
+            &layout.config_dir().join("purser.toml.d"),
+            &layout.config_dir().join("drivers.d"),
+            &layout.state_dir(),
+            &layout.run_dir(),
+            &layout.cards_dir(),
+        ] {
+            let mut builder = fs::DirBuilder::new();
+            let made = builder.recursive(true).mode(0o700).create(folder);
+            made.map_err(io_error("make", folder))?;
+        }
+        let config = layout.config_dir();
+        write(&layout.config(), &main_file(options), 0o644)?;
+        write(
+            &config.join("purser.toml.d/50-options.toml"),
+            &options.drop_in,
+            0o644,
+        )?;
+        write(
+            &config.join("sam.key"),
+            &purchase_key_file(&Masters::public_lab()),
+            0o600,
+        )?;
+        let drivers = config.join("drivers.d");
+        let first = driver_file(driver, layout.reader.port(), Some(&layout.pad()));
+        write(&drivers.join(DRIVER).with_extension("toml"), &first, 0o644)?;
+        if options.second_reader {
+            let second = driver_file(driver, layout.second_reader.port(), None);
+            write(
+                &drivers.join(SECOND_DRIVER).with_extension("toml"),
+                &second,
+                0o644,
+            )?;
+        }
+        Ok(layout)
+    }
+
+    /// The folder of the configuration.
+    pub fn config_dir(&self) -> PathBuf {
+        self.dir.join("config")
+    }
+
+    /// The main configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.config_dir().join("purser.toml")
+    }
+
+    /// The state folder, which holds the journal.
+    pub fn state_dir(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
+    /// The run folder.
+    pub fn run_dir(&self) -> PathBuf {
+        self.dir.join("run")
+    }
+
+    /// The Varlink socket.
+    pub fn socket(&self) -> PathBuf {
+        self.run_dir().join(purser_api::model::INTERFACE)
+    }
+
+    /// The socket where somebody types at the PIN pad.
+    pub fn pad(&self) -> PathBuf {
+        self.run_dir().join("keypad")
+    }
+
+    /// The folder of the cards.
+    pub fn cards_dir(&self) -> PathBuf {
+        self.dir.join("cards")
+    }
+
+    /// What purserd and its children said, over all starts.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("purserd.log")
+    }
+}
+
+fn main_file(options: &Options) -> String {
+    let mut pads = vec![(READER, PIN_PAD)];
+    if options.second_reader {
+        pads.push((SECOND_READER, PIN_PAD));
+    }
+    let table = |key: &str, value: toml::Value| toml::Table::from_iter([(key.to_owned(), value)]);
+    let pads = pads
+        .into_iter()
+        .map(|(reader, pad)| (reader.to_owned(), pad.into()));
+    let sections = [
+        ("terminal", table("psam_terminal_number", TERMINAL_NUMBER.into())),
+        ("issuers", table(&LAB_ISSUER.to_string(), CURRENCY.into())),
+        ("pin", table("pads", toml::Table::from_iter(pads).into())),
+        ("sam", table("credential", "sam.key".into())),
+        ("bus", table("bus", options.bus.as_str().into())),
+    ];
+    let sections = sections
+        .into_iter()
+        .map(|(name, section)| (name.to_owned(), section.into()));
+    toml::Table::from_iter(sections).to_string()
+}
+
+fn driver_file(driver: &Path, port: u16, pad: Option<&Path>) -> String {
+    // Paths are written as TOML strings, whatever is in them.
+    let quoted = |path: &Path| toml::Value::from(path.to_string_lossy().into_owned()).to_string();
+    let mut text = format!(
+        "path = {}\ndevices = \"many\"\n\n[[settings.slot]]\nname = \"reader\"\nport = {port}\ninterface = \"contactless\"\n",
+        quoted(driver)
+    );
+    if let Some(pad) = pad {
+        text += &format!(
+            "\n[settings.pin_pad]\nname = \"keypad\"\nsocket = {}\n",
+            quoted(pad)
+        );
+    }
+    text
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> Result<(), StackError> {
+    let write = || {
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(path)?;
+        file.write_all(text.as_bytes())
+    };
+    write().map_err(io_error("write", path))
+}
+
+/// A port on which nobody listens.
+fn free_port() -> Result<SocketAddr, StackError> {
+    let mut last = Err(std::io::ErrorKind::AddrInUse.into());
+    for _ in 0..PORT_TRIES {
+        let random = getrandom::u32().unwrap_or_else(|_| std::process::id());
+        let offset =
+            u16::try_from(random % u32::from(PORTS)).expect("the rest is smaller than the number of ports");
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT_MIN + offset));
+        last = TcpListener::bind(address).map(|_| address);
+        if last.is_ok() {
+            break;
+        }
+    }
+    last.map_err(io_error("find a free port on", Path::new("127.0.0.1")))
+}
