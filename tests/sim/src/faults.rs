@@ -10,7 +10,7 @@ use crate::fault::FaultKind;
 use crate::kit::SHOPS;
 use crate::pos::TicketState;
 use crate::rule::Violation;
-use crate::seeded::Schedule;
+use crate::schedule::Schedule;
 use crate::shop::Job;
 use crate::store::Disk;
 use crate::trace::tell;
@@ -109,7 +109,7 @@ impl Schedule {
         let plastic = &mut self.world.cards[card];
         // A card that lies about its MAC2 has only its log to speak for its debit: with the log gone too, rule P1 takes the
         // debit for another shop's, and the liar has paid for nothing.
-        if plastic.scripted.is_some() || plastic.is_counterfeit {
+        if plastic.card.faults_waiting() > 0 || plastic.is_counterfeit {
             return false;
         }
         plastic.is_counterfeit = fault == FaultKind::WrongMac2;

@@ -23,6 +23,7 @@ mod pos;
 mod regressions;
 mod rng;
 mod rule;
+mod schedule;
 pub mod seeded;
 mod settle;
 mod shop;

@@ -168,11 +168,11 @@ impl Ticket {
     }
 
     /// A request was refused. A begin that was refused began nothing; an attach that finds nothing knows of nothing.
-    /// Neither says anything about a begin that has not been answered.
+    /// None of them says anything about a begin that has not been answered.
     pub(crate) fn refused(&mut self, ask: Ask, error: RequestError, is_beginning: bool) {
         let is_unknown = error == RequestError::UnknownReference && !is_beginning;
         let nothing_began = match ask {
-            Ask::Begin => true,
+            Ask::Begin => !is_beginning,
             Ask::Attach | Ask::Cancel => is_unknown || matches!(error, RequestError::Refused(_)),
             Ask::Pin | Ask::Conclude(_) | Ask::Purse | Ask::Stop => false,
         };

@@ -50,12 +50,12 @@ impl World {
         for s in 0..self.shops.len() {
             if self.pad_asks(s).is_some() {
                 is_given |= self.type_pin(s, true);
-            } else if let Some(ticket) = self.waits_for_api_pin(s) {
-                if !self.shops[s].pos.is_asking(ticket, crate::pos::Ask::Pin) {
-                    self.shops[s].pos.tickets[ticket].progress = Some(Progress::CheckingPin);
-                    self.provide_pin(s, ticket, true);
-                    is_given = true;
-                }
+            } else if let Some(ticket) = self.waits_for_api_pin(s)
+                && !self.shops[s].pos.is_asking(ticket, crate::pos::Ask::Pin)
+            {
+                self.shops[s].pos.tickets[ticket].progress = Some(Progress::CheckingPin);
+                self.provide_pin(s, ticket, true);
+                is_given = true;
             }
         }
         is_given

@@ -283,6 +283,7 @@ impl World {
         }
         let device = &mut self.shops[s].devices[d];
         let lost = std::mem::take(&mut device.loses_answer);
+        self.is_dirty |= command.name() == CommandName::Debit;
         match reply {
             CardReply::Answer(answer) if answer.len() >= 2 && !lost => {
                 if command.name() == CommandName::Verify && answer == [0x90, 0x00] {
@@ -295,13 +296,13 @@ impl World {
                 device.connection = None;
                 self.cards[card].card.power_off();
                 device.answer(id, Err(CallFailure::OutcomeUnknown));
+                self.is_dirty = true;
             }
             CardReply::Torn => {
                 device.answer(id, Err(CallFailure::OutcomeUnknown));
                 self.remove(card);
             }
         }
-        self.is_dirty = true;
         Ok(())
     }
 
