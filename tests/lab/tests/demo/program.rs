@@ -1,9 +1,3 @@
-//! The demo, run as a user runs it.
-
-#![cfg(feature = "stack")]
-
-use std::process::{Command, Output};
-
 use serde_json::Value;
 
 /// Runs the demo in another folder than the workspace, with a space in the path of its files.
