@@ -173,11 +173,15 @@ impl Engine {
         }
     }
 
-    /// The present on the wall, lifted to the clock floor; the floor rises with it (money rule T2).
+    /// The present on the wall, lifted to the clock floor; the floor rises with it (money rule T2). Never before the newest
+    /// intent: the next start learns that one's time from the newest entry, whatever entry that is.
     pub(crate) fn stamp(&mut self) -> Wall {
         let at = self.present();
         self.floor_unix_seconds = at.unix_seconds;
-        at
+        Wall {
+            unix_seconds: at.unix_seconds.max(self.intended_unix_seconds),
+            ..at
+        }
     }
 
     /// The present as a debit is stamped with it: a second later than the debit before, if the clock has not moved since.
@@ -224,5 +228,55 @@ impl Engine {
             self.outputs
                 .push_back(Output::Reply(id, Ok(crate::Reply::Stopped)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use purser_purse::pboc::{Profile, PsamTerminalNumber};
+
+    use super::*;
+
+    const KEYS: &str = "[[purchase_key]]\nversion = 1\nalgorithm = 0\nkey = \"00112233445566778899aabbccddeeff\"\nlevels = [\"asn\"]\n";
+
+    fn started(newest_unix_seconds: Option<i64>, now: Now) -> Engine {
+        let config = Config {
+            terminal_number: PsamTerminalNumber::new([0, 0, 0, 0, 0, 1]),
+            profile: Profile::default(),
+            issuers: BTreeMap::new(),
+            pin_free_up_to: BTreeMap::new(),
+            pin_through_api: false,
+            pin_pads: BTreeMap::new(),
+            card_wait_ms: 60_000,
+            pin_wait_ms: 60_000,
+            built_unix_seconds: 0,
+        };
+        let snapshot = Snapshot {
+            newest_unix_seconds,
+            ..Snapshot::default()
+        };
+        let sam = SoftwareSam::from_credential(KEYS.as_bytes()).unwrap();
+        Engine::resume(config, sam, snapshot, now)
+    }
+
+    #[test]
+    fn a_restart_gives_no_debit_the_time_of_an_earlier_one_although_the_clock_stands() {
+        let now = Now {
+            monotonic: Monotonic(0),
+            wall: Wall {
+                unix_seconds: 1_800_000_000,
+                utc_offset_seconds: 0,
+                trusted: true,
+            },
+        };
+        let mut engine = started(None, now);
+        let first = engine.stamp_intent();
+        engine.stamp();
+        let second = engine.stamp_intent();
+        assert!(second.unix_seconds > first.unix_seconds);
+        let outcome = engine.stamp();
+        assert!(outcome.trusted, "the clock was never wrong");
+        let mut engine = started(Some(outcome.unix_seconds), now);
+        assert!(engine.stamp_intent().unix_seconds > second.unix_seconds);
     }
 }
