@@ -11,11 +11,12 @@
 
 pub mod buyer;
 pub mod judge;
-//pub mod matrix;
+pub mod matrix;
 pub mod phase;
 pub mod point;
 pub mod pos;
 mod start;
+pub mod table;
 pub mod strace;
 pub mod world;
 

@@ -125,7 +125,7 @@ impl Pos {
         &mut self,
         reference: &str,
         mut told: Told,
-        is_wanted: impl Fn(&Sale) -> bool,
+        mut is_wanted: impl FnMut(&Sale) -> bool,
     ) -> Result<Told, Fault> {
         if told.is_cut_off {
             return Ok(told);

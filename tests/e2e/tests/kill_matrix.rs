@@ -1,19 +1,13 @@
-#![allow(missing_docs)]
-use e2e::phase::*;
+//! The kill matrix on the real purserd.
+
+use e2e::matrix::{Cuts, run};
+
 #[test]
-fn trace() {
-    let t = std::time::Instant::now();
-    let templates = Templates::new().unwrap();
-    println!("templates {:?}", t.elapsed());
-    for phase in Phase::ALL {
-        let t = std::time::Instant::now();
-        let lived = live(phase, &templates, None).unwrap();
-        println!("== {phase} {:?} {:?} end {:?}", t.elapsed(), lived.points.len(), lived.end);
-        let mut m = std::collections::BTreeMap::new();
-        for (p, point) in &lived.points { *m.entry(format!("{p:?} {}", point.class())).or_insert(0) += 1; }
-        for (k, v) in m { println!("   {k} {v}"); }
-        let mut world = lived.world;
-        let t = std::time::Instant::now();
-        println!("   {:?} {:?}", e2e::judge::judge(&mut world, phase.reference(), &lived.told), t.elapsed());
-    }
+fn a_purserd_that_is_killed_at_any_call_loses_no_sale_and_doubles_none() {
+    run(Cuts::Kills).expect("money is kept");
+}
+
+#[test]
+fn a_purserd_whose_journal_fails_at_any_call_loses_no_sale_and_doubles_none() {
+    run(Cuts::Errors).expect("money is kept");
 }
