@@ -16,6 +16,8 @@ pub(crate) struct Devices(BTreeMap<DeviceName, Device>);
 struct Device {
     abilities: Abilities,
     card: Option<Presence>,
+    /// How often a card was put in.
+    insertions: u64,
 }
 
 /// A card in a reader, from when it was put in until it is taken out.
@@ -54,13 +56,17 @@ impl Devices {
                     Device {
                         abilities,
                         card: None,
+                        insertions: 0,
                     },
                 );
             }
             (DeviceEvent::Left, _) => {
                 self.0.remove(name);
             }
-            (DeviceEvent::CardInserted, Some(device)) => device.card = Some(presence),
+            (DeviceEvent::CardInserted, Some(device)) => {
+                device.card = Some(presence);
+                device.insertions = device.insertions.saturating_add(1);
+            }
             (DeviceEvent::CardRemoved, Some(device)) => device.card = None,
             (DeviceEvent::CardInserted | DeviceEvent::CardRemoved, None) | (DeviceEvent::PinProgress, _) => {}
         }
@@ -114,9 +120,19 @@ impl Devices {
         });
     }
 
-    /// A reader reports no card although none was seen to leave: as good as taken out.
-    pub(crate) fn set_absent(&mut self, name: &DeviceName) {
-        if let Some(device) = self.0.get_mut(name) {
+    /// How often a card was put into this reader.
+    pub(crate) fn insertions(&self, name: &DeviceName) -> u64 {
+        self.0.get(name).map_or(0, |device| device.insertions)
+    }
+
+    /// A reader reports no card although none was seen to leave: as good as taken out. Unless another card has come since
+    /// `insertions`: then the report is about the one before.
+    pub(crate) fn set_absent(&mut self, name: &DeviceName, insertions: u64) {
+        if let Some(device) = self
+            .0
+            .get_mut(name)
+            .filter(|device| device.insertions == insertions)
+        {
             device.card = None;
         }
     }

@@ -54,6 +54,8 @@ pub(crate) struct Visit {
     pub(crate) call: Option<CallId>,
     /// When the outstanding call, or the wait for a PIN, ends by itself.
     pub(crate) deadline: Monotonic,
+    /// Which of the reader's insertions it began with.
+    insertions: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +91,7 @@ pub(crate) enum State {
 }
 
 impl Visit {
-    fn new(serving: Serving, call: CallId, deadline: Monotonic) -> Self {
+    fn new(serving: Serving, call: CallId, deadline: Monotonic, insertions: u64) -> Self {
         Self {
             serving,
             state: State::Connecting,
@@ -100,6 +102,7 @@ impl Visit {
             asked: BTreeSet::new(),
             call: Some(call),
             deadline,
+            insertions,
         }
     }
 
@@ -168,7 +171,12 @@ impl Engine {
             self.devices.set_resolved(reader);
         }
         let call = self.ask(reader, Query::Connect);
-        let visit = Visit::new(serving, call, self.call_deadline());
+        let visit = Visit::new(
+            serving,
+            call,
+            self.call_deadline(),
+            self.devices.insertions(reader),
+        );
         let earlier = self.visits.insert(reader.clone(), visit);
         assert!(earlier.is_none(), "a reader serves one card at a time");
     }
@@ -217,7 +225,7 @@ impl Engine {
     /// Ends a visit whose card or reader failed.
     pub(crate) fn fail_visit(&mut self, reader: &DeviceName, mut visit: Visit, failure: CallFailure) {
         match failure {
-            CallFailure::NoCard => self.devices.set_absent(reader),
+            CallFailure::NoCard => self.devices.set_absent(reader, visit.insertions),
             CallFailure::Busy => self.devices.set_busy(reader, self.now.monotonic),
             CallFailure::CardMute => self.devices.set_served(reader),
             _ => {}
