@@ -1,5 +1,3 @@
-use std::process::{Command, Output};
-
 use serde_json::Value;
 
 /// Runs the demo in another folder than the workspace, with a space in the path of its files.
