@@ -84,7 +84,8 @@ impl Device {
 
     /// True when the device can go on by itself: a pad waits for the buyer.
     pub(crate) fn can_work(&self) -> bool {
-        self.stalled == 0 && matches!(self.calls.front(), Some((_, call)) if !matches!(call, Call::EnterPin(_)))
+        self.stalled == 0
+            && matches!(self.calls.front(), Some((_, call)) if !matches!(call, Call::EnterPin(_)))
     }
 
     /// What the pad asks the buyer.

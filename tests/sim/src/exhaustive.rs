@@ -59,7 +59,13 @@ const AT_DEBIT: [AtDebit; 4] = [
     AtDebit::Answered,
     AtDebit::Garbage,
 ];
-const AWAY: [Away; 5] = [Away::Stays, Away::Returns, Away::Debited, Away::Loaded, Away::Both];
+const AWAY: [Away; 5] = [
+    Away::Stays,
+    Away::Returns,
+    Away::Debited,
+    Away::Loaded,
+    Away::Both,
+];
 const CASES: usize = CARDS.len() * AT_DEBIT.len() * AWAY.len();
 
 /// The price of the sale, and what other shops take and load meanwhile, in minor units.
@@ -138,7 +144,9 @@ pub fn run(threads: usize, with_pairs: bool) -> Result<Summary, Box<Failure>> {
     let summaries: Vec<Result<Summary, Box<Failure>>> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
         let joined = workers.into_iter().map(|worker| worker.join());
-        joined.map(|it| it.expect("a worker that panics ends the process")).collect()
+        joined
+            .map(|it| it.expect("a worker that panics ends the process"))
+            .collect()
     });
     let mut whole = Summary {
         pairs: with_pairs.then_some(0),
@@ -274,7 +282,8 @@ impl Run {
             in_append,
         };
         self.pass(point(None));
-        let appends = step == Step::Journal(0) && matches!(self.world.shops[0].jobs.front(), Some(Job::Commit(_)));
+        let appends =
+            step == Step::Journal(0) && matches!(self.world.shops[0].jobs.front(), Some(Job::Commit(_)));
         if appends {
             self.pass(point(Some(Disk::Kept)));
             self.pass(point(Some(Disk::Lost)));
@@ -326,8 +335,14 @@ impl Run {
         let card = &mut self.world.cards[0];
         let is_debited = matches!(self.case.away, Away::Debited | Away::Both);
         let is_loaded = matches!(self.case.away, Away::Loaded | Away::Both);
-        assert!(!is_debited || card.pay_elsewhere(ELSEWHERE), "the card can pay elsewhere");
-        assert!(!is_loaded || card.load_elsewhere(ELSEWHERE), "the card can be loaded elsewhere");
+        assert!(
+            !is_debited || card.pay_elsewhere(ELSEWHERE),
+            "the card can pay elsewhere"
+        );
+        assert!(
+            !is_loaded || card.load_elsewhere(ELSEWHERE),
+            "the card can be loaded elsewhere"
+        );
         self.world.is_dirty = true;
     }
 
@@ -341,7 +356,12 @@ impl Run {
         match ticket.state {
             TicketState::New => self.world.begin(0, 0),
             TicketState::Told if ticket.is_certain() => return Ok(false),
-            TicketState::Told if matches!(ticket.told.as_ref().map(|it| &it.state.end), Some(End::Queried(_))) => {
+            TicketState::Told
+                if matches!(
+                    ticket.told.as_ref().map(|it| &it.state.end),
+                    Some(End::Queried(_))
+                ) =>
+            {
                 return Ok(false);
             }
             TicketState::Told => self.present()?,
@@ -349,7 +369,12 @@ impl Run {
             TicketState::UnderWay if ticket.progress == Some(Progress::TakeCardOut) => self.present()?,
             TicketState::UnderWay | TicketState::Dropped => {
                 let waits = self.world.pass_to_timeout(0);
-                hold!(NeverHangs, waits, "the sale stands still: {:?}", self.world.shops[0].pos.tickets[0]);
+                hold!(
+                    NeverHangs,
+                    waits,
+                    "the sale stands still: {:?}",
+                    self.world.shops[0].pos.tickets[0]
+                );
             }
         }
         Ok(true)
@@ -392,7 +417,11 @@ impl Run {
     fn end(&mut self) -> Result<String, Violation> {
         let shop = &self.world.shops[0];
         let reference = &shop.pos.tickets[0].reference;
-        let operation = shop.store.operations().iter().find(|it| it.reference == *reference);
+        let operation = shop
+            .store
+            .operations()
+            .iter()
+            .find(|it| it.reference == *reference);
         let Some(operation) = operation else {
             return Err(Violation::new(Rule::Resolved, "the sale left no operation"));
         };

@@ -158,7 +158,11 @@ impl Schedule {
             return false;
         }
         let serial = world.cards[card].card.personalisation().serial;
-        let waiting = world.shops[s].store.operations().iter().filter(|it| it.waits_for_card());
+        let waiting = world.shops[s]
+            .store
+            .operations()
+            .iter()
+            .filter(|it| it.waits_for_card());
         let of_card = waiting.filter(|it| it.key().is_some_and(|key| *key.card.serial() == serial.0));
         let attempts = of_card.filter_map(|it| Attempt::decode(it.intended.as_ref()?.attempt.bytes()).ok());
         let Some(lowest) = attempts.map(|it| it.offline_sn.value()).min() else {
@@ -188,7 +192,11 @@ impl Schedule {
                 if !matches!(self.world.shops[s].jobs.front(), Some(Job::Commit(_))) {
                     return Ok(false);
                 }
-                let disk = if fault == FaultKind::CrashKept { Disk::Kept } else { Disk::Lost };
+                let disk = if fault == FaultKind::CrashKept {
+                    Disk::Kept
+                } else {
+                    Disk::Lost
+                };
                 self.world.die_in_append(s, disk);
                 self.world.take(Step::Journal(s))?;
             }
@@ -242,7 +250,10 @@ impl Schedule {
             }
             FaultKind::CancelRace if is_begun => self.world.cancel(s, ticket),
             FaultKind::ConcludeRace if may_be_concluded => {
-                let conclusion = self.world.rng.pick(&[Conclusion::GoodsGiven, Conclusion::Abandoned]);
+                let conclusion = self
+                    .world
+                    .rng
+                    .pick(&[Conclusion::GoodsGiven, Conclusion::Abandoned]);
                 self.world.conclude(s, ticket, conclusion);
             }
             _ => return false,

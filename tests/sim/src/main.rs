@@ -54,7 +54,14 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match (arguments.seed, arguments.verb) {
         (Some(seed), _) => replay(seed, arguments.trace),
-        (None, Some(Verb::Exhaustive { threads, singles, json })) => exhaust(threads, !singles, json),
+        (
+            None,
+            Some(Verb::Exhaustive {
+                threads,
+                singles,
+                json,
+            }),
+        ) => exhaust(threads, !singles, json),
         (
             None,
             Some(Verb::Seeded {
@@ -117,7 +124,10 @@ fn exhaust(threads: Option<usize>, with_pairs: bool, json: bool) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    println!("cases (card, its answer to DEBIT, its way): all {0} of {0}", summary.cases);
+    println!(
+        "cases (card, its answer to DEBIT, its way): all {0} of {0}",
+        summary.cases
+    );
     println!("without a crash: all {0} of {0}", summary.undisturbed);
     println!("one crash: all {0} of {0} crash points", summary.singles);
     match summary.pairs {
@@ -130,7 +140,10 @@ fn exhaust(threads: Option<usize>, with_pairs: bool, json: bool) -> ExitCode {
     println!("every sale proven or voided as its card was debited or not, every card bought again");
     println!("{} ms", began.elapsed().as_millis());
     if json {
-        println!("{}", serde_json::json!({ "exhaustive": summary, "failed": false }));
+        println!(
+            "{}",
+            serde_json::json!({ "exhaustive": summary, "failed": false })
+        );
     }
     ExitCode::SUCCESS
 }

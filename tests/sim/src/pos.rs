@@ -76,7 +76,9 @@ impl Pos {
     }
 
     pub(crate) fn by_reference(&mut self, reference: &Reference) -> Option<&mut Ticket> {
-        self.tickets.iter_mut().find(|ticket| ticket.reference == *reference)
+        self.tickets
+            .iter_mut()
+            .find(|ticket| ticket.reference == *reference)
     }
 
     /// Takes a request off the list. None when it was answered before, or never asked.
@@ -121,7 +123,9 @@ impl Ticket {
 
     /// True when it was told that the debit is in doubt, or that the provider is asked.
     pub(crate) fn is_in_doubt(&self) -> bool {
-        self.told.as_ref().is_some_and(|told| !is_certain(&told.state.end))
+        self.told
+            .as_ref()
+            .is_some_and(|told| !is_certain(&told.state.end))
     }
 
     /// An outcome was told: goods go out for what is paid, and not for what was given up.

@@ -67,7 +67,9 @@ pub fn run(plan: Plan) -> Result<Tally, Box<Failure>> {
     let results: Vec<Result<Tally, Box<Failure>>> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..plan.threads.max(1)).map(|_| scope.spawn(work)).collect();
         let joined = workers.into_iter().map(|worker| worker.join());
-        joined.map(|it| it.expect("a worker that panics ends the process")).collect()
+        joined
+            .map(|it| it.expect("a worker that panics ends the process"))
+            .collect()
     });
     let mut whole = Tally::default();
     for result in results {
@@ -184,7 +186,10 @@ impl Schedule {
         self.world.tally.schedules += 1;
         let begun: usize = self.world.shops.iter().map(|shop| shop.pos.tickets.len()).sum();
         if begun < SALES {
-            return Err(Violation::new(Rule::NeverHangs, format!("only {begun} sales began")));
+            return Err(Violation::new(
+                Rule::NeverHangs,
+                format!("only {begun} sales began"),
+            ));
         }
         Ok(())
     }
@@ -192,7 +197,9 @@ impl Schedule {
     fn is_over(&self) -> bool {
         let tickets = || self.world.shops.iter().flat_map(|shop| &shop.pos.tickets);
         let is_done = |state| matches!(state, TicketState::Told | TicketState::Dropped);
-        tickets().count() >= self.sales && tickets().all(|ticket| is_done(ticket.state)) && self.faults.is_empty()
+        tickets().count() >= self.sales
+            && tickets().all(|ticket| is_done(ticket.state))
+            && self.faults.is_empty()
     }
 
     fn turn(&mut self, steps: &mut Vec<Step>) -> Result<(), Violation> {
@@ -285,7 +292,11 @@ impl Schedule {
         let minor = self.world.rng.pick(&[100, 300, 300, 300, 500, 2_000]);
         let ticket = self.world.new_ticket(s, minor);
         let through_api = self.world.rng.one_in(5);
-        let reader = self.world.rng.one_in(6).then(|| self.world.kit.readers[0].clone());
+        let reader = self
+            .world
+            .rng
+            .one_in(6)
+            .then(|| self.world.kit.readers[0].clone());
         let it = &mut self.world.shops[s].pos.tickets[ticket];
         it.through_api = through_api;
         it.reader = reader;
@@ -308,7 +319,11 @@ impl Schedule {
     /// One sale goes on.
     fn serve(&mut self, s: usize, ticket: usize) -> bool {
         let it = &self.world.shops[s].pos.tickets[ticket];
-        let asked = self.world.shops[s].pos.pending.iter().any(|pending| pending.ticket == Some(ticket));
+        let asked = self.world.shops[s]
+            .pos
+            .pending
+            .iter()
+            .any(|pending| pending.ticket == Some(ticket));
         match (it.state, it.progress) {
             (TicketState::New, _) => self.try_again(s, ticket),
             (TicketState::UnderWay, None) if !asked => {
@@ -317,7 +332,12 @@ impl Schedule {
             }
             (_, Some(Progress::WaitingForCard)) => self.put_card_in(s),
             (_, Some(Progress::TakeCardOut | Progress::SeveralCards)) => self.take_card_out(s),
-            (_, Some(Progress::WaitingForPin { through_api: true, .. })) if !asked => {
+            (
+                _,
+                Some(Progress::WaitingForPin {
+                    through_api: true, ..
+                }),
+            ) if !asked => {
                 let is_wrong = self.wrong_pins > 0;
                 self.wrong_pins = self.wrong_pins.saturating_sub(1);
                 self.world.provide_pin(s, ticket, !is_wrong);
@@ -364,7 +384,9 @@ impl Schedule {
     fn take_card_out(&mut self, s: usize) -> bool {
         let readers = self.world.shops[s].readers;
         let d = self.world.rng.below(readers);
-        let Some(card) = self.world.card_at(s, d) else { return false };
+        let Some(card) = self.world.card_at(s, d) else {
+            return false;
+        };
         self.world.remove(card);
         true
     }

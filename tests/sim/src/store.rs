@@ -1,8 +1,8 @@
 //! A store of entries in memory: the same rules as every store, and a disk that a crash cuts to its last sync.
 
 use purser_ledger::{
-    Books, Commit, Entry, Existing, Find, Head, Operation, OperationId, Refused, Scheme, SchemeBytes, Snapshot,
-    Store, StoreBroken, admit,
+    Books, Commit, Entry, Existing, Find, Head, Operation, OperationId, Refused, Scheme, SchemeBytes,
+    Snapshot, Store, StoreBroken, admit,
 };
 
 use crate::flaw::Flaw;
@@ -88,7 +88,11 @@ impl SimStore {
     /// The books, counted anew from the entries.
     pub(crate) fn recounted(&self) -> Option<Books> {
         let mut books = Books::default();
-        for transfer in self.entries.iter().flat_map(|(commit, _)| commit.entry.transfers()) {
+        for transfer in self
+            .entries
+            .iter()
+            .flat_map(|(commit, _)| commit.entry.transfers())
+        {
             books.transfer(transfer).ok()?;
         }
         Some(books)

@@ -28,7 +28,13 @@ impl World {
         let Some(input) = input else { return Ok(()) };
         if let Step::Event(_, d) = step {
             // A device that comes anew shows its card for the first time.
-            if matches!(&input, Input::Device { event: DeviceEvent::Arrived(_), .. }) {
+            if matches!(
+                &input,
+                Input::Device {
+                    event: DeviceEvent::Arrived(_),
+                    ..
+                }
+            ) {
                 shop.devices[d].debits = 0;
             }
         }
@@ -185,7 +191,9 @@ impl World {
             } => return self.transmit(s, d, id, connection, &command, pin_for),
             Call::EnterPin(enter) => {
                 // A pad waits for the buyer; only its front call is ever taken, and never by itself.
-                self.shops[s].devices[d].calls.push_front((id, Call::EnterPin(enter)));
+                self.shops[s].devices[d]
+                    .calls
+                    .push_front((id, Call::EnterPin(enter)));
             }
         }
         Ok(())
@@ -222,7 +230,11 @@ impl World {
 
     fn disconnect(&mut self, s: usize, d: usize, id: CallId, connection: u32) {
         let device = &mut self.shops[s].devices[d];
-        if device.connection.as_ref().is_none_or(|live| live.number != connection) {
+        if device
+            .connection
+            .as_ref()
+            .is_none_or(|live| live.number != connection)
+        {
             device.answer(id, Err(CallFailure::CardChanged));
             return;
         }
@@ -244,7 +256,10 @@ impl World {
         pin_for: Option<PinFor>,
     ) -> Result<(), Violation> {
         let device = &mut self.shops[s].devices[d];
-        let live = device.connection.as_ref().filter(|live| live.number == connection);
+        let live = device
+            .connection
+            .as_ref()
+            .filter(|live| live.number == connection);
         let (Some(_), Some(card)) = (live, device.card) else {
             device.answer(id, Err(CallFailure::CardChanged));
             return Ok(());
@@ -290,7 +305,13 @@ impl World {
     }
 
     /// The card gets the command; whoever watches the card sees whether it paid.
-    fn execute(&mut self, s: usize, d: usize, card: usize, command: &CommandApdu) -> Result<CardReply, Violation> {
+    fn execute(
+        &mut self,
+        s: usize,
+        d: usize,
+        card: usize,
+        command: &CommandApdu,
+    ) -> Result<CardReply, Violation> {
         let plastic = &mut self.cards[card];
         match command.name() {
             CommandName::Debit => {}
@@ -326,7 +347,10 @@ impl World {
                 plastic.lose_a_unit();
             }
             let balance_after = plastic.balance();
-            tell!(self, "card {card} EXECUTES the debit with terminal SN {terminal_sn}");
+            tell!(
+                self,
+                "card {card} EXECUTES the debit with terminal SN {terminal_sn}"
+            );
             self.debits.push(Debit {
                 shop: s,
                 card,
@@ -361,9 +385,15 @@ impl World {
         reply: Result<Reply, purser_engine::RequestError>,
     ) -> Result<(), Violation> {
         let pending = self.shops[s].pos.take(id);
-        hold!(AnsweredOnce, pending.is_some(), "{id:?} is answered twice: {reply:?}");
+        hold!(
+            AnsweredOnce,
+            pending.is_some(),
+            "{id:?} is answered twice: {reply:?}"
+        );
         let pos = &mut self.shops[s].pos;
-        let ticket = pending.and_then(|it| it.ticket).map(|index| &mut pos.tickets[index]);
+        let ticket = pending
+            .and_then(|it| it.ticket)
+            .map(|index| &mut pos.tickets[index]);
         match (reply, ticket) {
             (Ok(Reply::Sale { view, .. }), Some(ticket)) => {
                 ticket.hint(&view);
