@@ -218,6 +218,12 @@ fn a_reader_sees_what_is_durable_while_the_writer_works() {
         })
         .is_empty()
     );
+    reader_tells_operations_and_totals(&reader, newest);
+    journal.maintain().expect("the journal works");
+    assert_eq!(reader.head().expect("readable"), newest);
+}
+
+fn reader_tells_operations_and_totals(reader: &Reader, newest: Head) {
     let operation = reader
         .operation(&Sale::new(3).reference())
         .expect("readable")
@@ -231,8 +237,6 @@ fn a_reader_sees_what_is_durable_while_the_writer_works() {
         (counts, balances, head),
         ([4, 2, 3, 1], [1200, 600, 900, 300], newest)
     );
-    journal.maintain().expect("the journal works");
-    assert_eq!(reader.head().expect("readable"), newest);
 }
 
 #[test]
