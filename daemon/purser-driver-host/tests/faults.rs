@@ -10,9 +10,9 @@ mod common;
 use std::time::Duration;
 
 use common::{Bench, Installed, LONG, fault_driver, run};
-use purser_driver_supervisor::wire::{Call, Command, ConnectionNumber, Fault, Reply, SlotId};
+use purser_driver_supervisor::wire::{Call, CallId, Command, ConnectionNumber, Fault, Reply, SlotId};
 use purser_driver_supervisor::{
-    CallError, DownReason, DriverConfig, DriverEvent, NotSent, ProcessEnd, RestartPolicy, State,
+    CallError, CallRefused, DownReason, DriverConfig, DriverEvent, NotSent, ProcessEnd, RestartPolicy, State,
 };
 
 const SLOT: SlotId = SlotId(7);
@@ -28,6 +28,24 @@ fn transmit() -> Call {
         connection: ConnectionNumber(1),
         command,
     }
+}
+
+fn disconnect() -> Call {
+    Call::Disconnect {
+        slot: SLOT,
+        connection: ConnectionNumber(1),
+    }
+}
+
+/// Makes calls until no more are taken; the supervisor gets none of them before the next await.
+fn fill(bench: &Bench, call: &Call, ids: std::ops::Range<u64>) {
+    for id in ids {
+        if let Err(refused) = bench.handle.call(CallId(id), call.clone(), LONG) {
+            assert_eq!(refused, CallRefused::Full);
+            return;
+        }
+    }
+    panic!("no end of room");
 }
 
 async fn down(bench: &mut Bench) -> DownReason {
@@ -215,11 +233,8 @@ fn a_card_whose_power_is_not_surely_off_costs_the_driver_its_process() {
         let mut bench = Bench::start(config(&driver, "stuck power"));
         bench.ready().await;
         let card = bench.connect(SLOT).await;
-        let call = Call::Disconnect {
-            slot: SLOT,
-            connection: card.connection,
-        };
-        assert_eq!(bench.call(call).await, Err(CallError::DriverGone));
+        assert_eq!(card.connection, ConnectionNumber(1));
+        assert_eq!(bench.call(disconnect()).await, Err(CallError::DriverGone));
         assert_eq!(down(&mut bench).await, DownReason::NotDisconnected);
         bench.ready().await;
     });
@@ -333,5 +348,67 @@ fn a_call_behind_a_slow_one_expires_unsent() {
         }
         assert!(answers.contains(&(behind, Err(NotSent::Expired.into()))));
         assert!(answers.contains(&(cancelled, Err(NotSent::Cancelled.into()))));
+    });
+}
+
+#[test]
+fn a_disconnect_behind_slow_calls_takes_the_power_before_them_and_does_not_expire() {
+    let driver = fault_driver();
+    run(async {
+        let mut bench = Bench::start(config(&driver, "slow"));
+        bench.ready().await;
+        let first = bench.begin(transmit(), LONG);
+        let third = bench.begin(transmit(), LONG);
+        let second = bench.begin(disconnect(), Duration::from_millis(200));
+        // Neither is a command under way ended by a cancel, nor a disconnect that waits.
+        bench.handle.cancel(first).unwrap();
+        bench.handle.cancel(second).unwrap();
+        assert!(matches!(bench.answer(first).await, Ok(Reply::Response(_))));
+        assert_eq!(bench.answer(second).await, Ok(Reply::Disconnected));
+        assert!(matches!(bench.answer(third).await, Ok(Reply::Response(_))));
+        assert_eq!(bench.handle.status().counters.restarts, 0);
+    });
+}
+
+#[test]
+fn calls_without_number_leave_room_for_a_disconnect() {
+    let driver = fault_driver();
+    run(async {
+        let mut bench = Bench::start(config(&driver, "well"));
+        bench.ready().await;
+        fill(&bench, &transmit(), 1000..2000);
+        let id = bench.begin(disconnect(), LONG);
+        bench.handle.cancel(CallId(1000)).unwrap();
+        assert_eq!(bench.answer(id).await, Ok(Reply::Disconnected));
+        assert_eq!(bench.handle.status().counters.restarts, 0);
+    });
+}
+
+#[test]
+fn a_disconnect_that_finds_no_room_costs_the_driver_its_process() {
+    let driver = fault_driver();
+    run(async {
+        let mut bench = Bench::start(config(&driver, "well"));
+        bench.ready().await;
+        fill(&bench, &transmit(), 1000..2000);
+        fill(&bench, &disconnect(), 2000..3000);
+        assert_eq!(down(&mut bench).await, DownReason::NotDisconnected);
+        bench.ready().await;
+        bench.connect(SLOT).await;
+    });
+}
+
+#[test]
+fn a_call_that_goes_on_after_its_cancel_is_killed_long_before_its_deadline() {
+    let driver = fault_driver();
+    run(async {
+        let mut bench = Bench::start(config(&driver, "deaf"));
+        bench.ready().await;
+        let id = bench.begin(Call::Connect { slot: SLOT }, 100 * LONG);
+        let card_waits = bench.begin(disconnect(), LONG);
+        bench.handle.cancel(id).unwrap();
+        assert_eq!(bench.answer(id).await, Err(CallError::DriverGone));
+        assert_eq!(bench.answer(card_waits).await, Err(NotSent::NotReady.into()));
+        assert_eq!(down(&mut bench).await, DownReason::Deadline);
     });
 }

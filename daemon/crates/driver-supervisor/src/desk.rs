@@ -84,8 +84,12 @@ impl Desk {
         self.status.send_modify(|status| status.state = state);
     }
 
-    pub(crate) fn set_process(&self, id: Option<u32>) {
-        self.status.send_modify(|status| status.process_id = id);
+    /// Notes the present driver host's process id and gives the one before.
+    pub(crate) fn set_process(&self, id: Option<u32>) -> Option<u32> {
+        let mut before = None;
+        self.status
+            .send_modify(|status| before = std::mem::replace(&mut status.process_id, id));
+        before
     }
 
     /// Notes that the driver host said something; a driver host that says too much is to be ended.

@@ -30,6 +30,11 @@ pub enum DriverEvent {
     },
     /// So many lines came too fast and were dropped.
     LogsDropped(u32),
+    /// A driver host that was killed is still there, held by a device's I/O. The driver is started again beside it.
+    HostStuck {
+        /// Its process id.
+        process_id: Option<u32>,
+    },
     /// The driver is down; all devices are gone. Calls under way were answered before this.
     Down {
         /// Why.

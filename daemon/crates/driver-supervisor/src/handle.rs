@@ -1,15 +1,23 @@
 //! The way to a running supervisor.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use purser_driver_wire::limits::SLOTS_MAX;
 use purser_driver_wire::{Call, CallId};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::Status;
 
-/// Orders that wait for the supervisor: more than the calls of one sale.
-pub(crate) const ORDERS_MAX: usize = 64;
+/// Calls that wait for the supervisor: more than those of one sale.
+const CALLS_MAX: usize = 64;
+
+/// Room that calls leave to orders that must not be lost: each device's disconnect and cancel, a restart and a stop.
+const RESERVED: usize = 2 * SLOTS_MAX + 2;
+
+/// Orders that wait for the supervisor.
+pub(crate) const ORDERS_MAX: usize = CALLS_MAX + RESERVED;
 
 /// What a handle asks of its supervisor.
 #[derive(Debug)]
@@ -26,6 +34,21 @@ pub(crate) struct PendingCall {
     pub(crate) id: CallId,
     pub(crate) call: Call,
     pub(crate) deadline: Instant,
+    /// Time that the caller gave.
+    pub(crate) time: Duration,
+}
+
+impl PendingCall {
+    /// True for the call that takes a card's power away. It must not be lost (`[C-4]`): while it waits it neither
+    /// expires nor is cancelled.
+    pub(crate) fn is_disconnect(&self) -> bool {
+        matches!(self.call, Call::Disconnect { .. })
+    }
+
+    /// True if the driver may end it early: a command that the card has is not taken back.
+    pub(crate) fn ends_by_cancel(&self) -> bool {
+        matches!(self.call, Call::Connect { .. } | Call::EnterPin { .. })
+    }
 }
 
 /// The way to a running [`Supervisor`](crate::Supervisor). When all handles are dropped it stops.
@@ -33,6 +56,7 @@ pub(crate) struct PendingCall {
 pub struct Handle {
     pub(crate) orders: mpsc::Sender<Order>,
     pub(crate) status: watch::Receiver<Status>,
+    pub(crate) disconnect_lost: Arc<Notify>,
 }
 
 /// A call was not taken: nothing was sent, and there will be no answer.
@@ -60,17 +84,31 @@ impl Handle {
     /// Makes a call; its one answer comes as [`DriverEvent::Answer`](crate::DriverEvent::Answer) within `time` and a
     /// short grace, whatever the driver does. Never use an id twice.
     ///
+    /// A disconnect goes before all calls that wait, and its `time` counts from when the driver gets it, so that no
+    /// card keeps its power because another call took long.
+    ///
     /// # Errors
-    /// [`CallRefused`]: nothing was sent.
+    /// [`CallRefused`]: nothing was sent. For a disconnect the driver host is ended then, and all power with it.
     pub fn call(&self, id: CallId, call: Call, time: Duration) -> Result<(), CallRefused> {
-        self.order(Order::Call(PendingCall {
+        let call = PendingCall {
             id,
             call,
             deadline: Instant::now() + time,
-        }))
+            time,
+        };
+        let is_disconnect = call.is_disconnect();
+        if !is_disconnect && self.orders.capacity() <= RESERVED && !self.orders.is_closed() {
+            return Err(CallRefused::Full);
+        }
+        let taken = self.order(Order::Call(call));
+        if is_disconnect && taken.is_err() {
+            self.disconnect_lost.notify_one();
+        }
+        taken
     }
 
-    /// Asks that a call ends soon. It is answered all the same. A transmit under way is not ended by it.
+    /// Asks that a call ends soon. It is answered all the same. A transmit or disconnect under way is not ended by it;
+    /// a driver that goes on with another call for seconds is killed.
     ///
     /// # Errors
     /// [`CallRefused`]: it was not asked.

@@ -12,6 +12,7 @@
 
 mod config;
 mod desk;
+mod ending;
 mod event;
 mod handle;
 mod host_link;

@@ -2,20 +2,26 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use purser_driver_wire::Hello;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::desk::Desk;
+use crate::ending::{Ending, Outcome};
 use crate::handle::{ORDERS_MAX, Order};
 use crate::session::{STDERR_BYTES, serve};
 use crate::start::{Launched, launch};
-use crate::{DownReason, DriverConfig, DriverEvent, Handle, NotSent, Spawner, State};
+use crate::{DownReason, DriverConfig, DriverEvent, Handle, NotSent, ProcessEnd, Spawner, State};
 
 /// Events that wait for their reader before the supervisor stops listening to its driver.
 pub const EVENTS_MAX: usize = 256;
+
+/// Time in which a process that closed its socket by ending has its exit status: the kernel does one right after the
+/// other, but a loaded machine not at once. A down that says how is worth this wait; answers do not wait for it.
+const STATUS_TIME: Duration = Duration::from_secs(2);
 
 /// Owns one driver instance.
 #[derive(Debug)]
@@ -26,6 +32,8 @@ pub struct Supervisor {
     desk: Desk,
     /// Restarts within the policy's window.
     restarts: VecDeque<Instant>,
+    /// A disconnect found no room among the orders.
+    disconnect_lost: Arc<Notify>,
 }
 
 /// The supervisor is to stop.
@@ -58,18 +66,21 @@ impl Supervisor {
         let (orders_in, orders) = mpsc::channel(ORDERS_MAX);
         let (events, events_out) = mpsc::channel(EVENTS_MAX);
         let (desk, status) = Desk::new(events);
+        let disconnect_lost = Arc::new(Notify::new());
         let supervisor = Self {
             config,
             spawner,
             orders,
             desk,
             restarts: VecDeque::new(),
+            disconnect_lost: Arc::clone(&disconnect_lost),
         };
         (
             supervisor,
             Handle {
                 orders: orders_in,
                 status,
+                disconnect_lost,
             },
             events_out,
         )
@@ -80,8 +91,14 @@ impl Supervisor {
     /// # Cancel safety
     /// Dropping the future kills the driver host; calls under way stay unanswered.
     pub async fn run(mut self) {
-        while let Some(reason) = self.live_once().await {
-            if let Err(Stop) = self.wait_out(reason).await {
+        loop {
+            let (down, mut ending) = self.live_once().await;
+            let next = match down {
+                Some(reason) => self.wait_out(reason, &mut ending).await,
+                None => Err(Stop),
+            };
+            if let Err(Stop) = next {
+                self.wait_for(&mut ending).await;
                 break;
             }
         }
@@ -96,14 +113,15 @@ impl Supervisor {
         }
     }
 
-    /// One driver host from start to end: why it went down, or `None` when the supervisor is to stop.
-    async fn live_once(&mut self) -> Option<DownReason> {
+    /// One driver host from start to end: why it went down, or `None` when the supervisor is to stop. Its process is
+    /// killed, but perhaps not gone.
+    async fn live_once(&mut self) -> (Option<DownReason>, Ending) {
         self.desk.begin();
         let deadline = Instant::now() + self.config.start_time;
         let mut host = match self.launch().await {
             Ok(host) => host,
-            Err(NotStarted::Down(reason)) => return Some(reason),
-            Err(NotStarted::Stop) => return None,
+            Err(NotStarted::Down(reason)) => return (Some(reason), Ending::none()),
+            Err(NotStarted::Stop) => return (None, Ending::none()),
         };
         self.desk.set_process(host.process.id());
         let down = match self.greet(&mut host, deadline).await {
@@ -113,20 +131,46 @@ impl Supervisor {
                     driver,
                     devices: host.slots.states(),
                 });
-                serve(&mut host, &mut self.orders, &self.config, &mut self.desk).await
+                // One that was lost before concerned an earlier driver host, whose cards lost their power with it.
+                let _ = timeout(Duration::ZERO, self.disconnect_lost.notified()).await;
+                let orders = (&mut self.orders, &*self.disconnect_lost);
+                serve(&mut host, orders, &self.config, &mut self.desk).await
             }
             Err(NotStarted::Down(reason)) => Some(reason),
             Err(NotStarted::Stop) => None,
         };
-        let how = host.process.end().await;
-        self.desk.set_process(None);
-        down.map(|reason| {
-            if let DownReason::Ended(_) = reason {
-                DownReason::Ended(how)
-            } else {
-                reason
+        let mut ending = Ending::of(host.process);
+        let down = match down {
+            Some(DownReason::Ended(_)) => {
+                let how = timeout(STATUS_TIME, self.wait_for(&mut ending)).await;
+                Some(DownReason::Ended(how.unwrap_or(ProcessEnd::Unknown)))
             }
-        })
+            other => other,
+        };
+        (down, ending)
+    }
+
+    /// Waits until a killed driver host is gone, or given up; what is to be told is told meanwhile.
+    async fn wait_for(&mut self, ending: &mut Ending) -> ProcessEnd {
+        while !ending.is_over() {
+            tokio::select! {
+                biased;
+                outcome = ending.wait() => return self.end(outcome),
+                () = self.desk.pass_on(), if self.desk.is_waiting() => {}
+            }
+        }
+        ProcessEnd::Unknown
+    }
+
+    fn end(&mut self, outcome: Outcome) -> ProcessEnd {
+        let process_id = self.desk.set_process(None);
+        match outcome {
+            Outcome::Reaped(how) => how,
+            Outcome::GivenUp => {
+                self.desk.tell(DriverEvent::HostStuck { process_id });
+                ProcessEnd::Unknown
+            }
+        }
     }
 
     async fn launch(&mut self) -> Result<Launched, NotStarted> {
@@ -162,15 +206,16 @@ impl Supervisor {
         }
     }
 
-    /// Waits until the driver is to be started again.
-    async fn wait_out(&mut self, reason: DownReason) -> Result<(), Stop> {
+    /// Tells that the driver is down, and waits until it is to be started again.
+    async fn wait_out(&mut self, reason: DownReason, ending: &mut Ending) -> Result<(), Stop> {
         if reason == DownReason::Asked {
             self.restarts.clear();
+            self.desk.set(State::Starting);
             self.desk.tell(DriverEvent::Down {
                 reason,
                 restart_in: Duration::ZERO,
             });
-            return Ok(());
+            return self.idle(Some(Instant::now()), ending).await;
         }
         let now = Instant::now();
         let policy = self.config.restarts;
@@ -194,20 +239,27 @@ impl Supervisor {
             self.desk.tell(DriverEvent::Failed { reason });
             None
         };
-        self.idle(until).await
+        self.idle(until, ending).await
     }
 
-    /// Refuses calls until the time comes, or for ever, or until a restart is asked for.
-    async fn idle(&mut self, until: Option<Instant>) -> Result<(), Stop> {
+    /// Refuses calls until the time comes, or for ever, or until a restart is asked for; in any case until the earlier
+    /// driver host is over, because two must not drive the same devices.
+    async fn idle(&mut self, mut until: Option<Instant>, ending: &mut Ending) -> Result<(), Stop> {
         loop {
+            let is_over = ending.is_over();
+            let may_start = is_over && until.is_some();
             tokio::select! {
                 biased;
-                () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => return Ok(()),
+                outcome = ending.wait(), if !is_over => {
+                    self.end(outcome);
+                }
+                () = sleep_until(until.unwrap_or_else(Instant::now)), if may_start => return Ok(()),
                 () = self.desk.pass_on(), if self.desk.is_waiting() => {}
                 order = self.orders.recv(), if self.desk.has_room() => {
                     if matches!(order, Some(Order::Restart)) {
                         self.restarts.clear();
-                        return Ok(());
+                        until = Some(Instant::now());
+                        continue;
                     }
                     refuse(order, &mut self.desk)?;
                 }
@@ -225,4 +277,74 @@ fn refuse(order: Option<Order>, desk: &mut Desk) -> Result<(), Stop> {
         Some(Order::Stop) | None => return Err(Stop),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use purser_driver_wire::{Call, CallId, SlotId};
+    use tokio::process::Command;
+
+    use super::*;
+    use crate::spawn::HostProcess;
+
+    /// A driver host that outlives its kill, like one inside a device's I/O: it leads no process group, and groups are
+    /// what is killed.
+    fn stuck() -> Ending {
+        let mut sleep = Command::new("sleep");
+        let child = sleep.arg("600").kill_on_drop(true).spawn().unwrap();
+        Ending::of(HostProcess::Child(child))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_driver_host_that_does_not_die_holds_up_neither_answers_nor_the_restart_for_ever() {
+        let spawner = Spawner::Child {
+            program: "none".into(),
+        };
+        let (mut supervisor, handle, mut events) =
+            Supervisor::new(DriverConfig::new("stuck", "none", ""), spawner);
+        let mut ending = stuck();
+        let process_id = supervisor.desk.set_process(Some(7));
+        assert_eq!(process_id, None);
+        handle
+            .call(
+                CallId(1),
+                Call::Connect { slot: SlotId(1) },
+                Duration::from_secs(5),
+            )
+            .unwrap();
+        let killed = Instant::now();
+        let hear = async {
+            let down = events.recv().await;
+            let answer = events.recv().await;
+            (down, answer, killed.elapsed())
+        };
+        let (waited, (down, answer, heard_after)) =
+            tokio::join!(supervisor.wait_out(DownReason::Deadline, &mut ending), hear);
+        assert!(waited.is_ok());
+        assert!(matches!(down, Some(DriverEvent::Down { .. })), "{down:?}");
+        let refused = DriverEvent::Answer(CallId(1), Err(NotSent::NotReady.into()));
+        assert_eq!(answer, Some(refused));
+        assert_eq!(heard_after, Duration::ZERO);
+        let held_up = killed.elapsed();
+        assert!(
+            held_up > supervisor.config.restarts.backoff(1) && held_up < Duration::from_secs(60),
+            "{held_up:?}"
+        );
+        supervisor.desk.pass_on().await;
+        let stuck = DriverEvent::HostStuck { process_id: Some(7) };
+        assert_eq!(events.recv().await, Some(stuck));
+        assert_eq!(handle.status().process_id, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_waits_for_a_driver_host_that_does_not_die_only_so_long() {
+        let spawner = Spawner::Child {
+            program: "none".into(),
+        };
+        let (mut supervisor, _handle, _events) =
+            Supervisor::new(DriverConfig::new("stuck", "none", ""), spawner);
+        let mut ending = stuck();
+        assert_eq!(supervisor.wait_for(&mut ending).await, ProcessEnd::Unknown);
+        assert!(ending.is_over());
+    }
 }

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use purser_driver_wire::limits::LOG_MAX_BYTES;
+use purser_driver_wire::limits::{LOG_MAX_BYTES, SLOTS_MAX};
 use purser_driver_wire::{Call, CallFailure, CallId, CallRequest, Fault, Reply, ToDaemon, ToHost};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::desk::Desk;
@@ -15,8 +15,15 @@ use crate::slots::Slots;
 use crate::start::{Launched, Stderr};
 use crate::{CallError, DownReason, DriverConfig, DriverEvent, NotSent};
 
-/// Calls that wait while one is under way.
+/// Calls that wait while one is under way, beside disconnects.
 const QUEUE_MAX: usize = 16;
+
+/// Disconnects that wait: a device has one card. A caller who sends more has lost count of its cards.
+const DISCONNECTS_MAX: usize = SLOTS_MAX;
+
+/// Time in which a cancelled call must end: a device is told, and answers. The driver's one thread is of no use to
+/// other devices before that.
+const CANCEL_TIME: Duration = Duration::from_secs(2);
 
 /// Time that an answer has beyond its call's deadline: a driver that answers "timed out" in time is not killed for the
 /// way that its answer takes.
@@ -39,7 +46,7 @@ struct Session<'a> {
 /// order then, if it could). Each call that was taken has been answered.
 pub(crate) async fn serve(
     host: &mut Launched,
-    orders: &mut mpsc::Receiver<Order>,
+    (orders, disconnect_lost): (&mut mpsc::Receiver<Order>, &Notify),
     config: &DriverConfig,
     desk: &mut Desk,
 ) -> Option<DownReason> {
@@ -53,7 +60,7 @@ pub(crate) async fn serve(
         under_way: None,
         queue: VecDeque::new(),
     };
-    let down = match session.run(orders, stderr).await {
+    let down = match session.run((orders, disconnect_lost), stderr).await {
         Ok(()) => {
             session.stop(config.stop_time).await;
             None
@@ -68,7 +75,7 @@ impl Session<'_> {
     /// `Ok` when the supervisor is to stop.
     async fn run(
         &mut self,
-        orders: &mut mpsc::Receiver<Order>,
+        (orders, disconnect_lost): (&mut mpsc::Receiver<Order>, &Notify),
         stderr: &mut Stderr,
     ) -> Result<(), DownReason> {
         let mut line = [0; STDERR_BYTES];
@@ -82,8 +89,9 @@ impl Session<'_> {
                 () = self.desk.pass_on(), if self.desk.is_waiting() => {}
                 message = self.link.receive(), if has_room => self.hear(message?)?,
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => self.expire()?,
+                () = disconnect_lost.notified() => return Err(DownReason::NotDisconnected),
                 order = orders.recv(), if has_room => match order {
-                    Some(Order::Call(call)) => self.take_call(call),
+                    Some(Order::Call(call)) => self.take_call(call)?,
                     Some(Order::Cancel(id)) => self.cancel(id).await?,
                     Some(Order::Restart) => return Err(DownReason::Asked),
                     Some(Order::Stop) | None => return Ok(()),
@@ -95,30 +103,25 @@ impl Session<'_> {
 
     async fn begin_next(&mut self) -> Result<(), DownReason> {
         while self.under_way.is_none() {
-            let Some(pending) = self.queue.pop_front() else {
+            let Some(mut pending) = self.queue.pop_front() else {
                 return Ok(());
             };
+            if pending.is_disconnect() {
+                pending.deadline = Instant::now() + pending.time;
+            }
             let left = pending.deadline.saturating_duration_since(Instant::now());
             let deadline_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
-            if deadline_ms == 0 {
+            if deadline_ms == 0 && !pending.is_disconnect() {
                 self.desk.answer(pending.id, Err(NotSent::Expired.into()));
                 continue;
             }
             // From here on the driver may have it: a failed send may have been a whole one.
-            let PendingCall { id, call, deadline } = pending;
             let message = ToHost::Call(CallRequest {
-                id,
-                deadline_ms,
-                call,
+                id: pending.id,
+                deadline_ms: deadline_ms.max(1),
+                call: pending.call.clone(),
             });
-            let ToHost::Call(CallRequest { call, .. }) = &message else {
-                return Err(DownReason::OutOfPlace);
-            };
-            self.under_way = Some(PendingCall {
-                id,
-                call: call.clone(),
-                deadline,
-            });
+            self.under_way = Some(pending);
             self.link.send(&message).await?;
         }
         Ok(())
@@ -126,7 +129,8 @@ impl Session<'_> {
 
     fn next_deadline(&self) -> Option<Instant> {
         let under_way = self.under_way.as_ref().map(|call| call.deadline + ANSWER_GRACE);
-        self.queue.iter().map(|call| call.deadline).chain(under_way).min()
+        let waiting = self.queue.iter().filter(|call| !call.is_disconnect());
+        waiting.map(|call| call.deadline).chain(under_way).min()
     }
 
     fn expire(&mut self) -> Result<(), DownReason> {
@@ -138,7 +142,8 @@ impl Session<'_> {
         {
             return Err(DownReason::Deadline);
         }
-        let (expired, rest): (VecDeque<_>, _) = self.queue.drain(..).partition(|call| call.deadline <= now);
+        let is_expired = |call: &PendingCall| call.deadline <= now && !call.is_disconnect();
+        let (expired, rest): (VecDeque<_>, _) = self.queue.drain(..).partition(is_expired);
         self.queue = rest;
         for call in expired {
             self.desk.answer(call.id, Err(NotSent::Expired.into()));
@@ -146,19 +151,31 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn take_call(&mut self, call: PendingCall) {
-        if self.queue.len() < QUEUE_MAX {
+    fn take_call(&mut self, call: PendingCall) -> Result<(), DownReason> {
+        let disconnects = self.queue.partition_point(PendingCall::is_disconnect);
+        if call.is_disconnect() {
+            self.queue.insert(disconnects, call);
+            if disconnects >= DISCONNECTS_MAX {
+                return Err(DownReason::NotDisconnected);
+            }
+        } else if self.queue.len() - disconnects < QUEUE_MAX {
             self.queue.push_back(call);
         } else {
             self.desk.answer(call.id, Err(NotSent::QueueFull.into()));
         }
+        Ok(())
     }
 
     async fn cancel(&mut self, id: CallId) -> Result<(), DownReason> {
         if let Some(at) = self.queue.iter().position(|call| call.id == id) {
-            self.queue.remove(at);
-            self.desk.answer(id, Err(NotSent::Cancelled.into()));
-        } else if self.under_way.as_ref().is_some_and(|call| call.id == id) {
+            if !self.queue[at].is_disconnect() {
+                self.queue.remove(at);
+                self.desk.answer(id, Err(NotSent::Cancelled.into()));
+            }
+        } else if let Some(call) = self.under_way.as_mut().filter(|call| call.id == id) {
+            if call.ends_by_cancel() {
+                call.deadline = call.deadline.min(Instant::now() + CANCEL_TIME);
+            }
             self.link.send(&ToHost::Cancel(id)).await?;
         }
         Ok(())

@@ -76,15 +76,15 @@ impl HostProcess {
         }
     }
 
-    /// Kills the process and what it started, and waits for its end, which says how it ended if that was before.
-    pub(crate) async fn end(mut self) -> ProcessEnd {
-        self.kill_group();
-        match &mut self {
+    /// Waits for its end and says how it ended. Cancel safe.
+    pub(crate) async fn wait(&mut self) -> ProcessEnd {
+        match self {
             Self::Child(child) => child.wait().await.map_or(ProcessEnd::Unknown, how),
         }
     }
 
-    fn kill_group(&self) {
+    /// Kills the process and what it started, unless its end was awaited.
+    pub(crate) fn kill(&self) {
         let pid = self
             .id()
             .and_then(|id| i32::try_from(id).ok())
@@ -98,7 +98,7 @@ impl HostProcess {
 
 impl Drop for HostProcess {
     fn drop(&mut self) {
-        self.kill_group();
+        self.kill();
     }
 }
 

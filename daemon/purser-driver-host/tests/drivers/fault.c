@@ -100,6 +100,7 @@ static int32_t destroy(struct purser_instance *instance, const struct purser_cal
 static int32_t connect(struct purser_instance *instance, const struct purser_call *call, uint32_t slot,
                        struct purser_card *card) {
     (void)instance, (void)call, (void)slot;
+    if (is_mode("deaf")) for (;;) pause();
     card->connection = is_mode("connection zero") ? 0 : 1;
     card->protocol = PURSER_PROTOCOL_T0;
     card->atr_length = is_mode("long atr") ? 4000 : 2;
@@ -115,6 +116,7 @@ static int32_t transmit(struct purser_instance *instance, const struct purser_ca
     if (is_mode("abort")) abort();
     if (is_mode("hang")) for (;;) pause();
     if (is_mode("exit")) _exit(0);
+    if (is_mode("slow")) sleep(3);
     if (is_mode("event flood")) for (;;) emit(PURSER_CARD_INSERTED, NULL), emit(PURSER_CARD_REMOVED, NULL);
     if (is_mode("unknown code")) return 12345;
     if (is_mode("busy")) return PURSER_BUSY;

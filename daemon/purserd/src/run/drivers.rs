@@ -21,7 +21,7 @@ use crate::config::{Config, Devices, Driver};
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// Time for one command: a card may ask for more waiting time again and again. Shorter than the engine's own limit.
 const TRANSMIT_TIME: Duration = Duration::from_secs(15);
-/// Time to take a card's power away.
+/// Time to take a card's power away, from when the driver is free to do it.
 const DISCONNECT_TIME: Duration = Duration::from_secs(5);
 /// How often a buyer can make the wait for a PIN begin anew: once for each digit, and some corrections.
 const PIN_WAITS: u32 = 32;
@@ -179,7 +179,7 @@ impl Drivers {
             Ok(()) => None,
             Err(refused) => {
                 tracing::warn!(%device, %refused, "a driver does not take a call");
-                failed(CallFailure::DriverLost)
+                failed(translate::refusal(refused))
             }
         }
     }
@@ -187,7 +187,7 @@ impl Drivers {
     /// Asks that a call ends soon.
     pub(super) fn abort(&self, id: CallId, device: &DeviceName) {
         if let Some((driver, _)) = self.place_of(device) {
-            // A driver that cannot hear it answers at the call's deadline, or has answered already.
+            // The supervisor keeps room for it: only one that has ended does not take it.
             let _ = self.instances[driver].handle.cancel(wire::CallId(id.0));
         }
     }

@@ -45,6 +45,10 @@ impl Drivers {
                 tracing::warn!(driver = %name, lines, "lines of the driver came too fast and were dropped");
                 Vec::new()
             }
+            DriverEvent::HostStuck { process_id } => {
+                tracing::error!(driver = %name, process_id, "the driver's killed process does not end: a device holds it; unplug the device if the driver does not come back");
+                Vec::new()
+            }
             DriverEvent::Down { reason, restart_in } => {
                 tracing::warn!(driver = %name, reason = %chain(&reason), ?restart_in, "driver is down");
                 self.gone(driver)

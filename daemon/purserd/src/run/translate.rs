@@ -1,6 +1,6 @@
 //! Between the engine's words and the driver wire's. A PIN is moved, or copied into memory that is wiped.
 
-use purser_driver_supervisor::{CallError, NotSent};
+use purser_driver_supervisor::{CallError, CallRefused, NotSent};
 use purser_driver_wire as wire;
 use purser_engine::{Act, Answer, CallFailure, EnterPin, Query};
 use purser_ledger::{Amount, Currency};
@@ -76,6 +76,18 @@ fn minor_digits(currency: Currency) -> u8 {
     }
 }
 
+/// What the engine hears of a call that a driver had no time for. The driver lives, and so does the card's connection:
+/// the engine ends it (money rule P4) and tries again a little later.
+const NOT_SENT: CallFailure = CallFailure::Busy;
+
+/// What the engine hears of a call that was not taken.
+pub(super) fn refusal(refused: CallRefused) -> CallFailure {
+    match refused {
+        CallRefused::Full => NOT_SENT,
+        CallRefused::Ended => CallFailure::DriverLost,
+    }
+}
+
 /// What the engine hears of an answer.
 pub(super) fn answer(result: Result<wire::Reply, CallError>) -> Result<Answer, CallFailure> {
     match result {
@@ -120,10 +132,8 @@ fn failure(error: &CallError) -> CallFailure {
             wire::Fault::Internal => CallFailure::DriverLost,
         },
         CallError::OutcomeUnknown => CallFailure::OutcomeUnknown,
-        CallError::DriverGone | CallError::NotSent(NotSent::NotReady | NotSent::QueueFull) => {
-            CallFailure::DriverLost
-        }
-        CallError::NotSent(NotSent::Expired) => CallFailure::TimedOut,
+        CallError::DriverGone | CallError::NotSent(NotSent::NotReady) => CallFailure::DriverLost,
+        CallError::NotSent(NotSent::Expired | NotSent::QueueFull) => NOT_SENT,
         CallError::NotSent(NotSent::Cancelled) => CallFailure::Cancelled,
     }
 }
@@ -158,6 +168,16 @@ mod tests {
             assert!(error.may_have_happened());
             assert_eq!(failure(&error), CallFailure::OutcomeUnknown);
         }
+    }
+
+    #[test]
+    fn a_driver_that_only_had_no_time_is_not_lost_and_its_cards_stay_connected() {
+        for not_sent in [NotSent::Expired, NotSent::QueueFull] {
+            assert_eq!(failure(&not_sent.into()), CallFailure::Busy);
+        }
+        assert_eq!(refusal(CallRefused::Full), CallFailure::Busy);
+        assert_eq!(failure(&NotSent::NotReady.into()), CallFailure::DriverLost);
+        assert_eq!(refusal(CallRefused::Ended), CallFailure::DriverLost);
     }
 
     #[test]
