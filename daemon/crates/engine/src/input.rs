@@ -139,7 +139,7 @@ pub enum CallFailure {
     CardMute,
     /// The command may have reached the card; what came of it is not known.
     OutcomeUnknown,
-    /// Another program holds the reader.
+    /// Another program holds the reader, or the driver had no time for the call: nothing was sent.
     Busy,
     /// The device was unplugged.
     DeviceGone,
