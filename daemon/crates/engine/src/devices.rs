@@ -20,6 +20,8 @@ pub(crate) struct Devices(BTreeMap<DeviceName, Device>);
 struct Device {
     abilities: Abilities,
     card: Option<Presence>,
+    /// How often a card was put in.
+    insertions: u64,
 }
 
 /// A card in a reader, from when it was put in until it is taken out.
@@ -58,6 +60,7 @@ impl Devices {
                     Device {
                         abilities,
                         card: None,
+                        insertions: 0,
                     },
                 );
             }
@@ -69,6 +72,7 @@ impl Devices {
                 // that has served is served again only when it was seen to leave.
                 let served = device.card.is_some_and(|card| card.served);
                 device.card = Some(Presence { served, ..presence });
+                device.insertions = device.insertions.saturating_add(1);
             }
             (DeviceEvent::CardRemoved, Some(device)) => device.card = None,
             (DeviceEvent::CardInserted | DeviceEvent::CardRemoved, None) | (DeviceEvent::PinProgress, _) => {}
@@ -135,9 +139,19 @@ impl Devices {
         });
     }
 
-    /// A reader reports no card although none was seen to leave: as good as taken out.
-    pub(crate) fn set_absent(&mut self, name: &DeviceName) {
-        if let Some(device) = self.0.get_mut(name) {
+    /// How often a card was put into this reader.
+    pub(crate) fn insertions(&self, name: &DeviceName) -> u64 {
+        self.0.get(name).map_or(0, |device| device.insertions)
+    }
+
+    /// A reader reports no card although none was seen to leave: as good as taken out. Unless another card has come since
+    /// `insertions`: then the report is about the one before.
+    pub(crate) fn set_absent(&mut self, name: &DeviceName, insertions: u64) {
+        if let Some(device) = self
+            .0
+            .get_mut(name)
+            .filter(|device| device.insertions == insertions)
+        {
             device.card = None;
         }
     }

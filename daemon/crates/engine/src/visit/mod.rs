@@ -56,6 +56,8 @@ pub(crate) struct Visit {
     pub(crate) checked_until: Option<Monotonic>,
     /// When the outstanding call, or the wait for a PIN, ends by itself.
     pub(crate) deadline: Monotonic,
+    /// Which of the reader's insertions it began with.
+    insertions: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +93,7 @@ pub(crate) enum State {
 }
 
 impl Visit {
-    fn new(serving: Serving, call: CallId, deadline: Monotonic) -> Self {
+    fn new(serving: Serving, call: CallId, deadline: Monotonic, insertions: u64) -> Self {
         Self {
             serving,
             state: State::Connecting,
@@ -103,6 +105,7 @@ impl Visit {
             call: Some(call),
             checked_until: None,
             deadline,
+            insertions,
         }
     }
 
@@ -187,7 +190,12 @@ impl Engine {
             self.devices.count_look(reader);
         }
         let call = self.ask(reader, Query::Connect);
-        let visit = Visit::new(serving, call, self.call_deadline());
+        let visit = Visit::new(
+            serving,
+            call,
+            self.call_deadline(),
+            self.devices.insertions(reader),
+        );
         let earlier = self.visits.insert(reader.clone(), visit);
         assert!(earlier.is_none(), "a reader serves one card at a time");
     }
@@ -237,7 +245,7 @@ impl Engine {
     /// Ends a visit whose card or reader failed.
     pub(crate) fn fail_visit(&mut self, reader: &DeviceName, mut visit: Visit, failure: CallFailure) {
         match failure {
-            CallFailure::NoCard => self.devices.set_absent(reader),
+            CallFailure::NoCard => self.devices.set_absent(reader, visit.insertions),
             CallFailure::Busy => self.devices.set_busy(reader, self.now.monotonic),
             CallFailure::CardMute => self.devices.set_served(reader),
             _ => {}
