@@ -1,5 +1,6 @@
 //! What must hold after every step.
 
+use purser_engine::Progress;
 use purser_lab::card::{Asn, CardDate, CardTime, Mac, Minor, Purchase, PurseKind, TerminalSn};
 use purser_lab::issuer::verify_purchase_tac;
 use purser_ledger::{Account, Conclusion, Operation, PaidProof, SalePaid, Standing};
@@ -13,6 +14,7 @@ impl World {
     pub(crate) fn check(&mut self) -> Result<(), Violation> {
         for s in 0..self.shops.len() {
             self.check_purses_are_locked(s)?;
+            self.check_cards_are_seen(s)?;
         }
         if !std::mem::take(&mut self.is_dirty) {
             return Ok(());
@@ -232,7 +234,7 @@ impl World {
             return Ok(());
         }
         let waits = |ticket: &crate::pos::Ticket| {
-            let through_api = purser_engine::Progress::WaitingForPin {
+            let through_api = Progress::WaitingForPin {
                 tries_left: None,
                 through_api: true,
             };
@@ -258,6 +260,27 @@ impl World {
                     device.name
                 );
             }
+        }
+        Ok(())
+    }
+
+    /// No sale waits for a card that lies in its reader.
+    fn check_cards_are_seen(&self, s: usize) -> Result<(), Violation> {
+        let shop = &self.shops[s];
+        if shop.engine.is_none() || !shop.is_at_rest() {
+            return Ok(());
+        }
+        let waiting = |it: &&crate::pos::Ticket| it.progress == Some(Progress::WaitingForCard);
+        for ticket in shop.pos.tickets.iter().filter(waiting) {
+            let mut readers = shop.devices.iter().filter(|it| it.is_up && it.card.is_some());
+            let unseen = readers.find(|it| ticket.reader.as_ref().is_none_or(|named| *named == it.name));
+            hold!(
+                NeverHangs,
+                unseen.is_none(),
+                "{} of shop {s} waits for a card, and one lies in {:?}",
+                ticket.reference,
+                unseen.map(|it| &it.name)
+            );
         }
         Ok(())
     }

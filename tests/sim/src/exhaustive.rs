@@ -52,7 +52,14 @@ pub enum Away {
     Both,
 }
 
-const CARDS: [CardKind; 3] = [CardKind::NeedsPin, CardKind::PinFree, CardKind::RefusesZero];
+/// The cards and the money on them. The last one is empty after the sale and another shop's debit: then it refuses INITIALIZE
+/// with any amount.
+const CARDS: [(CardKind, u32); 4] = [
+    (CardKind::NeedsPin, 1_000),
+    (CardKind::PinFree, 1_000),
+    (CardKind::RefusesZero, 1_000),
+    (CardKind::RefusesZero, 350),
+];
 const AT_DEBIT: [AtDebit; 4] = [
     AtDebit::NotReceived,
     AtDebit::AnswerLost,
@@ -78,14 +85,17 @@ const PRESENTATIONS_MAX: u8 = 4;
 #[derive(Clone, Copy, Debug)]
 struct Case {
     card: CardKind,
+    balance: u32,
     at_debit: AtDebit,
     away: Away,
 }
 
 impl Case {
     fn nth(index: usize) -> Self {
+        let (card, balance) = CARDS[index % CARDS.len()];
         Self {
-            card: CARDS[index % CARDS.len()],
+            card,
+            balance,
             at_debit: AT_DEBIT[index / CARDS.len() % AT_DEBIT.len()],
             away: AWAY[index / CARDS.len() / AT_DEBIT.len() % AWAY.len()],
         }
@@ -229,7 +239,7 @@ fn attempt(kit: &Arc<Kit>, case: Case, crashes: &[Point]) -> Result<(String, Vec
 impl Run {
     fn new(kit: &Arc<Kit>, case: Case, crashes: &[Point], trace: Trace) -> Self {
         let mut world = World::new(Arc::clone(kit), 1, Tally::default(), trace, Flaw::None);
-        let mut card = Plastic::new(kit, case.card, 0, 1_000, 7);
+        let mut card = Plastic::new(kit, case.card, 0, case.balance, 7);
         let fault = match case.at_debit {
             AtDebit::NotReceived => Some(Fault::TearBeforeExecute),
             AtDebit::AnswerLost => Some(Fault::TearAfterExecute),
@@ -340,10 +350,11 @@ impl Run {
         Ok(())
     }
 
-    /// The card leaves; what happens to it elsewhere happens once.
+    /// The card leaves. What happens to it elsewhere happens once, while a debit is in doubt: before that it changes nothing.
     fn leave(&mut self) {
         self.world.remove(0);
-        if std::mem::replace(&mut self.has_been_away, true) {
+        let is_in_doubt = self.world.doubts(0, 0) > 0;
+        if !is_in_doubt || std::mem::replace(&mut self.has_been_away, true) {
             return;
         }
         let card = &mut self.world.cards[0];
@@ -413,7 +424,12 @@ impl Run {
         }
         self.world.rest()?;
         self.world.remove(0);
-        self.world.cards[0].card.clear_script();
+        let card = &mut self.world.cards[0];
+        card.card.clear_script();
+        if card.balance() < PRICE {
+            let is_loaded = card.load_elsewhere(u32::try_from(PRICE).unwrap_or(0));
+            assert!(is_loaded, "an empty card can be loaded");
+        }
         let ticket = self.world.new_ticket(0, PRICE);
         self.world.begin(0, ticket);
         self.world.rest()?;

@@ -118,6 +118,11 @@ impl Schedule {
             let again = ScriptedFault::next(instruction::GET_PROOF, fault_of_card);
             plastic.card.script(again);
         }
+        if is_hard && fault == FaultKind::RefusedBefore {
+            // Without the PIN and with it.
+            let again = ScriptedFault::next(instruction::READ_RECORD, fault_of_card);
+            plastic.card.script(again);
+        }
         plastic.card.script(ScriptedFault {
             instruction: at,
             skip,

@@ -22,6 +22,8 @@ pub enum Flaw {
     ReaderRepeatsVerify,
     /// The reader leaves the card its power when it disconnects.
     ReaderKeepsPower,
+    /// The reader does not tell of a card that is put in while it is there.
+    ReaderHidesCards,
     /// The reader never says that it has disconnected.
     ReaderSwallowsAnswers,
     /// The card loses a minor unit more than it is debited.
@@ -34,7 +36,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::StoreAnswersBeforeSync,
         Self::StoreForgetsSales,
         Self::StoreForgetsTerminalSn,
@@ -43,6 +45,7 @@ impl Flaw {
         Self::ReaderRepeatsDebit,
         Self::ReaderRepeatsVerify,
         Self::ReaderKeepsPower,
+        Self::ReaderHidesCards,
         Self::ReaderSwallowsAnswers,
         Self::CardLosesMoney,
         Self::DoorGuesses,

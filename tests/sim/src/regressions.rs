@@ -211,19 +211,38 @@ fn an_older_debit_of_the_same_amount_is_not_taken_for_one_that_was_torn() {
     world.settle().unwrap();
 }
 
-#[test]
-fn a_card_that_refuses_its_log_is_told_as_one_that_refuses() {
-    let mut world = shop_with(CardKind::PinFree);
-    let torn = doubt(&mut world, Fault::TearAfterExecute);
+/// A card that was debited, paid elsewhere since, and refuses its log this many times.
+fn refuse_log(world: &mut World, times: u32) -> usize {
+    let torn = doubt(world, Fault::TearAfterExecute);
     assert!(world.cards[0].pay_elsewhere(10));
     world.is_dirty = true;
-    let refused = Fault::StatusBeforeExecute(StatusWord(0x6985));
-    world.cards[0]
-        .card
-        .script(ScriptedFault::next(instruction::READ_RECORD, refused));
+    for _ in 0..times {
+        let refused = Fault::StatusBeforeExecute(StatusWord(0x6985));
+        let at_log = ScriptedFault::next(instruction::READ_RECORD, refused);
+        world.cards[0].card.script(at_log);
+    }
     world.insert(0, 0, 0);
     world.rest().unwrap();
+    torn
+}
+
+#[test]
+fn a_card_that_refuses_its_log_with_its_pin_and_without_it_is_told_as_one_that_refuses() {
+    let mut world = shop_with(CardKind::NeedsPin);
+    let torn = refuse_log(&mut world, 2);
     assert_eq!(end(&world, torn), End::Queried(QueryReason::CardRefuses));
+    world.settle().unwrap();
+}
+
+#[test]
+fn a_card_that_refuses_its_log_for_once_is_asked_again_when_it_returns() {
+    let mut world = shop_with(CardKind::PinFree);
+    let torn = refuse_log(&mut world, 1);
+    assert_eq!(end(&world, torn), End::InDoubt(DoubtReason::AnswerLost));
+    world.remove(0);
+    world.insert(0, 0, 0);
+    world.rest().unwrap();
+    assert!(matches!(end(&world, torn), End::Paid(_)));
     world.settle().unwrap();
 }
 

@@ -237,7 +237,9 @@ impl World {
         assert!(device.card.is_none(), "a slot holds one card");
         device.card = Some(card);
         device.debits = 0;
-        device.event(DeviceEvent::CardInserted);
+        if self.flaw != Flaw::ReaderHidesCards {
+            device.event(DeviceEvent::CardInserted);
+        }
         self.cards[card].place = Place::In { shop: s, device: d };
     }
 

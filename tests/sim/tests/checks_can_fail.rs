@@ -64,6 +64,11 @@ fn a_reader_that_leaves_a_card_its_power_is_caught() {
 }
 
 #[test]
+fn a_reader_that_hides_cards_is_caught() {
+    assert_eq!(caught(Flaw::ReaderHidesCards), Rule::NeverHangs);
+}
+
+#[test]
 fn a_reader_that_swallows_answers_is_caught() {
     let rule = caught(Flaw::ReaderSwallowsAnswers);
     assert!(matches!(rule, Rule::NeverHangs | Rule::Resolved), "{rule:?}");
