@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::files::StateFolder;
 use crate::schema::PAGE_BYTES;
@@ -146,12 +146,7 @@ impl Room {
         if to <= from {
             return Ok(true);
         }
-        match fallocate(file, FallocateFlags::empty(), from, to - from) {
-            // Where blocks cannot be allocated ahead, writing zeros does it.
-            Ok(()) | Err(Errno::OPNOTSUPP) => Ok(true),
-            Err(Errno::NOSPC | Errno::DQUOT) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        allocation(|| fallocate(file, FallocateFlags::empty(), from, to - from))
     }
 
     /// Written blocks take evidence without a change of the file's block map.
@@ -192,6 +187,17 @@ impl Room {
     }
 }
 
+/// What came of allocating blocks ahead: false when the disk has no room. A signal that came between says nothing about the
+/// disk.
+fn allocation(attempt: impl FnMut() -> Result<(), Errno>) -> io::Result<bool> {
+    match retry_on_intr(attempt) {
+        // Where blocks cannot be allocated ahead (file systems and sandboxes name that differently), writing zeros does it.
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(true),
+        Err(Errno::NOSPC | Errno::DQUOT) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -207,4 +213,25 @@ fn bytes_of(frames: u64) -> u64 {
     frames
         .saturating_mul(FRAME_BYTES)
         .saturating_add(WAL_HEADER_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interrupted_allocation_is_tried_again() {
+        let mut answers = [Err(Errno::INTR), Err(Errno::INTR), Err(Errno::NOSPC)].into_iter();
+        let allocated = allocation(|| answers.next().expect("asked three times"));
+        assert!(!allocated.expect("a signal is no fault of the disk"));
+        assert_eq!(answers.next(), None);
+    }
+
+    #[test]
+    fn a_disk_that_cannot_allocate_ahead_is_written_to_and_one_that_fails_is_broken() {
+        for unable in [Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL] {
+            assert!(allocation(|| Err(unable)).expect("zeros do it"), "{unable}");
+        }
+        assert!(allocation(|| Err(Errno::IO)).is_err());
+    }
 }
