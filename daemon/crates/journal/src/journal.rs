@@ -9,7 +9,7 @@ use purser_ledger::{Commit, Find, Head, Operation, Refused, Snapshot, Standing, 
 use rusqlite::{Connection, ErrorCode};
 
 use crate::chain::ChainKey;
-use crate::memory::{Memory, count};
+use crate::memory::Memory;
 use crate::room::{HEADROOM_COMMITS, Room};
 use crate::{OpenError, ReadError, append, rows, start};
 
@@ -115,7 +115,7 @@ impl Journal {
             Ok(Checkpoint::Whole) => {
                 pay_header_sync(&self.conn)?;
                 self.room
-                    .extend(HEADROOM_COMMITS, count(self.memory.open.len()))?;
+                    .extend(HEADROOM_COMMITS, self.memory.commits_to_end())?;
                 Ok(Maintained::Restarted)
             }
             Ok(Checkpoint::Partial | Checkpoint::NotRestarted) => Ok(Maintained::ReaderHolds),

@@ -13,6 +13,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use purser_ledger::{Operation, Standing};
 use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
 use rustix::io::{Errno, retry_on_intr};
 
@@ -37,8 +38,8 @@ pub const WAL_FRAMES_MIN: u64 = 1024;
 /// Commits that find room between two checkpoints without a longer WAL: some 30 sales.
 pub(crate) const HEADROOM_COMMITS: u64 = 60;
 
-/// Commits that an open operation may still need: in doubt, queried, and paid or voided.
-const COMMITS_TO_END: u64 = 3;
+/// Commits that a new operation may still need after its first: in doubt, queried, and paid or voided.
+pub(crate) const COMMITS_TO_END_MAX: u64 = 3;
 
 /// SQLite's file format, "The Write-Ahead Log": 32 bytes of header, then frames of 24 bytes and a page.
 const WAL_HEADER_BYTES: u64 = 32;
@@ -51,6 +52,17 @@ const INDEX_NEXT_FRAMES: u64 = 4096;
 
 /// How many zeros are written at once.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+/// Commits that an operation may still need until the card or the provider has told its end. A conclusion is none of them:
+/// it is refused where there is no room for it.
+pub(crate) fn commits_to_end(operation: &Operation) -> u64 {
+    match operation.standing {
+        Standing::Intended => COMMITS_TO_END_MAX,
+        Standing::InDoubt(_) => 2,
+        Standing::Queried(_) => 1,
+        Standing::Closed(_) | Standing::Paid(_) | Standing::Voided(_) => 0,
+    }
+}
 
 /// What is allocated, and what of it is used.
 #[derive(Debug)]
@@ -88,14 +100,14 @@ impl Room {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Whether so many more commits fit and still leave the evidence of all open operations its room.
-    pub(crate) fn fits(&self, commits: u64, open: u64) -> bool {
-        self.needed(commits, open) <= self.frames
+    /// Whether so many more commits fit, and after them those that open operations need to their end.
+    pub(crate) fn fits(&self, commits: u64, to_end: u64) -> bool {
+        self.needed(commits, to_end) <= self.frames
     }
 
-    /// The least length of the WAL, in bytes, that holds so many more commits and the evidence of all open operations.
-    pub(crate) fn needed_bytes(&self, commits: u64, open: u64) -> u64 {
-        bytes_of(self.needed(commits, open))
+    /// The least length of the WAL, in bytes, that [`Self::fits`] so much.
+    pub(crate) fn needed_bytes(&self, commits: u64, to_end: u64) -> u64 {
+        bytes_of(self.needed(commits, to_end))
     }
 
     /// Whether the disk has more free space than the reserve.
@@ -104,9 +116,9 @@ impl Room {
     }
 
     /// Makes the WAL long enough; false when the disk has no room for that.
-    pub(crate) fn extend(&mut self, commits: u64, open: u64) -> io::Result<bool> {
+    pub(crate) fn extend(&mut self, commits: u64, to_end: u64) -> io::Result<bool> {
         let wanted = self
-            .needed(commits, open)
+            .needed(commits, to_end)
             .div_ceil(WAL_FRAMES_MIN)
             .saturating_mul(WAL_FRAMES_MIN);
         if wanted <= self.frames {
@@ -126,13 +138,10 @@ impl Room {
         Ok(true)
     }
 
-    fn needed(&self, commits: u64, open: u64) -> u64 {
-        let evidence = open
-            .saturating_mul(COMMITS_TO_END)
-            .saturating_mul(FOLLOWING_FRAMES);
+    fn needed(&self, commits: u64, to_end: u64) -> u64 {
         commits
             .saturating_mul(OPENING_FRAMES)
-            .saturating_add(evidence)
+            .saturating_add(to_end.saturating_mul(FOLLOWING_FRAMES))
             .saturating_add(self.used())
             .saturating_add(SLACK_FRAMES)
     }
