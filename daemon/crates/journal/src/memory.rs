@@ -32,7 +32,10 @@ impl Memory {
 
     /// Commits that all open operations together may still need to their end.
     pub(crate) fn commits_to_end(&self) -> u64 {
-        self.open.values().map(commits_to_end).fold(0, u64::saturating_add)
+        self.open
+            .values()
+            .map(commits_to_end)
+            .fold(0, u64::saturating_add)
     }
 
     /// Takes over what a group changed, once it is durable.

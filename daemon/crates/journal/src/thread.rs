@@ -6,7 +6,8 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use purser_ledger::{
-    Commit, Content, Find, Head, JournalReceipt, OperationId, Refused, StoreBroken, Stored, commit, find,
+    Commit, Content, Damaged, Find, FindError, Head, JournalReceipt, OperationId, Refused, StoreBroken,
+    Stored, commit, find,
 };
 
 use crate::{Journal, WAL_FRAMES_MIN};
@@ -63,7 +64,7 @@ pub enum Done {
         /// The number that the asker chose.
         id: u64,
         /// What is stored; none where nothing is.
-        stored: Option<Stored>,
+        found: Result<Option<Stored>, Damaged>,
     },
     /// The journal is broken: the last answer that comes. End the process.
     Broken(StoreBroken),
@@ -185,8 +186,12 @@ impl<A: FnMut(Done)> Worker<A> {
         while let Some(job) = next.take() {
             match job {
                 Job::Find { id, query } => {
-                    let stored = find(&self.journal, &query).map_err(|error| self.broken(error))?;
-                    (self.answer)(Done::Found { id, stored });
+                    let found = match find(&self.journal, &query) {
+                        Ok(stored) => Ok(stored),
+                        Err(FindError::Damaged(damaged)) => Err(damaged),
+                        Err(FindError::Broken(broken)) => return Err(self.broken(broken)),
+                    };
+                    (self.answer)(Done::Found { id, found });
                 }
                 Job::Commit(commit) => {
                     let (group, behind) = self.group(commit);

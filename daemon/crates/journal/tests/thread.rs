@@ -43,10 +43,14 @@ fn short(done: Done) -> String {
             format!("committed {}", head.number)
         }
         Done::Refused { step, refused, .. } => format!("refused {step} {refused:?}"),
-        Done::Found { id, stored } => {
+        Done::Found {
+            id,
+            found: Ok(stored),
+        } => {
             let standing = stored.map(|stored| stored.operation().standing.clone());
             format!("found {id} {}", matches!(standing, Some(Standing::Paid(_))))
         }
+        Done::Found { id, found: Err(_) } => format!("damaged {id}"),
         Done::Broken(_) => "broken".to_owned(),
     }
 }

@@ -136,10 +136,15 @@ impl Core {
                     refused,
                 });
             }
-            Done::Found { id, stored } => self.handle(Input::Found {
-                id: purser_engine::FindId(id),
-                stored,
-            }),
+            Done::Found { id, found } => {
+                if let Err(damaged) = &found {
+                    tracing::error!(error = %crate::verbs::chain(damaged), "a sale cannot be read");
+                }
+                self.handle(Input::Found {
+                    id: purser_engine::FindId(id),
+                    stored: found,
+                });
+            }
             Done::Broken(broken) => return Err(broken),
         }
         Ok(())
