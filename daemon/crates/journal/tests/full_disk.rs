@@ -194,8 +194,10 @@ fn wal_bytes(sales: u32, steps: impl Fn(&mut Journal, Sale)) -> u64 {
 fn a_sale_keeps_room_for_the_commits_that_it_may_still_need_and_no_more() {
     // Enough that two further commits for each make the WAL longer.
     let sales = 25;
-    let least = wal_bytes(1, |journal, sale| drop(store(journal, sale.intended())));
-    let intended = wal_bytes(sales, |journal, sale| drop(store(journal, sale.intended())));
+    let intend = |journal: &mut Journal, sale: Sale| {
+        store(journal, sale.intended());
+    };
+    let (least, intended) = (wal_bytes(1, intend), wal_bytes(sales, intend));
     let queried = wal_bytes(sales, |journal, sale| {
         store(journal, sale.intended());
         store(journal, sale.in_doubt(1));
