@@ -1,7 +1,10 @@
 //! The journal on a thread of its own: commits and finds in one queue, neighbouring commits in one sync.
 
+use std::convert::Infallible;
 use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, channel, sync_channel,
+};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -91,10 +94,13 @@ impl NotTaken {
     }
 }
 
-/// A journal at work. Dropping it lets the thread finish what was taken, then closes the journal.
+/// A journal at work. Dropping it lets the thread finish what was taken, then closes the journal, and waits for that however
+/// long it takes; [`Self::end`] has a limit.
 #[derive(Debug)]
 pub struct JournalThread {
     jobs: Option<SyncSender<Job>>,
+    /// Disconnected when the thread has closed the journal.
+    closed: Receiver<Infallible>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -110,11 +116,14 @@ impl JournalThread {
             answer,
             queue,
         };
-        let thread = Builder::new()
-            .name("journal".to_owned())
-            .spawn(move || worker.run())?;
+        let (closing, closed) = channel();
+        let thread = Builder::new().name("journal".to_owned()).spawn(move || {
+            worker.run();
+            drop(closing);
+        })?;
         Ok(Self {
             jobs: Some(jobs),
+            closed,
             thread: Some(thread),
         })
     }
@@ -129,6 +138,18 @@ impl JournalThread {
             TrySendError::Full(_) => NotTaken::Full,
             TrySendError::Disconnected(_) => NotTaken::Ended,
         })
+    }
+
+    /// Lets the thread finish what was taken and close the journal. False when it has not done so in this time: the disk may
+    /// hang. The thread is left behind then; end the process, and the next start recovers.
+    #[must_use]
+    pub fn end(mut self, patience: Duration) -> bool {
+        self.jobs = None;
+        let is_closed = self.closed.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected);
+        if !is_closed {
+            self.thread = None;
+        }
+        is_closed
     }
 }
 

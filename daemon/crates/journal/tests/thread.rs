@@ -119,6 +119,21 @@ fn a_full_queue_is_an_answer_and_not_a_wait() {
     drop(gate);
 }
 
+#[test]
+fn the_end_of_a_thread_is_waited_for_but_not_for_ever() {
+    let folder = folder();
+    let (thread, received) = start(open(&folder));
+    (0..100).for_each(|n| thread.submit(Job::Commit(Sale::new(n).closed())).expect("taken"));
+    assert!(thread.end(PATIENCE));
+    assert_eq!(received.iter().count(), 100);
+    let (gate, closed) = channel::<()>();
+    let hang = move |_| assert!(closed.recv().is_err(), "the gate opens by going");
+    let thread = JournalThread::start(open(&folder), hang).expect("it starts");
+    thread.submit(find(1, Sale::new(0))).expect("taken");
+    assert!(!thread.end(Duration::from_millis(50)));
+    drop(gate);
+}
+
 /// The WAL's checkpoints as the upkeep row counts them.
 fn checkpoints(folder: &TempDir) -> i64 {
     let conn = rusqlite::Connection::open(folder.path().join("journal.db")).expect("it opens");
