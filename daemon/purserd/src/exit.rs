@@ -9,7 +9,7 @@ pub enum Exit {
     Done,
     /// Start-up failed for a reason that the log names, or `verify-journal` found a fault.
     Failed,
-    /// The journal could not be written or read (`EX_IOERR`). The next start recovers.
+    /// The journal could not be written or read, or its disk hangs (`EX_IOERR`). The next start recovers.
     StoreBroken,
     /// Another purserd has the journal (`EX_TEMPFAIL`).
     InUse,

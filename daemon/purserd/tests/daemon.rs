@@ -14,7 +14,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use purser_journal::{Journal, Options};
+use purser_ledger::{
+    Amount, CloseReason, Commit, Entry, OperationId, Owner, Reference, SaleClosed, Wall, commit,
+};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 use tempfile::TempDir;
 
 const CONFIG: &str = r#"
@@ -108,13 +113,14 @@ fn command_with(folder: &Path, run: &str, state: &str) -> Command {
 }
 
 fn call(socket: &Path, method: &str) -> serde_json::Value {
+    call_with(socket, method, &json!({}))
+}
+
+fn call_with(socket: &Path, method: &str, parameters: &serde_json::Value) -> serde_json::Value {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(
-        stream,
-        "{{\"method\":\"org.purser.Purser1.{method}\",\"parameters\":{{}}}}\0"
-    )
-    .unwrap();
+    let call = json!({ "method": format!("org.purser.Purser1.{method}"), "parameters": parameters });
+    write!(stream, "{call}\0").unwrap();
     let mut answer = Vec::new();
     BufReader::new(stream).read_until(0, &mut answer).unwrap();
     assert_eq!(answer.pop(), Some(0));
@@ -208,4 +214,72 @@ fn a_credential_that_is_open_to_others_exits_with_78() {
     fs::set_permissions(daemon.path("sam.key"), fs::Permissions::from_mode(0o644)).unwrap();
     daemon.child = command(daemon.folder.path()).spawn().unwrap();
     assert_eq!(daemon.exit_code(), Some(78));
+}
+
+/// A journal of more cancelled sales than a start checks, the oldest of which cannot be read.
+fn write_damaged_journal(state_dir: &Path) {
+    let mut journal = Journal::open(state_dir, &Options { reserve_bytes: 0 }).unwrap();
+    let closed = |number: u8| Commit {
+        operation: OperationId::new([number; 16]),
+        step: 0,
+        at: Wall {
+            unix_seconds: 1_800_000_000,
+            utc_offset_seconds: 0,
+            trusted: true,
+        },
+        entry: Entry::SaleClosed(SaleClosed {
+            reference: Reference::new(format!("till-{number}")).unwrap(),
+            owner: Owner(1000),
+            amount: Amount::new(300, "JPY".parse().unwrap()).unwrap(),
+            reason: CloseReason::CancelledByPos,
+        }),
+    };
+    let sales: Vec<_> = (1..=100).map(closed).collect();
+    commit(&mut journal, &sales).unwrap();
+    // Out of the WAL, where a changed byte reads as a torn write and cuts the tail.
+    journal.maintain().unwrap();
+    drop(journal);
+    let path = state_dir.join("journal.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let key = b"\"reference\":\"till-1\"";
+    // What a page was split from still has copies.
+    let is_key = |place: &usize| bytes[*place..].starts_with(key);
+    let places: Vec<usize> = (0..bytes.len()).filter(is_key).collect();
+    assert!(!places.is_empty());
+    places.iter().for_each(|place| bytes[place + 1] = b'R');
+    fs::write(&path, bytes).unwrap();
+}
+
+#[test]
+fn whoever_asks_for_a_damaged_sale_is_told_so_and_ends_nothing() {
+    let mut daemon = Daemon::start(CONFIG);
+    daemon.await_line("READY=1");
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.exit_code(), Some(0));
+    fs::remove_dir_all(daemon.path("state")).unwrap();
+    write_damaged_journal(&daemon.path("state"));
+    daemon.child = command(daemon.folder.path()).spawn().unwrap();
+    daemon.await_line("READY=1");
+    let socket = daemon.path("run/org.purser.Purser1");
+    let asked = [
+        (
+            "BeginSale",
+            json!({ "reference": "till-1", "amount": { "minor": 300, "currency": "JPY" } }),
+        ),
+        ("Attach", json!({ "reference": "till-1" })),
+        ("Cancel", json!({ "reference": "till-1" })),
+        (
+            "Conclude",
+            json!({ "reference": "till-1", "conclusion": "goods_given" }),
+        ),
+    ];
+    for (method, parameters) in &asked {
+        let answer = call_with(&socket, method, parameters);
+        assert_eq!(answer["error"], "org.purser.Purser1.JournalDamaged", "{method}");
+        assert_eq!(answer["parameters"]["transient"], false, "{method}");
+    }
+    let whole = call_with(&socket, "Attach", &json!({ "reference": "till-2" }));
+    assert_eq!(whole["parameters"]["sale"]["reason"], "cancelled_by_pos", "{whole}");
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.exit_code(), Some(0));
 }

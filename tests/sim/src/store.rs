@@ -1,7 +1,7 @@
 //! A store of entries in memory: the same rules as every store, and a disk that a crash cuts to its last sync.
 
 use purser_ledger::{
-    Books, Commit, Entry, Existing, Find, Head, Operation, OperationId, Refused, Scheme, SchemeBytes,
+    Books, Commit, Entry, Existing, Find, FindError, Head, Operation, OperationId, Refused, Scheme, SchemeBytes,
     Snapshot, Store, StoreBroken, admit,
 };
 
@@ -192,7 +192,7 @@ impl Store for SimStore {
         Ok(answers)
     }
 
-    fn find(&self, query: &Find) -> Result<Option<Operation>, StoreBroken> {
+    fn find(&self, query: &Find) -> Result<Option<Operation>, FindError> {
         let Find::Reference(reference) = query;
         let known = |it: &&Operation| self.flaw != Flaw::StoreForgetsSales || it.is_open();
         let mut known = self.operations.iter().filter(known);

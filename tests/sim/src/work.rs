@@ -4,7 +4,7 @@ use purser_engine::{
     Act, Answer, CallFailure, CallId, DeviceEvent, EnterPin, Input, Output, Query, Reply, Request, RequestId,
 };
 use purser_lab::card::CardReply;
-use purser_ledger::{Commit, DeviceName, StoreBroken, commit, find};
+use purser_ledger::{Commit, DeviceName, FindError, StoreBroken, commit, find};
 use purser_purse::{CommandApdu, CommandName, Protocol};
 
 use crate::device::{Call, PinFor};
@@ -148,7 +148,11 @@ impl World {
         let shop = &mut self.shops[s];
         if let Some(Job::Find(..)) = shop.jobs.front() {
             if let Some(Job::Find(id, query)) = shop.jobs.pop_front() {
-                let stored = find(&shop.store, &query)?;
+                let stored = match find(&shop.store, &query) {
+                    Ok(stored) => Ok(stored),
+                    Err(FindError::Damaged(damaged)) => Err(damaged),
+                    Err(FindError::Broken(broken)) => return Err(broken),
+                };
                 shop.answers.push_back(Input::Found { id, stored });
             }
             return Ok(());

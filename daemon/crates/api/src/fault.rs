@@ -49,6 +49,11 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
         | RequestError::PinThroughApiOff
         | RequestError::NoPinExpected
         | RequestError::LastTry => pin_words(error),
+        RequestError::Damaged => (
+            ErrorName::JournalDamaged,
+            "the journal's entries of this reference are damaged",
+            "tell the operator to run purserd verify-journal; a new sale needs another reference",
+        ),
         RequestError::Changing => (
             ErrorName::Changing,
             "the sale is being changed at this moment",
@@ -270,9 +275,10 @@ mod tests {
         Refused::NoRoom,
     ];
 
-    const OTHERS: [RequestError; 19] = [
+    const OTHERS: [RequestError; 20] = [
         RequestError::UnknownReference,
         RequestError::NotOwner,
+        RequestError::Damaged,
         RequestError::AmountZero,
         RequestError::AmountTooLarge,
         RequestError::CurrencyNotAccepted,

@@ -268,6 +268,11 @@ impl Service {
         ))
     }
 
+    /// True for an operator.
+    pub(crate) fn is_operator(&self, caller: &Caller) -> bool {
+        self.access.is_operator(caller)
+    }
+
     /// Watches the caller's own sales, an operator's too.
     pub(crate) fn watch_own(&self, caller: &Caller) -> Result<Watch, Fault> {
         let filter = Filter {

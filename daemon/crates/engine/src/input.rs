@@ -1,7 +1,7 @@
 //! What the engine is told.
 
 use purser_ledger::{
-    Amount, Conclusion, DeviceName, JournalReceipt, OperationId, Owner, Reference, Refused, Stored,
+    Amount, Conclusion, Damaged, DeviceName, JournalReceipt, OperationId, Owner, Reference, Refused, Stored,
 };
 use purser_purse::Protocol;
 use purser_purse::pboc::Pin;
@@ -31,7 +31,7 @@ pub enum Input {
         /// The find's number.
         id: FindId,
         /// What the store has.
-        stored: Option<Stored>,
+        stored: Result<Option<Stored>, Damaged>,
     },
     /// A commit is durable.
     Committed(JournalReceipt),

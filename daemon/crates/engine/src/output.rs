@@ -106,6 +106,9 @@ pub enum RequestError {
     /// The reference is taken by an operation with other content, or the store refuses for another reason.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// The store's entries of the reference are damaged: nothing is known about its sale, and none is begun.
+    #[error("the journal's entries of this reference are damaged; run purserd verify-journal")]
+    Damaged,
     /// A sale over nothing.
     #[error("the amount is zero; a sale needs a price")]
     AmountZero,
@@ -174,6 +177,7 @@ impl RequestError {
             | Self::Stopping => true,
             Self::UnknownReference
             | Self::NotOwner
+            | Self::Damaged
             | Self::AmountZero
             | Self::AmountTooLarge
             | Self::CurrencyNotAccepted

@@ -1,6 +1,6 @@
 //! What clients ask, and what the store finds for them.
 
-use purser_ledger::{Conclusion, Find, OperationId, Owner, Reference, Refused, Stored};
+use purser_ledger::{Conclusion, Damaged, Find, OperationId, Owner, Reference, Refused, Stored};
 use purser_purse::pboc::Pin;
 use purser_purse::pboc::PurseAmount;
 
@@ -94,10 +94,11 @@ impl Engine {
         Ok(())
     }
 
-    pub(crate) fn handle_found(&mut self, id: FindId, stored: Option<Stored>) {
+    pub(crate) fn handle_found(&mut self, id: FindId, stored: Result<Option<Stored>, Damaged>) {
+        let stored = stored.map_err(|_damaged| RequestError::Damaged);
         match self.finds.remove(&id).expect("a find is answered once") {
             PendingFind::Begin(operation) => self.begin_found(operation, stored),
-            PendingFind::Tell(request, peer) => match visible(stored, peer) {
+            PendingFind::Tell(request, peer) => match stored.and_then(|stored| visible(stored, peer)) {
                 Ok(stored) => self.tell_stored(vec![request], stored),
                 Err(error) => self.reply(request, Err(error)),
             },
@@ -109,24 +110,28 @@ impl Engine {
         }
     }
 
-    fn begin_found(&mut self, operation: OperationId, stored: Option<Stored>) {
+    fn begin_found(&mut self, operation: OperationId, stored: Result<Option<Stored>, RequestError>) {
         let index = self.sales.iter().position(|sale| sale.operation == operation);
         let index = index.expect("a sale is under way while its reference is checked");
         let Phase::Checking { begun_by, cancelled } = self.sales[index].phase else {
             unreachable!("a sale stays in this phase until its reference is checked");
         };
-        if let Some(stored) = stored {
-            let sale = self.sales.remove(index);
-            let refused = Refused::by_existing(stored.operation(), sale.owner, sale.asked.amount);
-            let requests = sale.waiting.into_iter().chain([begun_by]);
-            if refused == Refused::Exists {
-                self.tell_stored(requests.collect(), stored);
-            } else {
-                requests.for_each(|request| self.reply(request, Err(RequestError::Refused(refused))));
+        let refusal = match stored {
+            Err(damaged) => Err(damaged),
+            Ok(Some(stored)) => {
+                let sale = &self.sales[index];
+                match Refused::by_existing(stored.operation(), sale.owner, sale.asked.amount) {
+                    Refused::Exists => {
+                        let sale = self.sales.remove(index);
+                        let requests = sale.waiting.into_iter().chain([begun_by]).collect();
+                        return self.tell_stored(requests, stored);
+                    }
+                    refused => Err(RequestError::Refused(refused)),
+                }
             }
-            return;
-        }
-        if let Err(error) = self.may_begin(&self.sales[index]) {
+            Ok(None) => self.may_begin(&self.sales[index]),
+        };
+        if let Err(error) = refusal {
             let sale = self.sales.remove(index);
             for request in sale.waiting.into_iter().chain([begun_by]) {
                 self.reply(request, Err(error));
@@ -235,9 +240,9 @@ impl Engine {
         request: RequestId,
         peer: Peer,
         conclusion: Conclusion,
-        stored: Option<Stored>,
+        stored: Result<Option<Stored>, RequestError>,
     ) -> Result<(), RequestError> {
-        let stored = visible(stored, peer)?;
+        let stored = visible(stored?, peer)?;
         let operation = stored.operation();
         if !operation.was_in_doubt {
             return Err(RequestError::NeverInDoubt);

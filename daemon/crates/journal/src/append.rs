@@ -5,6 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::chain::ChainKey;
 use crate::memory::{Memory, Staged, count};
+use crate::room::{COMMITS_TO_END_MAX, commits_to_end};
 use crate::{Journal, ReadError, rows};
 
 /// Frames that make a checkpoint worth its syncs when room is short: an eighth of the WAL's least length.
@@ -25,8 +26,8 @@ pub(crate) fn append(journal: &mut Journal, group: &[Commit]) -> Result<Answers,
     let mut staged = Staged::new(memory);
     let mut answers = Vec::with_capacity(group.len());
     for commit in group {
-        let open = staged.open.saturating_add(1);
-        let has_room = is_reserve_free && room.fits(staged.commits.saturating_add(1), open);
+        let to_end = staged.to_end.saturating_add(COMMITS_TO_END_MAX);
+        let has_room = is_reserve_free && room.fits(staged.commits.saturating_add(1), to_end);
         answers.push(
             Step {
                 conn: &sql,
@@ -56,11 +57,14 @@ fn make_room(journal: &mut Journal, group: &[Commit]) -> Result<bool, ReadError>
         return Ok(true);
     }
     let commits = count(group.len());
-    let open = count(journal.memory.open.len()).saturating_add(count(openings));
-    if !journal.room.fits(commits, open) && journal.room.used() >= WORTHWHILE_FRAMES {
+    let to_end = journal
+        .memory
+        .commits_to_end()
+        .saturating_add(count(openings).saturating_mul(COMMITS_TO_END_MAX));
+    if !journal.room.fits(commits, to_end) && journal.room.used() >= WORTHWHILE_FRAMES {
         journal.restart_wal()?;
     }
-    journal.room.extend(commits, open)?;
+    journal.room.extend(commits, to_end)?;
     Ok(journal.room.is_reserve_free()?)
 }
 
@@ -103,12 +107,10 @@ impl Step<'_> {
             Err(refused) => return Ok(Err(refused)),
         };
         self.write(before.as_ref(), &after, head, &content)?;
-        let was_open = before.as_ref().is_some_and(Operation::is_open);
-        match (was_open, after.is_open()) {
-            (false, true) => staged.open = staged.open.saturating_add(1),
-            (true, false) => staged.open = staged.open.saturating_sub(1),
-            (true, true) | (false, false) => {}
-        }
+        staged.to_end = staged
+            .to_end
+            .saturating_sub(before.as_ref().map_or(0, commits_to_end))
+            .saturating_add(commits_to_end(&after));
         staged.totals = staged.totals.after(&commit.entry, books);
         staged.head = head;
         staged.commits = staged.commits.saturating_add(1);

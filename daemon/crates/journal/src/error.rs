@@ -201,6 +201,22 @@ impl ReadError {
     }
 }
 
+impl ReadError {
+    /// True when the disk answers, but what it answers is not what Purser wrote.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Entry { .. } | Self::Order { .. } | Self::Row { .. } | Self::Books(_) => true,
+            Self::Sqlite(
+                rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..),
+            ) => true,
+            Self::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt),
+            Self::Io(_) | Self::BrokenBefore => false,
+        }
+    }
+}
+
 impl From<rustix::io::Errno> for ReadError {
     fn from(error: rustix::io::Errno) -> Self {
         Self::Io(error.into())

@@ -5,11 +5,13 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use purser_ledger::{Commit, Find, Head, Operation, Refused, Snapshot, Standing, Store, StoreBroken};
+use purser_ledger::{
+    Commit, Damaged, Find, FindError, Head, Operation, Refused, Snapshot, Standing, Store, StoreBroken,
+};
 use rusqlite::{Connection, ErrorCode};
 
 use crate::chain::ChainKey;
-use crate::memory::{Memory, count};
+use crate::memory::Memory;
 use crate::room::{HEADROOM_COMMITS, Room};
 use crate::{OpenError, ReadError, append, rows, start};
 
@@ -114,8 +116,7 @@ impl Journal {
         match checkpoint {
             Ok(Checkpoint::Whole) => {
                 pay_header_sync(&self.conn)?;
-                self.room
-                    .extend(HEADROOM_COMMITS, count(self.memory.open.len()))?;
+                self.room.extend(HEADROOM_COMMITS, self.memory.commits_to_end())?;
                 Ok(Maintained::Restarted)
             }
             Ok(Checkpoint::Partial | Checkpoint::NotRestarted) => Ok(Maintained::ReaderHolds),
@@ -133,16 +134,12 @@ impl Journal {
         result.map_err(|error| self.broken(error))
     }
 
-    fn checked_read<T>(
-        &self,
-        read: impl FnOnce(&Connection) -> Result<T, ReadError>,
-    ) -> Result<T, StoreBroken> {
-        let result = if self.is_broken.get() {
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        if self.is_broken.get() {
             Err(ReadError::BrokenBefore)
         } else {
             read(&self.conn)
-        };
-        result.map_err(|error| self.broken(error))
+        }
     }
 
     fn broken(&self, error: ReadError) -> StoreBroken {
@@ -156,20 +153,29 @@ impl Store for Journal {
         self.checked(|journal| append::append(journal, group))
     }
 
-    fn find(&self, query: &Find) -> Result<Option<Operation>, StoreBroken> {
-        self.checked_read(|conn| match query {
+    fn find(&self, query: &Find) -> Result<Option<Operation>, FindError> {
+        let found = self.read(|conn| match query {
             Find::Reference(reference) => rows::operation_by_reference(conn, reference),
+        });
+        // One damaged entry must not end the process each time that somebody asks for its sale.
+        found.map_err(|error| {
+            if error.is_damage() {
+                Damaged(Box::new(error)).into()
+            } else {
+                self.broken(error).into()
+            }
         })
     }
 
     fn snapshot(&self) -> Result<Snapshot, StoreBroken> {
-        self.checked_read(|conn| {
+        let snapshot = self.read(|conn| {
             Ok(Snapshot {
                 open: rows::open_operations(conn)?,
                 terminal_sn_max: rows::terminal_sn_max(conn)?,
                 newest_unix_seconds: rows::newest(conn)?.map(|newest| newest.content.at.unix_seconds),
             })
-        })
+        });
+        snapshot.map_err(|error| self.broken(error))
     }
 }
 

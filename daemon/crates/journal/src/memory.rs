@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use purser_ledger::{Head, Operation, OperationId};
 use rusqlite::Connection;
 
+use crate::room::commits_to_end;
 use crate::rows;
 use crate::{ReadError, Totals};
 
@@ -29,6 +30,14 @@ impl Memory {
         })
     }
 
+    /// Commits that all open operations together may still need to their end.
+    pub(crate) fn commits_to_end(&self) -> u64 {
+        self.open
+            .values()
+            .map(commits_to_end)
+            .fold(0, u64::saturating_add)
+    }
+
     /// Takes over what a group changed, once it is durable.
     pub(crate) fn absorb(&mut self, staged: Staged) {
         self.head = staged.head;
@@ -49,8 +58,8 @@ pub(crate) struct Staged {
     pub(crate) head: Head,
     pub(crate) totals: Totals,
     pub(crate) changed: BTreeMap<OperationId, Operation>,
-    /// How many operations are open, with those that the group opened.
-    pub(crate) open: u64,
+    /// Commits that all open operations may still need to their end, with those that the group opened.
+    pub(crate) to_end: u64,
     /// How many commits of the group were admitted.
     pub(crate) commits: u64,
 }
@@ -61,7 +70,7 @@ impl Staged {
             head: memory.head,
             totals: memory.totals.clone(),
             changed: BTreeMap::new(),
-            open: count(memory.open.len()),
+            to_end: memory.commits_to_end(),
             commits: 0,
         }
     }

@@ -13,8 +13,9 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use purser_ledger::{Operation, Standing};
 use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::files::StateFolder;
 use crate::schema::PAGE_BYTES;
@@ -37,8 +38,8 @@ pub const WAL_FRAMES_MIN: u64 = 1024;
 /// Commits that find room between two checkpoints without a longer WAL: some 30 sales.
 pub(crate) const HEADROOM_COMMITS: u64 = 60;
 
-/// Commits that an open operation may still need: in doubt, queried, and paid or voided.
-const COMMITS_TO_END: u64 = 3;
+/// Commits that a new operation may still need after its first: in doubt, queried, and paid or voided.
+pub(crate) const COMMITS_TO_END_MAX: u64 = 3;
 
 /// SQLite's file format, "The Write-Ahead Log": 32 bytes of header, then frames of 24 bytes and a page.
 const WAL_HEADER_BYTES: u64 = 32;
@@ -51,6 +52,17 @@ const INDEX_NEXT_FRAMES: u64 = 4096;
 
 /// How many zeros are written at once.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+/// Commits that an operation may still need until the card or the provider has told its end. A conclusion is none of them:
+/// it is refused where there is no room for it.
+pub(crate) fn commits_to_end(operation: &Operation) -> u64 {
+    match operation.standing {
+        Standing::Intended => COMMITS_TO_END_MAX,
+        Standing::InDoubt(_) => 2,
+        Standing::Queried(_) => 1,
+        Standing::Closed(_) | Standing::Paid(_) | Standing::Voided(_) => 0,
+    }
+}
 
 /// What is allocated, and what of it is used.
 #[derive(Debug)]
@@ -88,14 +100,14 @@ impl Room {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Whether so many more commits fit and still leave the evidence of all open operations its room.
-    pub(crate) fn fits(&self, commits: u64, open: u64) -> bool {
-        self.needed(commits, open) <= self.frames
+    /// Whether so many more commits fit, and after them those that open operations need to their end.
+    pub(crate) fn fits(&self, commits: u64, to_end: u64) -> bool {
+        self.needed(commits, to_end) <= self.frames
     }
 
-    /// The least length of the WAL, in bytes, that holds so many more commits and the evidence of all open operations.
-    pub(crate) fn needed_bytes(&self, commits: u64, open: u64) -> u64 {
-        bytes_of(self.needed(commits, open))
+    /// The least length of the WAL, in bytes, that [`Self::fits`] so much.
+    pub(crate) fn needed_bytes(&self, commits: u64, to_end: u64) -> u64 {
+        bytes_of(self.needed(commits, to_end))
     }
 
     /// Whether the disk has more free space than the reserve.
@@ -104,9 +116,9 @@ impl Room {
     }
 
     /// Makes the WAL long enough; false when the disk has no room for that.
-    pub(crate) fn extend(&mut self, commits: u64, open: u64) -> io::Result<bool> {
+    pub(crate) fn extend(&mut self, commits: u64, to_end: u64) -> io::Result<bool> {
         let wanted = self
-            .needed(commits, open)
+            .needed(commits, to_end)
             .div_ceil(WAL_FRAMES_MIN)
             .saturating_mul(WAL_FRAMES_MIN);
         if wanted <= self.frames {
@@ -126,13 +138,10 @@ impl Room {
         Ok(true)
     }
 
-    fn needed(&self, commits: u64, open: u64) -> u64 {
-        let evidence = open
-            .saturating_mul(COMMITS_TO_END)
-            .saturating_mul(FOLLOWING_FRAMES);
+    fn needed(&self, commits: u64, to_end: u64) -> u64 {
         commits
             .saturating_mul(OPENING_FRAMES)
-            .saturating_add(evidence)
+            .saturating_add(to_end.saturating_mul(FOLLOWING_FRAMES))
             .saturating_add(self.used())
             .saturating_add(SLACK_FRAMES)
     }
@@ -146,12 +155,7 @@ impl Room {
         if to <= from {
             return Ok(true);
         }
-        match fallocate(file, FallocateFlags::empty(), from, to - from) {
-            // Where blocks cannot be allocated ahead, writing zeros does it.
-            Ok(()) | Err(Errno::OPNOTSUPP) => Ok(true),
-            Err(Errno::NOSPC | Errno::DQUOT) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        allocation(|| fallocate(file, FallocateFlags::empty(), from, to - from))
     }
 
     /// Written blocks take evidence without a change of the file's block map.
@@ -192,6 +196,17 @@ impl Room {
     }
 }
 
+/// What came of allocating blocks ahead: false when the disk has no room. A signal that came between says nothing about the
+/// disk.
+fn allocation(attempt: impl FnMut() -> Result<(), Errno>) -> io::Result<bool> {
+    match retry_on_intr(attempt) {
+        // Where blocks cannot be allocated ahead (file systems and sandboxes name that differently), writing zeros does it.
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(true),
+        Err(Errno::NOSPC | Errno::DQUOT) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -207,4 +222,25 @@ fn bytes_of(frames: u64) -> u64 {
     frames
         .saturating_mul(FRAME_BYTES)
         .saturating_add(WAL_HEADER_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interrupted_allocation_is_tried_again() {
+        let mut answers = [Err(Errno::INTR), Err(Errno::INTR), Err(Errno::NOSPC)].into_iter();
+        let allocated = allocation(|| answers.next().expect("asked three times"));
+        assert!(!allocated.expect("a signal is no fault of the disk"));
+        assert_eq!(answers.next(), None);
+    }
+
+    #[test]
+    fn a_disk_that_cannot_allocate_ahead_is_written_to_and_one_that_fails_is_broken() {
+        for unable in [Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL] {
+            assert!(allocation(|| Err(unable)).expect("zeros do it"), "{unable}");
+        }
+        assert!(allocation(|| Err(Errno::IO)).is_err());
+    }
 }

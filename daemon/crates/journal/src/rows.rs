@@ -133,7 +133,12 @@ pub(crate) fn operation_by_reference(
     let id: Option<Vec<u8>> = statement
         .query_row((reference.as_str(),), |row| row.get(0))
         .optional()?;
-    id.map_or(Ok(None), |id| operation(conn, &id))
+    let Some(id) = id else { return Ok(None) };
+    // A row without its entries must not read as a reference that is free, nor one with another sale's as that sale.
+    match operation(conn, &id)? {
+        Some(operation) if operation.reference == *reference => Ok(Some(operation)),
+        Some(_) | None => Err(ReadError::Row { table: "operations" }),
+    }
 }
 
 /// Whether any debit has this key.

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::chain::ChainKey;
 use crate::files::StateFolder;
 use crate::journal::{BUSY, Checkpoint, checkpoint, pay_header_sync};
-use crate::memory::{Memory, count};
+use crate::memory::Memory;
 use crate::room::{HEADROOM_COMMITS, Room};
 use crate::rows::{RawEntry, signed};
 use crate::{OpenError, Options, ReadError, schema};
@@ -48,10 +48,10 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Parts, OpenError> {
     check_tail(&conn, &key)?;
     let memory = Memory::load(&conn)?;
     let mut room = Room::open(&folder, used, options.reserve_bytes)?;
-    let open = count(memory.open.len());
-    if !room.extend(HEADROOM_COMMITS, open)? && !room.fits(0, open) {
+    let to_end = memory.commits_to_end();
+    if !room.extend(HEADROOM_COMMITS, to_end)? && !room.fits(0, to_end) {
         return Err(OpenError::NoSpace {
-            bytes: room.needed_bytes(0, open),
+            bytes: room.needed_bytes(0, to_end),
         });
     }
     Ok(Parts {

@@ -1,12 +1,16 @@
 //! The journal on a thread of its own: commits and finds in one queue, neighbouring commits in one sync.
 
+use std::convert::Infallible;
 use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, channel, sync_channel,
+};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use purser_ledger::{
-    Commit, Content, Find, Head, JournalReceipt, OperationId, Refused, StoreBroken, Stored, commit, find,
+    Commit, Content, Damaged, Find, FindError, Head, JournalReceipt, OperationId, Refused, StoreBroken,
+    Stored, commit, find,
 };
 
 use crate::{Journal, WAL_FRAMES_MIN};
@@ -63,7 +67,7 @@ pub enum Done {
         /// The number that the asker chose.
         id: u64,
         /// What is stored; none where nothing is.
-        stored: Option<Stored>,
+        found: Result<Option<Stored>, Damaged>,
     },
     /// The journal is broken: the last answer that comes. End the process.
     Broken(StoreBroken),
@@ -90,10 +94,13 @@ impl NotTaken {
     }
 }
 
-/// A journal at work. Dropping it lets the thread finish what was taken, then closes the journal.
+/// A journal at work. Dropping it lets the thread finish what was taken, then closes the journal, and waits for that however
+/// long it takes; [`Self::end`] has a limit.
 #[derive(Debug)]
 pub struct JournalThread {
     jobs: Option<SyncSender<Job>>,
+    /// Disconnected when the thread has closed the journal.
+    closed: Receiver<Infallible>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -109,11 +116,14 @@ impl JournalThread {
             answer,
             queue,
         };
-        let thread = Builder::new()
-            .name("journal".to_owned())
-            .spawn(move || worker.run())?;
+        let (closing, closed) = channel();
+        let thread = Builder::new().name("journal".to_owned()).spawn(move || {
+            worker.run();
+            drop(closing);
+        })?;
         Ok(Self {
             jobs: Some(jobs),
+            closed,
             thread: Some(thread),
         })
     }
@@ -128,6 +138,18 @@ impl JournalThread {
             TrySendError::Full(_) => NotTaken::Full,
             TrySendError::Disconnected(_) => NotTaken::Ended,
         })
+    }
+
+    /// Lets the thread finish what was taken and close the journal. False when it has not done so in this time: the disk may
+    /// hang. The thread is left behind then; end the process, and the next start recovers.
+    #[must_use]
+    pub fn end(mut self, patience: Duration) -> bool {
+        self.jobs = None;
+        let is_closed = self.closed.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected);
+        if !is_closed {
+            self.thread = None;
+        }
+        is_closed
     }
 }
 
@@ -185,8 +207,12 @@ impl<A: FnMut(Done)> Worker<A> {
         while let Some(job) = next.take() {
             match job {
                 Job::Find { id, query } => {
-                    let stored = find(&self.journal, &query).map_err(|error| self.broken(error))?;
-                    (self.answer)(Done::Found { id, stored });
+                    let found = match find(&self.journal, &query) {
+                        Ok(stored) => Ok(stored),
+                        Err(FindError::Damaged(damaged)) => Err(damaged),
+                        Err(FindError::Broken(broken)) => return Err(self.broken(broken)),
+                    };
+                    (self.answer)(Done::Found { id, found });
                 }
                 Job::Commit(commit) => {
                     let (group, behind) = self.group(commit);

@@ -4,7 +4,7 @@
 mod common;
 
 use common::disk::{SmallDisk, allocated_bytes};
-use common::{NO_RESERVE, Sale, append_one, store};
+use common::{NO_RESERVE, Sale, append_one, folder, store};
 use purser_journal::{Journal, Maintained, OpenError, Options, Reader, verify};
 use purser_ledger::{Head, Refused, Store};
 
@@ -172,4 +172,37 @@ fn more_debits_than_the_first_block_of_the_wal_index_covers_find_room_for_their_
     );
     assert_eq!(reader.head().expect("readable"), journal.head());
     assert_whole(&disk, journal.head());
+}
+
+/// The WAL's length once so many sales stand as `steps` left them, each followed by upkeep.
+fn wal_bytes(sales: u32, steps: impl Fn(&mut Journal, Sale)) -> u64 {
+    let folder = folder();
+    let mut journal = common::open(&folder);
+    for n in 0..sales {
+        steps(&mut journal, Sale::new(n));
+        assert_eq!(
+            journal.maintain().expect("the journal works"),
+            Maintained::Restarted
+        );
+    }
+    std::fs::metadata(folder.path().join("journal.db-wal"))
+        .expect("it is there")
+        .len()
+}
+
+#[test]
+fn a_sale_keeps_room_for_the_commits_that_it_may_still_need_and_no_more() {
+    // Enough that two further commits for each make the WAL longer.
+    let sales = 25;
+    let intend = |journal: &mut Journal, sale: Sale| {
+        store(journal, sale.intended());
+    };
+    let (least, intended) = (wal_bytes(1, intend), wal_bytes(sales, intend));
+    let queried = wal_bytes(sales, |journal, sale| {
+        store(journal, sale.intended());
+        store(journal, sale.in_doubt(1));
+        store(journal, sale.queried(2));
+    });
+    assert!(intended > least, "{intended} {least}");
+    assert_eq!(queried, least);
 }

@@ -43,10 +43,14 @@ fn short(done: Done) -> String {
             format!("committed {}", head.number)
         }
         Done::Refused { step, refused, .. } => format!("refused {step} {refused:?}"),
-        Done::Found { id, stored } => {
+        Done::Found {
+            id,
+            found: Ok(stored),
+        } => {
             let standing = stored.map(|stored| stored.operation().standing.clone());
             format!("found {id} {}", matches!(standing, Some(Standing::Paid(_))))
         }
+        Done::Found { id, found: Err(_) } => format!("damaged {id}"),
         Done::Broken(_) => "broken".to_owned(),
     }
 }
@@ -112,6 +116,21 @@ fn a_full_queue_is_an_answer_and_not_a_wait() {
     let refusal = (0..10_000).find_map(|n| thread.submit(find(n, Sale::new(0))).err());
     assert_eq!(refusal, Some(NotTaken::Full));
     assert!(NotTaken::Full.is_transient());
+    drop(gate);
+}
+
+#[test]
+fn the_end_of_a_thread_is_waited_for_but_not_for_ever() {
+    let folder = folder();
+    let (thread, received) = start(open(&folder));
+    (0..100).for_each(|n| thread.submit(Job::Commit(Sale::new(n).closed())).expect("taken"));
+    assert!(thread.end(PATIENCE));
+    assert_eq!(received.iter().count(), 100);
+    let (gate, closed) = channel::<()>();
+    let hang = move |_| assert!(closed.recv().is_err(), "the gate opens by going");
+    let thread = JournalThread::start(open(&folder), hang).expect("it starts");
+    thread.submit(find(1, Sale::new(0))).expect("taken");
+    assert!(!thread.end(Duration::from_millis(50)));
     drop(gate);
 }
 

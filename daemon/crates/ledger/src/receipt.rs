@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Commit, Find, Head, Operation, OperationId, Refused, Store, StoreBroken};
+use crate::{Commit, Find, FindError, Head, Operation, OperationId, Refused, Store, StoreBroken};
 
 /// Proof that the entries of one step are durable. Made by [`commit`] only, and spent by one act.
 #[derive(Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ pub fn commit(
 /// Reads one operation from what is durable.
 ///
 /// # Errors
-/// [`StoreBroken`]: the store cannot be read. End the process.
-pub fn find(store: &impl Store, query: &Find) -> Result<Option<Stored>, StoreBroken> {
+/// [`FindError`] says whether only this operation or the whole store cannot be read.
+pub fn find(store: &impl Store, query: &Find) -> Result<Option<Stored>, FindError> {
     Ok(store.find(query)?.map(Stored))
 }

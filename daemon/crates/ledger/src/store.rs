@@ -100,6 +100,32 @@ impl Refused {
 #[error("the journal cannot be written or read; Purser ends now and recovers at its next start")]
 pub struct StoreBroken(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
+/// What is stored of one operation contradicts itself; the disk answers, and all other operations can be read. Nobody may
+/// act on that operation until somebody has looked at it.
+#[derive(Debug, thiserror::Error)]
+#[error("the journal's entries of this reference are damaged; run purserd verify-journal")]
+pub struct Damaged(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Why an operation cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// This operation is damaged. Refuse what was asked about it, and go on.
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+    /// The store cannot be read at all. End the process.
+    #[error(transparent)]
+    Broken(#[from] StoreBroken),
+}
+
+impl FindError {
+    /// False: without repair the same call gives the same answer.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Damaged(_) | Self::Broken(_) => false,
+        }
+    }
+}
+
 /// What to look for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Find {
@@ -132,8 +158,8 @@ pub trait Store {
     /// Reads one operation from what is durable.
     ///
     /// # Errors
-    /// [`StoreBroken`]: the store cannot be read. End the process.
-    fn find(&self, query: &Find) -> Result<Option<Operation>, StoreBroken>;
+    /// [`FindError`] says whether only this operation or the whole store cannot be read.
+    fn find(&self, query: &Find) -> Result<Option<Operation>, FindError>;
 
     /// Reads what a start needs, after a sync.
     ///

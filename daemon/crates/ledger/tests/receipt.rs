@@ -4,7 +4,8 @@ mod common;
 
 use common::{commit, head, id, intended, operation, reference, yen};
 use purser_ledger::{
-    Commit, Entry, Find, Head, Operation, Refused, SaleVoided, Snapshot, Store, StoreBroken, VoidProof, find,
+    Commit, Entry, Find, FindError, Head, Operation, Refused, SaleVoided, Snapshot, Store, StoreBroken,
+    VoidProof, find,
 };
 
 /// A store that answers what it is told to.
@@ -15,7 +16,7 @@ impl Store for Told {
         Ok(std::mem::take(&mut self.0))
     }
 
-    fn find(&self, _: &Find) -> Result<Option<Operation>, StoreBroken> {
+    fn find(&self, _: &Find) -> Result<Option<Operation>, FindError> {
         Ok(Some(operation(&[intended()])))
     }
 

@@ -7,9 +7,11 @@ use purser_engine::{Engine, Input, Output, Peer, Reply, Request, RequestError, R
 use purser_journal::{Done, Job, JournalThread, NotTaken};
 use purser_ledger::{Monotonic, Operation, Owner, StoreBroken};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::drivers::Drivers;
+use super::journal_wait::JournalWait;
 use super::journey;
 
 /// Requests that may wait for the journal or a card at a time. Fewer than the journal's queue holds jobs, so that no job
@@ -28,8 +30,7 @@ pub(super) struct Core {
     hub: Hub,
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     request_last: u64,
-    /// Jobs that the journal has not answered.
-    jobs: u64,
+    wait: JournalWait,
     /// What the loop itself has to tell the engine next.
     inputs: VecDeque<Input>,
     /// The entry that the present turn made durable, until it is published.
@@ -52,7 +53,7 @@ impl Core {
             hub,
             waiting: BTreeMap::new(),
             request_last: 0,
-            jobs: 0,
+            wait: JournalWait::default(),
             inputs: VecDeque::new(),
             fresh: None,
         }
@@ -65,7 +66,17 @@ impl Core {
 
     /// True when what the start had to record is durable.
     pub(super) fn is_recovered(&self) -> bool {
-        self.jobs == 0
+        self.wait.is_over()
+    }
+
+    /// How long the journal has kept its next answer waiting.
+    pub(super) fn journal_wait(&mut self) -> &mut JournalWait {
+        &mut self.wait
+    }
+
+    /// Ends everything but the journal: whoever still waits for an answer is told that there is none.
+    pub(super) fn into_journal(self) -> JournalThread {
+        self.journal
     }
 
     /// When to call [`Self::handle`] with [`Input::Timer`].
@@ -113,7 +124,7 @@ impl Core {
     /// # Errors
     /// [`StoreBroken`]: what is on the disk is not known. End the process at once.
     pub(super) fn handle_done(&mut self, done: Done) -> Result<(), StoreBroken> {
-        self.jobs = self.jobs.saturating_sub(1);
+        self.wait.end(Instant::now());
         match done {
             Done::Committed {
                 receipt,
@@ -136,10 +147,15 @@ impl Core {
                     refused,
                 });
             }
-            Done::Found { id, stored } => self.handle(Input::Found {
-                id: purser_engine::FindId(id),
-                stored,
-            }),
+            Done::Found { id, found } => {
+                if let Err(damaged) = &found {
+                    tracing::error!(error = %crate::verbs::chain(damaged), "a sale cannot be read");
+                }
+                self.handle(Input::Found {
+                    id: purser_engine::FindId(id),
+                    stored: found,
+                });
+            }
             Done::Broken(broken) => return Err(broken),
         }
         Ok(())
@@ -192,7 +208,7 @@ impl Core {
 
     fn submit(&mut self, job: Job) {
         match self.journal.submit(job) {
-            Ok(()) => self.jobs += 1,
+            Ok(()) => self.wait.begin(Instant::now()),
             // The journal's last answer, which ends the process, is on its way.
             Err(NotTaken::Ended) => {}
             Err(NotTaken::Full) => unreachable!("the journal has room for every request that was taken in"),

@@ -14,6 +14,7 @@ mod facts;
 mod harden;
 mod health;
 mod hear;
+mod journal_wait;
 mod journey;
 mod notify;
 mod socket;
@@ -46,6 +47,9 @@ const DONE_MAX: usize = 512;
 const READS_END: Duration = Duration::from_secs(1);
 /// How long the doors stay open after the last answer was given, so that it leaves. One that is lost can be asked for again.
 const LAST_WORDS: Duration = Duration::from_millis(50);
+/// How long the journal has to end what it was given, after the drivers: a sync takes milliseconds. On a disk that hangs it
+/// never ends, and the process must all the same.
+const JOURNAL_END: Duration = Duration::from_secs(5);
 /// How long drivers have to end in order, a little more than each supervisor gives its own.
 const DRIVERS_END: Duration = Duration::from_secs(4);
 /// Where an installed system has the driver host.
@@ -152,7 +156,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
     .await;
     let doors = match opened {
         Ok(doors) => doors,
-        Err(exit) => return exit,
+        Err(exit) => return end_journal(journal, exit),
     };
     let doors::Doors {
         hub,
@@ -161,11 +165,11 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         open,
     } = doors;
     let core = Core::new(engine, clock, journal, drivers, hub);
-    let exit = match Sources::new(calls, done_queue, driver_events) {
+    let (exit, journal) = match Sources::new(calls, done_queue, driver_events) {
         Ok(sources) => turn::turn(core, sources, bus).await,
         Err(error) => {
             tracing::error!(%error, "signals cannot be received");
-            Exit::Failed
+            (Exit::Failed, core.into_journal())
         }
     };
     tokio::time::sleep(LAST_WORDS).await;
@@ -173,7 +177,16 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
     if tokio::time::timeout(DRIVERS_END, running.stop()).await.is_err() {
         tracing::warn!("a driver does not end in order; it is killed");
     }
-    exit
+    end_journal(journal, exit)
+}
+
+/// Closes the journal; the exit code tells where that cannot be.
+fn end_journal(journal: JournalThread, exit: Exit) -> Exit {
+    if journal.end(JOURNAL_END) {
+        return exit;
+    }
+    tracing::error!("the journal does not end; check the disk of the state folder. The next start recovers");
+    Exit::StoreBroken
 }
 
 fn engine_config(config: &Config) -> purser_engine::Config {

@@ -9,7 +9,7 @@ pub(super) fn ready(status: &str) {
     send(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// The loop turned.
+/// The loop turned, and the journal answers.
 pub(super) fn watchdog() {
     send(&[NotifyState::Watchdog]);
 }

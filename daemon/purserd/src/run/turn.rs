@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use purser_api::{Answered, BusState, Call};
 use purser_engine::{Input, RequestError};
-use purser_journal::Done;
+use purser_journal::{Done, JournalThread};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
@@ -63,8 +63,17 @@ struct Stopping {
     until: Instant,
 }
 
-/// Turns until a signal stops it, or the journal breaks.
-pub(super) async fn turn(mut core: Core, mut sources: Sources, bus: watch::Receiver<BusState>) -> Exit {
+/// Turns until a signal stops it, or the journal breaks. Gives the journal back, which may still be at work.
+pub(super) async fn turn(
+    mut core: Core,
+    sources: Sources,
+    bus: watch::Receiver<BusState>,
+) -> (Exit, JournalThread) {
+    let exit = turn_to_end(&mut core, sources, bus).await;
+    (exit, core.into_journal())
+}
+
+async fn turn_to_end(core: &mut Core, mut sources: Sources, bus: watch::Receiver<BusState>) -> Exit {
     let mut stopping: Option<Stopping> = None;
     let (mut is_ready, mut is_bus_tried) = (false, false);
     let mut bus_tried = pin!(tried(bus));
@@ -76,14 +85,17 @@ pub(super) async fn turn(mut core: Core, mut sources: Sources, bus: watch::Recei
             notify::ready("ready");
         }
         tokio::select! {
-            done = sources.done.recv() => if let Err(exit) = take_done(&mut core, done) {
+            done = sources.done.recv() => if let Err(exit) = take_done(core, done) {
                 return exit;
             },
             event = sources.drivers.next() => core.handle_driver(event),
             Some(call) = sources.calls.recv(), if core.has_room() => core.handle_call(call),
             () = until(core.timer()) => core.handle(Input::Timer),
             () = &mut bus_tried, if !is_bus_tried => is_bus_tried = true,
-            () = tick(sources.watchdog.as_mut()) => notify::watchdog(),
+            () = until(core.journal_wait().late_at().map(Instant::into_std)) => core.journal_wait().tell(),
+            () = tick(sources.watchdog.as_mut()) => if !core.journal_wait().is_stuck(Instant::now()) {
+                notify::watchdog();
+            },
             () = stop_signal(&mut sources.terminate, &mut sources.interrupt) => {
                 if stopping.is_some() {
                     tracing::warn!("stopped a second time; ends at once, and the next start recovers");

@@ -1,6 +1,7 @@
 //! The object on the bus: each method translates, asks the service and translates back.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Map, Value, json};
 use zbus::message::Header;
@@ -24,11 +25,17 @@ use crate::service::Service;
 pub(super) struct Door {
     service: Service,
     watchers: Watchers,
+    /// True once it was logged that a caller hears no signals.
+    is_unheard_told: AtomicBool,
 }
 
 impl Door {
     pub(super) fn new(service: Service, watchers: Watchers) -> Self {
-        Self { service, watchers }
+        Self {
+            service,
+            watchers,
+            is_unheard_told: AtomicBool::new(false),
+        }
     }
 
     async fn watch_for(
@@ -40,6 +47,12 @@ impl Door {
         let watch = self.service.watch(&caller, ask).await?;
         self.watchers.replace(connection, name, watch).await;
         Ok(())
+    }
+
+    fn tell_unheard(&self, caller: &Caller, fault: &Fault) {
+        if !self.is_unheard_told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(uid = caller.uid, %fault, "a caller hears no signals of the sale that it began");
+        }
     }
 }
 
@@ -82,8 +95,11 @@ impl Door {
             .begin_sale(&caller, &arguments(Value::Object(given))?)
             .await?;
         if !self.watchers.has(&name) {
-            let own = self.service.watch_own(&caller)?;
-            self.watchers.replace(connection, name, own).await;
+            match self.service.watch_own(&caller) {
+                Ok(own) => self.watchers.replace(connection, name, own).await,
+                // The sale has begun, and must not look as if it had not: a card would pay for what nobody expects.
+                Err(fault) => self.tell_unheard(&caller, &fault),
+            }
         }
         Ok((begun.standing, dict(begun.sale)))
     }

@@ -53,6 +53,8 @@ error_names! {
     BooksFull,
     /// The journal has no room.
     NoRoom,
+    /// The journal's entries of the reference are damaged.
+    JournalDamaged,
     /// A sale over nothing.
     AmountZero,
     /// More than a purse can hold.

@@ -22,19 +22,41 @@ struct Method {
     parameters: Option<Value>,
 }
 
-/// Serves one client until it hangs up or breaks the protocol.
-pub(super) async fn serve(stream: UnixStream, service: &Service) -> zlink::Result<()> {
-    let mut connection = Connection::new(Bounded::new(stream)?);
-    let caller = caller(&mut connection).await?;
-    loop {
-        let (call, descriptors) = connection.receive_call::<Method>().await?;
-        let (oneway, more) = (call.oneway(), call.more());
-        let incoming = incoming(call, more, descriptors);
-        match dispatch::answer(service, &caller, incoming).await {
-            _ if oneway => {}
-            Answer::Reply(reply) => send(&mut connection, reply, None).await?,
-            Answer::Error(error) => connection.send_error(&error, Vec::new()).await?,
-            Answer::Stream(watch) => connection = stream_events(connection, *watch).await?,
+/// A client that has connected.
+pub(super) struct Client {
+    connection: Connection<Bounded>,
+    caller: Caller,
+}
+
+impl Client {
+    /// Learns who it is. Waits for nobody: the kernel knows.
+    pub(super) async fn meet(stream: UnixStream) -> zlink::Result<Self> {
+        let mut connection = Connection::new(Bounded::new(stream)?);
+        let caller = caller(&mut connection).await?;
+        Ok(Self { connection, caller })
+    }
+
+    /// Who it is.
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Serves it until it hangs up or breaks the protocol.
+    pub(super) async fn serve(self, service: &Service) -> zlink::Result<()> {
+        let Self {
+            mut connection,
+            caller,
+        } = self;
+        loop {
+            let (call, descriptors) = connection.receive_call::<Method>().await?;
+            let (oneway, more) = (call.oneway(), call.more());
+            let incoming = incoming(call, more, descriptors);
+            match dispatch::answer(service, &caller, incoming).await {
+                _ if oneway => {}
+                Answer::Reply(reply) => send(&mut connection, reply, None).await?,
+                Answer::Error(error) => connection.send_error(&error, Vec::new()).await?,
+                Answer::Stream(watch) => connection = stream_events(connection, *watch).await?,
+            }
         }
     }
 }

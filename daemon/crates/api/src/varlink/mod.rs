@@ -18,6 +18,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
 use crate::service::Service;
+use connection::Client;
 
 pub use dispatch::fuzz;
 
@@ -26,6 +27,10 @@ pub const CONNECTIONS_MAX: usize = 128;
 
 /// The most connections of one user, so that one user's leaking program does not shut the others out.
 pub const CONNECTIONS_PER_USER_MAX: usize = 32;
+
+/// The connections that are kept for operators: a few shells and a monitor. Whoever comes to see why all others are taken
+/// must get in.
+pub const CONNECTIONS_FOR_OPERATORS: usize = 16;
 
 /// How long the door waits after an accept that failed for lack of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -44,7 +49,7 @@ pub async fn serve(listener: UnixListener, service: Service) -> io::Result<()> {
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => clients.admit(stream, &service),
+                Ok((stream, _)) => clients.admit(stream, &service).await,
                 Err(error) => {
                     tracing::warn!(%error, "a Varlink connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -69,29 +74,35 @@ struct Clients {
 }
 
 impl Clients {
-    fn admit(&mut self, stream: UnixStream, service: &Service) {
-        let uid = match stream.peer_cred() {
-            Ok(credentials) => credentials.uid(),
+    async fn admit(&mut self, stream: UnixStream, service: &Service) {
+        let client = match Client::meet(stream).await {
+            Ok(client) => client,
             Err(error) => {
                 tracing::warn!(%error, "a Varlink client without credentials was turned away");
                 return;
             }
         };
-        let own = self.of_user.entry(uid).or_default();
-        if self.tasks.len() >= CONNECTIONS_MAX || *own >= CONNECTIONS_PER_USER_MAX {
+        let uid = client.caller().uid;
+        if !self.has_place(uid, service.is_operator(client.caller())) {
             if !std::mem::replace(&mut self.is_full, true) {
                 tracing::warn!(uid, "too many Varlink connections; new ones are closed");
             }
             return;
         }
-        *own += 1;
+        *self.of_user.entry(uid).or_default() += 1;
         let service = service.clone();
         self.tasks.spawn(async move {
-            if let Err(error) = connection::serve(stream, &service).await {
+            if let Err(error) = client.serve(&service).await {
                 tracing::debug!(uid, %error, "a Varlink connection ended");
             }
             uid
         });
+    }
+
+    fn has_place(&self, uid: u32, is_operator: bool) -> bool {
+        let kept = if is_operator { 0 } else { CONNECTIONS_FOR_OPERATORS };
+        let own = self.of_user.get(&uid).copied().unwrap_or_default();
+        self.tasks.len() < CONNECTIONS_MAX - kept && own < CONNECTIONS_PER_USER_MAX
     }
 
     fn leave(&mut self, uid: u32) {

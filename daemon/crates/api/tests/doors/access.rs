@@ -1,10 +1,12 @@
 //! Who may do what, method by method, as real users: a method without a row fails.
 
 use std::collections::BTreeSet;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use purser_api::Access;
 use purser_api::model::VARLINK_CONTRACT;
+use purser_api::varlink::{CONNECTIONS_MAX, CONNECTIONS_PER_USER_MAX};
 use serde_json::{Value, json};
 
 use crate::bus::{Dict, PrivateBus, call, client};
@@ -207,4 +209,36 @@ async fn a_stranger_hears_nothing_of_the_sales_of_others() {
     shop.pay("order-1");
     shop.pay("mine");
     assert_eq!(heard.await.unwrap(), json!("mine"));
+}
+
+#[tokio::test]
+async fn users_who_take_every_connection_do_not_shut_operators_out() {
+    if !can_become_others() {
+        return;
+    }
+    let shop = Shop::open(access(None)).await;
+    let users = CONNECTIONS_MAX.div_ceil(CONNECTIONS_PER_USER_MAX);
+    let mut taken = Vec::new();
+    for uid in (1_000..).take(users) {
+        let socket = shop.socket.clone();
+        let streams = as_user(uid, &[], move || async move {
+            let connect = |_| UnixStream::connect(&socket).expect("the door is there");
+            (0..CONNECTIONS_PER_USER_MAX).map(connect).collect::<Vec<_>>()
+        });
+        taken.extend(streams.await);
+    }
+    // The door admits in the order in which clients came.
+    let late = shop.socket.clone();
+    let turned_away = as_user(OWNER, &[], move || async move {
+        Raw::connect(&late).await.receive().await.is_none()
+    });
+    assert!(turned_away.await);
+    for user in [
+        (OPERATOR, &[OPERATORS][..]),
+        (DAEMON_UID, &[][..]),
+        (ROOT, &[][..]),
+    ] {
+        assert_eq!(outcome(&shop.socket, user, "Head", "{}").await, "ok", "{user:?}");
+    }
+    drop(taken);
 }

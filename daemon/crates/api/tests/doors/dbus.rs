@@ -3,9 +3,9 @@
 use std::os::fd::OwnedFd;
 
 use futures_util::StreamExt;
-use purser_api::BusState;
 use purser_api::dbus::OBJECT;
-use purser_api::model::INTERFACE;
+use purser_api::model::{INTERFACE, WatchArguments};
+use purser_api::{BusState, Caller};
 use purser_engine::Progress;
 use zbus::{Connection, Fd, MatchRule, MessageStream, OwnedVariant, Variant};
 
@@ -236,6 +236,31 @@ async fn signals_go_to_whoever_began_the_sale_or_watches_and_to_nobody_else() {
     assert_eq!(text(&event(&mut of_seller).await, "kind"), "sale_intended");
     let _: Dict = call(&watcher, "GetInfo", &()).await.unwrap();
     assert!(futures_util::poll!(of_watcher.next()).is_pending());
+}
+
+#[tokio::test]
+async fn a_sale_that_has_begun_is_told_so_though_its_user_has_too_many_watchers() {
+    let shop = Shop::open(access()).await;
+    let private = PrivateBus::start(&shop);
+    private.serve(&shop).await;
+    let ourselves = Caller {
+        uid: rustix::process::geteuid().as_raw(),
+        gids: Vec::new(),
+    };
+    let all = WatchArguments::default();
+    let mut watches = Vec::new();
+    while let Ok(watch) = shop.service.watch(&ourselves, &all).await {
+        watches.push(watch);
+    }
+    let bus = client(&private.address).await;
+    assert_eq!(begin(&bus, "order-1", 300).await.unwrap().0, "new");
+    let refused: Reply<()> = call(&bus, "Watch", &("",)).await;
+    assert_eq!(refused.unwrap_err().0, "Busy");
+    drop(watches);
+    let mut signals = signals(&bus).await;
+    assert_eq!(begin(&bus, "order-1", 300).await.unwrap().0, "in_progress");
+    shop.pay("order-1");
+    assert_eq!(text(&event(&mut signals).await, "kind"), "sale_intended");
 }
 
 #[tokio::test]
