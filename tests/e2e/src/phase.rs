@@ -267,7 +267,7 @@ fn live_in(mut world: World, phase: Phase, reference: &str, blow: Option<&Blow>)
     let mut points = Vec::new();
     let mut was_cut = false;
     for (process, role, strace) in straces {
-        let log = strace.finish()?;
+        let log = strace.finish(!world.is_alive())?;
         match blow {
             Some(blow) => was_cut |= is_cut(&log, blow.cut),
             None => points.extend(point::points(&log, &role, &objects)?.into_iter().map(|point| (process, point))),
