@@ -86,7 +86,9 @@ fn wait_for_devices(world: &World) -> Result<(), Fault> {
         if is_ready(READER) && is_ready(PIN_PAD) {
             return Ok(());
         }
-        ensure(Instant::now() < end, || format!("the devices stay away: {devices:?}"))?;
+        ensure(Instant::now() < end, || {
+            format!("the devices stay away: {devices:?}")
+        })?;
         thread::sleep(LOOK_AGAIN);
     }
 }
@@ -122,12 +124,12 @@ fn is_paid_once(world: &mut World, reference: &str, found: Found) -> Result<(), 
 }
 
 fn books_and_card_agree(world: &World) -> Result<(), Fault> {
-    let totals = world
-        .pos()?
-        .call(async |purser| purser.totals().await)??;
+    let totals = world.pos()?.call(async |purser| purser.totals().await)??;
     let balance = |account: &str| balance(&totals, account);
     let (paid, money) = (world.paid, world.paid * PRICE);
-    ensure(totals.balanced, || format!("the books do not balance: {totals:?}"))?;
+    ensure(totals.balanced, || {
+        format!("the books do not balance: {totals:?}")
+    })?;
     let counts = totals.counts;
     ensure(
         (counts.paid, counts.in_doubt, counts.queried) == (paid, 0, 0),
@@ -139,10 +141,9 @@ fn books_and_card_agree(world: &World) -> Result<(), Fault> {
     )?;
     let card = world.card.status();
     let left = Minor(u32::try_from(WALLET - money)?);
-    ensure(
-        card.ep == left && u64::from(card.ep_offline_sn) == paid,
-        || format!("the card should hold {left:?} after {paid} debits: {card}"),
-    )
+    ensure(card.ep == left && u64::from(card.ep_offline_sn) == paid, || {
+        format!("the card should hold {left:?} after {paid} debits: {card}")
+    })
 }
 
 fn balance(totals: &TotalsReply, account: &str) -> u64 {

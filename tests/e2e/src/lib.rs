@@ -6,18 +6,20 @@
 //! * [`phase`]: the parts of purserd's life that are watched and cut.
 //! * [`judge`]: what must hold after whatever happened.
 //! * [`matrix`]: every phase cut at every point, counted.
+//! * [`faults`]: cards and tills that fail.
 //!
 //! Needs root (to trace a process that lets nobody trace it), strace and a C compiler.
 
 pub mod buyer;
+pub mod faults;
 pub mod judge;
 pub mod matrix;
 pub mod phase;
 pub mod point;
 pub mod pos;
 mod start;
-pub mod table;
 pub mod strace;
+pub mod table;
 pub mod world;
 
 /// Why a test cannot go on, in words for the person who reads the test's output.

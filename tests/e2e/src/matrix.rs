@@ -5,25 +5,39 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use crate::{Fault, ensure};
 use crate::judge::judge;
 use crate::phase::{Blow, Lived, Phase, Process, Templates, live};
 use crate::point::Point;
 use crate::strace::Cut;
 use crate::table::{Cell, Table};
+use crate::{Fault, ensure};
 
 /// Traces of each phase. A point that all of them show must be hit.
 const TRACES: usize = 3;
 /// How often a point is aimed at until it is hit. Threads race, and what one does may depend on who was first.
 const AIMS_MAX: u32 = 12;
+/// Workers for the phase that is nothing but waiting.
+const IDLE_WORKERS: usize = 4;
 /// Exit code of a purserd whose journal could not be written or read.
 const STORE_BROKEN: i32 = 74;
 
 /// Calls on the journal's files that can fail.
 const CAN_FAIL: &[&str] = &[
-    "write", "pwrite64", "fsync", "fdatasync", "ftruncate", "fallocate", "rename", "unlink",
+    "write",
+    "pwrite64",
+    "fsync",
+    "fdatasync",
+    "ftruncate",
+    "fallocate",
+    "rename",
+    "unlink",
 ];
-const ERRORS: [Cut; 4] = [Cut::Once("EIO"), Cut::Once("ENOSPC"), Cut::From("EIO"), Cut::From("ENOSPC")];
+const ERRORS: [Cut; 4] = [
+    Cut::Once("EIO"),
+    Cut::Once("ENOSPC"),
+    Cut::From("EIO"),
+    Cut::From("ENOSPC"),
+];
 
 /// Points, and how many traces showed each.
 type Points = BTreeMap<(Phase, Process, Point), usize>;
@@ -76,7 +90,7 @@ struct Outcome {
 /// Every point that any trace of its phase showed, and how many did.
 fn trace_all(templates: &Templates) -> Result<Points, Fault> {
     let queue: VecDeque<Phase> = Phase::ALL.into_iter().flat_map(|phase| [phase; TRACES]).collect();
-    let traced = spread(queue, |phase| {
+    let traced = spread(queue, processors(), |phase| {
         let mut lived = live(phase, templates, None).map_err(|fault| format!("{phase}: {fault}"))?;
         judge(&mut lived.world, phase.reference(), &lived.told)
             .map_err(|fault| format!("{phase}, uncut: {fault}"))?;
@@ -103,18 +117,25 @@ fn jobs(points: &Points, cuts: Cuts) -> VecDeque<Job> {
         };
         jobs.extend(ways.iter().map(|cut| {
             let (process, point) = (*process, point.clone());
-            let blow = Blow { process, point, cut: *cut };
+            let blow = Blow {
+                process,
+                point,
+                cut: *cut,
+            };
             (*phase, blow, *traces == TRACES)
         }));
     }
-    // The slowest first, so that no worker is left alone with it.
-    jobs.make_contiguous().sort_by_key(|(phase, ..)| *phase != Phase::Upkeep);
     jobs
 }
 
 fn work(templates: &Templates, jobs: VecDeque<Job>) -> Outcome {
-    let done = spread(jobs, |(phase, blow, is_steady)| {
-        (strike(phase, &blow, templates), phase, blow, is_steady)
+    let (idle, busy) = jobs.into_iter().partition(|(phase, ..)| *phase == Phase::Upkeep);
+    let strike = |(phase, blow, is_steady): Job| (strike(phase, &blow, templates), phase, blow, is_steady);
+    let mut done = Vec::new();
+    thread::scope(|scope| {
+        let idle = scope.spawn(|| spread(idle, IDLE_WORKERS, strike));
+        done.extend(spread(busy, processors(), strike));
+        done.extend(idle.join().expect("a worker's fault is its answer"));
     });
     let mut outcome = Outcome {
         table: Table::default(),
@@ -128,11 +149,15 @@ fn work(templates: &Templates, jobs: VecDeque<Job>) -> Outcome {
             Ok(Some(cell)) => outcome.table.count(&row, cell),
             Ok(None) if !is_steady => {
                 outcome.table.count(&row, Cell::Rare);
-                outcome.notes.push(format!("rare, and not met in {AIMS_MAX} aims: {at}"));
+                outcome
+                    .notes
+                    .push(format!("rare, and not met in {AIMS_MAX} aims: {at}"));
             }
             Ok(None) => {
                 outcome.table.count(&row, Cell::Wrong);
-                outcome.failures.push(format!("{at}: never hit in {AIMS_MAX} aims"));
+                outcome
+                    .failures
+                    .push(format!("{at}: never hit in {AIMS_MAX} aims"));
             }
             Err(fault) => {
                 outcome.table.count(&row, Cell::Wrong);
@@ -173,9 +198,12 @@ fn cell_of_end(lived: &Lived, blow: &Blow) -> Result<Option<Cell>, Fault> {
     }
 }
 
-/// Works a queue off on all processors. The order of the answers is nobody's.
-pub(crate) fn spread<T: Send, U: Send>(queue: VecDeque<T>, work: impl Fn(T) -> U + Sync) -> Vec<U> {
-    let workers = thread::available_parallelism().map_or(1, usize::from);
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Works a queue off. The order of the answers is nobody's.
+fn spread<T: Send, U: Send>(queue: VecDeque<T>, workers: usize, work: impl Fn(T) -> U + Sync) -> Vec<U> {
     let (queue, done) = (Mutex::new(queue), Mutex::new(Vec::new()));
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     thread::scope(|scope| {

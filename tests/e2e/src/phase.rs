@@ -18,7 +18,7 @@ use crate::world::{PRICE, Template, World};
 use crate::{Fault, ensure};
 
 /// DEBIT FOR PURCHASE.
-const DEBIT: u8 = 0x54;
+pub(crate) const DEBIT: u8 = 0x54;
 /// After the end that the till sees, purserd lets go of the card and looks at it once more. So long is waited for a cut
 /// that comes in there; it is waited out by traces only.
 const AFTERMATH: Duration = Duration::from_millis(400);
@@ -152,6 +152,11 @@ impl Templates {
         Ok(templates)
     }
 
+    /// Two sales, and nothing open.
+    pub fn sold(&self) -> &Template {
+        &self.sold
+    }
+
     fn of(&self, phase: Phase) -> Option<&Template> {
         match phase {
             Phase::FirstStart => None,
@@ -181,7 +186,9 @@ impl Templates {
                 lived.world.stack.kill();
                 return Ok(lived.world.into_template());
             }
-            ensure(lived.is_cut, || "purserd is never killed between debit and evidence".to_owned())?;
+            ensure(lived.is_cut, || {
+                "purserd is never killed between debit and evidence".to_owned()
+            })?;
         }
         unreachable!("a sale makes fewer writes")
     }
@@ -262,7 +269,9 @@ fn live_in(mut world: World, phase: Phase, reference: &str, blow: Option<&Blow>)
     };
     wait_for_death(&world, aftermath, &straces, blow);
     if blow.is_none() && world.is_alive() {
-        ensure(point::threads(purserd)? == threads, || "a thread came that nobody watched".to_owned())?;
+        ensure(point::threads(purserd)? == threads, || {
+            "a thread came that nobody watched".to_owned()
+        })?;
     }
     let mut points = Vec::new();
     let mut was_cut = false;
@@ -270,11 +279,25 @@ fn live_in(mut world: World, phase: Phase, reference: &str, blow: Option<&Blow>)
         let log = strace.finish(!world.is_alive())?;
         match blow {
             Some(blow) => was_cut |= is_cut(&log, blow.cut),
-            None => points.extend(point::points(&log, &role, &objects)?.into_iter().map(|point| (process, point))),
+            None => points.extend(
+                point::points(&log, &role, &objects)?
+                    .into_iter()
+                    .map(|point| (process, point)),
+            ),
         }
     }
-    let end = if world.is_alive() { None } else { Some(world.end()?) };
-    Ok(Lived { world, told, points, is_cut: was_cut, end })
+    let end = if world.is_alive() {
+        None
+    } else {
+        Some(world.end()?)
+    };
+    Ok(Lived {
+        world,
+        told,
+        points,
+        is_cut: was_cut,
+        end,
+    })
 }
 
 fn act(world: &mut World, pos: &mut Pos, phase: Phase, reference: &str, told: Told) -> Result<Told, Fault> {
@@ -282,7 +305,9 @@ fn act(world: &mut World, pos: &mut Pos, phase: Phase, reference: &str, told: To
         Phase::Sale => world.sell_at(pos, reference),
         Phase::ReturnsDebited | Phase::ReturnsUntouched => {
             world.card.insert();
-            pos.follow(reference, told, |sale| !matches!(sale.outcome.as_str(), "in_doubt" | "under_way"))
+            pos.follow(reference, told, |sale| {
+                !matches!(sale.outcome.as_str(), "in_doubt" | "under_way")
+            })
         }
         Phase::Stop => {
             let purserd = world.stack.purserd_id().ok_or("purserd does not run")?;
@@ -302,7 +327,7 @@ fn act(world: &mut World, pos: &mut Pos, phase: Phase, reference: &str, told: To
 }
 
 /// Waits until purserd is dead, or a cut driver host is, or the time is over.
-fn wait_for_death(world: &World, time: Duration, straces: &[(Process, String, Strace)], blow: Option<&Blow>) {
+fn wait_for_death(world: &World, time: Duration, straces: &[Watched], blow: Option<&Blow>) {
     let end = Instant::now() + time;
     let is_host_dead = || match blow {
         Some(blow) if blow.process == Process::DriverHost => {
@@ -324,46 +349,78 @@ fn objects(world: &World, pos: &Pos) -> Result<Objects, Fault> {
     Ok(objects)
 }
 
+/// A strace, and whose thread it watches.
+type Watched = (Process, String, Strace);
+
 fn attach(
     world: &World,
     phase: Phase,
     purserd: u32,
     objects: &Objects,
     blow: Option<&Blow>,
-) -> Result<Vec<(Process, String, Strace)>, Fault> {
+) -> Result<Vec<Watched>, Fault> {
     let mut processes = vec![(Process::Purserd, purserd)];
     if phase == Phase::Sale {
         let hosts = point::children(purserd)?;
         processes.extend(hosts.into_iter().map(|host| (Process::DriverHost, host)));
     }
-    let mut straces = Vec::new();
-    for (process, id) in processes {
-        for (thread, role) in point::threads(id)? {
-            let options = match blow {
-                None => vec![OsString::from("-e"), format!("trace={CALLS}").into()],
-                Some(blow) if blow.process == process && blow.point.role == role => options(blow, objects),
-                Some(_) => continue,
-            };
-            let log = world.trace_file(&format!("{process:?}-{role}"));
-            straces.push((process, role, Strace::attach(thread, &log, &options)?));
+    let Some(blow) = blow else {
+        let options = [OsString::from("-e"), format!("trace={CALLS}").into()];
+        let mut straces = Vec::new();
+        for (process, id) in processes {
+            for (thread, role) in point::threads(id)? {
+                let log = world.trace_file(&format!("{process:?}-{role}"));
+                straces.push((process, role, Strace::attach(thread, &log, &options)?));
+            }
         }
+        return Ok(straces);
+    };
+    let process = processes
+        .into_iter()
+        .find(|(process, _)| *process == blow.process);
+    let (process, id) = process.ok_or("that process does not run")?;
+    let role = blow.point.role.clone();
+    let thread = thread_of(id, &role)?;
+    let strace = Strace::attach(thread, &world.trace_file("cut"), &options(blow, objects))?;
+    Ok(vec![(process, role, strace)])
+}
+
+/// The thread of this role. A thread that was just born has no name yet.
+fn thread_of(process: u32, role: &str) -> Result<u32, Fault> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let threads = point::threads(process)?;
+        if let Some((thread, _)) = threads.iter().find(|(_, named)| named == role) {
+            return Ok(*thread);
+        }
+        ensure(Instant::now() < end, || {
+            format!("there is no thread {role}: {threads:?}")
+        })?;
+        thread::sleep(LOOK_AGAIN);
     }
-    ensure(!straces.is_empty(), || format!("there is no thread for {blow:?}"))?;
-    Ok(straces)
 }
 
 /// What strace is told to strike so.
 pub(crate) fn options(blow: &Blow, objects: &Objects) -> Vec<OsString> {
-    let Point { call, object, when, .. } = &blow.point;
+    let Point {
+        call, object, when, ..
+    } = &blow.point;
     let mut options = objects.filter(object);
     let expressions = [format!("trace={call}"), blow.cut.injection(call, *when)];
-    options.extend(expressions.into_iter().flat_map(|expression| ["-e".into(), expression.into()]));
+    options.extend(
+        expressions
+            .into_iter()
+            .flat_map(|expression| ["-e".into(), expression.into()]),
+    );
     options
 }
 
 /// The moment in which a newborn thread can be watched from its first call on.
 pub(crate) fn birth() -> (Duration, String) {
-    (BIRTH, format!("inject=clone3:delay_exit={}:when=1", BIRTH.as_micros()))
+    (
+        BIRTH,
+        format!("inject=clone3:delay_exit={}:when=1", BIRTH.as_micros()),
+    )
 }
 
 /// The thread of this name, once it is born; none when the time is over.
@@ -385,10 +442,12 @@ fn purserd_of(state_dir: &str) -> Option<u32> {
     let ids = fs::read_dir("/proc").ok()?.flatten();
     let mut ids = ids.filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
     ids.find(|id| {
-        let is_purserd = fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|comm| comm.trim_end() == "purserd");
-        let has_folder = || fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| {
-            String::from_utf8_lossy(&line).contains(state_dir)
-        });
+        let is_purserd =
+            fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|comm| comm.trim_end() == "purserd");
+        let has_folder = || {
+            fs::read(format!("/proc/{id}/cmdline"))
+                .is_ok_and(|line| String::from_utf8_lossy(&line).contains(state_dir))
+        };
         is_purserd && has_folder()
     })
 }

@@ -60,7 +60,9 @@ impl Pos {
                 Ok::<_, ClientError>(client)
             };
             let client = runtime.block_on(in_time(connect))??;
-            let new = point::links(purserd)?.into_iter().find(|link| !before.contains(link));
+            let new = point::links(purserd)?
+                .into_iter()
+                .find(|link| !before.contains(link));
             links.push((name, new.ok_or("purserd has no socket for this till")?));
             Ok::<_, Fault>(client)
         };

@@ -76,10 +76,15 @@ pub(crate) fn live(mut world: World, blow: Option<&Blow>) -> Result<Lived, Fault
 fn seen(log: &str, role: &str, objects: &Objects) -> Result<Vec<(Process, point::Point)>, Fault> {
     let calls: Vec<&str> = log.lines().filter(|line| !line.starts_with("clone3(")).collect();
     let mut points = point::points(&calls.join("\n"), role, objects)?;
-    ensure(!points.is_empty() || role == JOURNAL, || "the trace is empty".to_owned())?;
+    ensure(!points.is_empty() || role == JOURNAL, || {
+        "the trace is empty".to_owned()
+    })?;
     // purserd answers nobody before READY but whoever asks whether its readers are ready.
     points.retain(|point| point.call != "sendmsg");
-    Ok(points.into_iter().map(|point| (Process::Purserd, point)).collect())
+    Ok(points
+        .into_iter()
+        .map(|point| (Process::Purserd, point))
+        .collect())
 }
 
 /// strace in front of purserd, on its main thread alone. That thread is held when the journal's thread is born.

@@ -66,7 +66,11 @@ impl fmt::Display for Table {
 
 fn write_row(f: &mut fmt::Formatter<'_>, row: &str, width: usize, counts: &Counts) -> fmt::Result {
     let is_hit = |cell: &Cell| !matches!(cell, Cell::Rare | Cell::Wrong);
-    let hits: u32 = counts.iter().filter(|(cell, _)| is_hit(cell)).map(|(_, count)| count).sum();
+    let hits: u32 = counts
+        .iter()
+        .filter(|(cell, _)| is_hit(cell))
+        .map(|(_, count)| count)
+        .sum();
     write!(f, "\n{row:width$} {hits:>6}")?;
     for (_, cell) in COLUMNS {
         match counts.get(&cell) {
