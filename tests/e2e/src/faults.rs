@@ -118,7 +118,6 @@ fn put_in_again(card: &CardThread, is_over: &AtomicBool) {
 /// # Errors
 /// The first broken rule.
 pub fn tills(template: &Template, till: &str, table: &mut Table) -> Result<(), Fault> {
-    let mut killed = 0;
     for when in 1..CALLS_MAX {
         let mut world = World::copy(template)?;
         world.stack.start_again()?;
@@ -130,13 +129,13 @@ pub fn tills(template: &Template, till: &str, table: &mut Table) -> Result<(), F
             "the till was told paid, and it is not".to_owned()
         })?;
         if !is_killed {
+            let killed = when - 1;
             ensure(killed > 8 && told_paid, || {
                 format!("a whole sale has only {killed} calls")
             })?;
             return Ok(());
         }
         table.count("a till is killed", Cell::Found(found));
-        killed += 1;
     }
     Err("a till makes no end of calls".into())
 }

@@ -3,6 +3,7 @@
 //! * [`world`]: a purserd with a card, a buyer and a till, on a copy of a state that was prepared once.
 //! * [`strace`]: watches a thread of a process, and lets one of its calls fail or kill the process.
 //! * [`point`]: the calls at which a process touches the world outside of it.
+//! * [`trace`]: what several threads did, in its order.
 //! * [`phase`]: the parts of purserd's life that are watched and cut.
 //! * [`judge`]: what must hold after whatever happened.
 //! * [`matrix`]: every phase cut at every point, counted.
@@ -20,6 +21,7 @@ pub mod pos;
 mod start;
 pub mod strace;
 pub mod table;
+pub mod trace;
 pub mod world;
 
 /// Why a test cannot go on, in words for the person who reads the test's output.

@@ -53,7 +53,7 @@ pub struct Strace {
 }
 
 impl Strace {
-    /// Attaches to a thread; when this returns, its next call is seen.
+    /// Attaches to a thread, and to those that `options` name with `-p`; when this returns, their next calls are seen.
     ///
     /// # Errors
     /// strace is missing, may not trace, or the thread is gone.
@@ -70,8 +70,9 @@ impl Strace {
         let told = child.stderr.take().expect("standard error is a pipe");
         let mut told = BufReader::new(told);
         let mut heard = String::new();
+        let attached = 1 + options.iter().filter(|option| *option == "-p").count();
         while told.read_line(&mut heard)? > 0 {
-            if heard.contains("attached") {
+            if heard.matches(" attached").count() == attached {
                 return Ok(Self {
                     child,
                     log: log.to_owned(),
