@@ -14,6 +14,9 @@ pub(crate) fn print_table(heading: &[&str], right: &[usize], rows: Vec<Vec<Strin
     let mut table = Table::new();
     *table.style_mut() = presets::NOTHING;
     table.set_header(heading.to_vec()).add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     for column in right {
         if let Some(column) = table.column_mut(*column) {
             column.set_cell_alignment(CellAlignment::Right);

@@ -1,5 +1,7 @@
 //! The program as a script sees it: what it prints and how it exits.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -128,7 +128,10 @@ impl World {
         self.shops[s].pos.tickets.iter().position(|ticket| {
             matches!(
                 ticket.progress,
-                Some(Progress::WaitingForPin { through_api: true, .. })
+                Some(Progress::WaitingForPin {
+                    through_api: true,
+                    ..
+                })
             )
         })
     }
@@ -136,7 +139,9 @@ impl World {
     /// The cards that nobody has put anywhere.
     pub(crate) fn wallet(&self) -> impl Iterator<Item = usize> + '_ {
         let cards = self.cards.iter().enumerate();
-        cards.filter(|(_, card)| card.place == Place::Wallet).map(|(index, _)| index)
+        cards
+            .filter(|(_, card)| card.place == Place::Wallet)
+            .map(|(index, _)| index)
     }
 
     /// The card in a slot.

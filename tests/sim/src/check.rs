@@ -56,7 +56,12 @@ impl World {
         Ok(())
     }
 
-    fn check_operation(&self, s: usize, operation: &Operation, debit: Option<&Debit>) -> Result<(), Violation> {
+    fn check_operation(
+        &self,
+        s: usize,
+        operation: &Operation,
+        debit: Option<&Debit>,
+    ) -> Result<(), Violation> {
         match (&operation.standing, debit) {
             (Standing::Voided(_) | Standing::Closed(_), Some(debit)) => {
                 hold!(
@@ -146,7 +151,12 @@ impl World {
             date: CardDate(*attempt.time.date.as_bytes()),
             time: CardTime(*attempt.time.time.as_bytes()),
         };
-        verify_purchase_tac(&self.kit.masters, Asn(*attempt.asn.as_bytes()), &purchase, Mac(*tac))
+        verify_purchase_tac(
+            &self.kit.masters,
+            Asn(*attempt.asn.as_bytes()),
+            &purchase,
+            Mac(*tac),
+        )
     }
 
     /// The books balance, and are what the entries add up to.
@@ -173,7 +183,12 @@ impl World {
         let in_doubt = sum(Operation::is_open);
         let owed = sum(|it| it.refund_owed.is_some());
         let sales = claims + in_doubt - owed;
-        let accounts = [Account::Claims, Account::InDoubt, Account::RefundsOwed, Account::Sales];
+        let accounts = [
+            Account::Claims,
+            Account::InDoubt,
+            Account::RefundsOwed,
+            Account::Sales,
+        ];
         hold!(
             BooksBalance,
             accounts.map(held) == [claims, in_doubt, owed, sales],
@@ -188,7 +203,8 @@ impl World {
             let mut debited: i128 = 0;
             for debit in self.debits.iter().filter(|debit| debit.card == index) {
                 let operations = self.shops[debit.shop].store.operations();
-                let by_sn = |it: &&Operation| it.key().is_some_and(|key| key.terminal_sn == debit.terminal_sn);
+                let by_sn =
+                    |it: &&Operation| it.key().is_some_and(|key| key.terminal_sn == debit.terminal_sn);
                 let operation = operations.iter().find(by_sn);
                 hold!(
                     DebitIsIntended,
@@ -220,7 +236,9 @@ impl World {
                 tries_left: None,
                 through_api: true,
             };
-            ticket.progress.is_some_and(|it| crate::tally::is_alike(it, through_api))
+            ticket
+                .progress
+                .is_some_and(|it| crate::tally::is_alike(it, through_api))
         };
         for device in &shop.devices {
             let Some(card) = device.card else { continue };

@@ -59,7 +59,13 @@ const AT_DEBIT: [AtDebit; 4] = [
     AtDebit::Answered,
     AtDebit::Garbage,
 ];
-const AWAY: [Away; 5] = [Away::Stays, Away::Returns, Away::Debited, Away::Loaded, Away::Both];
+const AWAY: [Away; 5] = [
+    Away::Stays,
+    Away::Returns,
+    Away::Debited,
+    Away::Loaded,
+    Away::Both,
+];
 const CASES: usize = CARDS.len() * AT_DEBIT.len() * AWAY.len();
 
 /// The price of the sale, and what other shops take and load meanwhile, in minor units.
@@ -108,12 +114,16 @@ struct Run {
 pub struct Summary {
     /// Cases: card × what it does at DEBIT × where it goes.
     pub cases: u64,
-    /// Runs without a crash: all of them.
+    /// Runs without a crash that came to their end.
     pub undisturbed: u64,
-    /// Runs with one crash: all crash points of all cases.
+    /// Crash points that the runs without a crash came past.
+    pub points: u64,
+    /// Runs with one crash that came to their end.
     pub singles: u64,
-    /// Runs with two crashes: all crash points after each of the singles. None if pairs were not asked for.
-    pub pairs: Option<u64>,
+    /// Crash points that the runs with one crash came past after it; none if pairs were not asked for.
+    pub pairs_of_points: u64,
+    /// Runs with two crashes that came to their end.
+    pub pairs: u64,
     /// How often each end was reached, by whether the card was debited.
     pub ends: BTreeMap<String, u64>,
 }
@@ -138,12 +148,11 @@ pub fn run(threads: usize, with_pairs: bool) -> Result<Summary, Box<Failure>> {
     let summaries: Vec<Result<Summary, Box<Failure>>> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
         let joined = workers.into_iter().map(|worker| worker.join());
-        joined.map(|it| it.expect("a worker that panics ends the process")).collect()
+        joined
+            .map(|it| it.expect("a worker that panics ends the process"))
+            .collect()
     });
-    let mut whole = Summary {
-        pairs: with_pairs.then_some(0),
-        ..Summary::default()
-    };
+    let mut whole = Summary::default();
     for summary in summaries {
         whole.add(summary?);
     }
@@ -151,11 +160,18 @@ pub fn run(threads: usize, with_pairs: bool) -> Result<Summary, Box<Failure>> {
 }
 
 impl Summary {
+    /// True when every crash point that a run came past was tried.
+    pub fn is_whole(&self) -> bool {
+        (self.undisturbed, self.singles, self.pairs) == (self.cases, self.points, self.pairs_of_points)
+    }
+
     fn add(&mut self, other: Self) {
         self.cases += other.cases;
         self.undisturbed += other.undisturbed;
+        self.points += other.points;
         self.singles += other.singles;
-        self.pairs = self.pairs.map(|pairs| pairs + other.pairs.unwrap_or(0));
+        self.pairs_of_points += other.pairs_of_points;
+        self.pairs += other.pairs;
         for (end, count) in other.ends {
             *self.ends.entry(end).or_default() += count;
         }
@@ -168,23 +184,29 @@ impl Summary {
 
 fn all_of(kit: &Arc<Kit>, case: Case, with_pairs: bool, summary: &mut Summary) -> Result<(), Box<Failure>> {
     summary.cases += 1;
-    summary.undisturbed += 1;
     let (end, lives) = attempt(kit, case, &[])?;
+    summary.undisturbed += 1;
     summary.count(end);
+    summary.points += count(&lives[0]);
     for first in &lives[0] {
-        summary.singles += 1;
         let (end, lives) = attempt(kit, case, &[*first])?;
+        summary.singles += 1;
         summary.count(end);
         if !with_pairs {
             continue;
         }
+        summary.pairs_of_points += count(&lives[1]);
         for second in &lives[1] {
-            *summary.pairs.get_or_insert(0) += 1;
             let (end, _) = attempt(kit, case, &[*first, *second])?;
+            summary.pairs += 1;
             summary.count(end);
         }
     }
     Ok(())
+}
+
+fn count(points: &[Point]) -> u64 {
+    u64::try_from(points.len()).unwrap_or(u64::MAX)
 }
 
 fn attempt(kit: &Arc<Kit>, case: Case, crashes: &[Point]) -> Result<(String, Vec<Vec<Point>>), Box<Failure>> {
@@ -274,7 +296,8 @@ impl Run {
             in_append,
         };
         self.pass(point(None));
-        let appends = step == Step::Journal(0) && matches!(self.world.shops[0].jobs.front(), Some(Job::Commit(_)));
+        let appends =
+            step == Step::Journal(0) && matches!(self.world.shops[0].jobs.front(), Some(Job::Commit(_)));
         if appends {
             self.pass(point(Some(Disk::Kept)));
             self.pass(point(Some(Disk::Lost)));
@@ -326,8 +349,14 @@ impl Run {
         let card = &mut self.world.cards[0];
         let is_debited = matches!(self.case.away, Away::Debited | Away::Both);
         let is_loaded = matches!(self.case.away, Away::Loaded | Away::Both);
-        assert!(!is_debited || card.pay_elsewhere(ELSEWHERE), "the card can pay elsewhere");
-        assert!(!is_loaded || card.load_elsewhere(ELSEWHERE), "the card can be loaded elsewhere");
+        assert!(
+            !is_debited || card.pay_elsewhere(ELSEWHERE),
+            "the card can pay elsewhere"
+        );
+        assert!(
+            !is_loaded || card.load_elsewhere(ELSEWHERE),
+            "the card can be loaded elsewhere"
+        );
         self.world.is_dirty = true;
     }
 
@@ -341,7 +370,12 @@ impl Run {
         match ticket.state {
             TicketState::New => self.world.begin(0, 0),
             TicketState::Told if ticket.is_certain() => return Ok(false),
-            TicketState::Told if matches!(ticket.told.as_ref().map(|it| &it.state.end), Some(End::Queried(_))) => {
+            TicketState::Told
+                if matches!(
+                    ticket.told.as_ref().map(|it| &it.state.end),
+                    Some(End::Queried(_))
+                ) =>
+            {
                 return Ok(false);
             }
             TicketState::Told => self.present()?,
@@ -349,7 +383,12 @@ impl Run {
             TicketState::UnderWay if ticket.progress == Some(Progress::TakeCardOut) => self.present()?,
             TicketState::UnderWay | TicketState::Dropped => {
                 let waits = self.world.pass_to_timeout(0);
-                hold!(NeverHangs, waits, "the sale stands still: {:?}", self.world.shops[0].pos.tickets[0]);
+                hold!(
+                    NeverHangs,
+                    waits,
+                    "the sale stands still: {:?}",
+                    self.world.shops[0].pos.tickets[0]
+                );
             }
         }
         Ok(true)
@@ -392,7 +431,11 @@ impl Run {
     fn end(&mut self) -> Result<String, Violation> {
         let shop = &self.world.shops[0];
         let reference = &shop.pos.tickets[0].reference;
-        let operation = shop.store.operations().iter().find(|it| it.reference == *reference);
+        let operation = shop
+            .store
+            .operations()
+            .iter()
+            .find(|it| it.reference == *reference);
         let Some(operation) = operation else {
             return Err(Violation::new(Rule::Resolved, "the sale left no operation"));
         };

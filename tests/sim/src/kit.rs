@@ -88,7 +88,8 @@ impl Kit {
             .collect();
         let file = purchase_key_file(&masters);
         let other = file.replace(&format!("version = {LAB_KEY_VERSION}"), "version = 9");
-        let sam = |file: &str| Arc::new(SoftwareSam::from_credential(file.as_bytes()).expect("the lab's key file"));
+        let sam =
+            |file: &str| Arc::new(SoftwareSam::from_credential(file.as_bytes()).expect("the lab's key file"));
         Self {
             configs: [1, 2].map(|shop| config(shop, currency, &readers, &pad)),
             sam: sam(&file),
@@ -118,7 +119,10 @@ impl Kit {
 
 fn personalise(masters: &Masters, kind: CardKind, number: u8) -> Personalisation {
     let mut made = masters.personalise(Serial([0, 0, 0, 0, 0x20, 0x26, 0, 0, 0, number]));
-    made.ep_purchase_needs_pin = matches!(kind, CardKind::NeedsPin | CardKind::RefusesZero | CardKind::SecretBalance);
+    made.ep_purchase_needs_pin = matches!(
+        kind,
+        CardKind::NeedsPin | CardKind::RefusesZero | CardKind::SecretBalance
+    );
     made.balance_max = Minor(u32::MAX);
     match kind {
         CardKind::NeedsPin | CardKind::PinFree | CardKind::WornOut => {}
@@ -147,7 +151,10 @@ fn config(shop: u8, currency: Currency, readers: &[DeviceName], pad: &DeviceName
         ]),
         pin_free_up_to: BTreeMap::new(),
         pin_through_api: true,
-        pin_pads: readers.iter().map(|reader| (reader.clone(), pad.clone())).collect(),
+        pin_pads: readers
+            .iter()
+            .map(|reader| (reader.clone(), pad.clone()))
+            .collect(),
         card_wait_ms: 60_000,
         pin_wait_ms: 30_000,
         built_unix_seconds: BUILT_UNIX_SECONDS,

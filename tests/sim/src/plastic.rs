@@ -20,6 +20,8 @@ pub(crate) struct Plastic {
     pub(crate) place: Place,
     /// The fault that waits on it.
     pub(crate) scripted: Option<FaultKind>,
+    /// It has lied about its MAC2, or will.
+    pub(crate) is_counterfeit: bool,
     /// How often other shops served it, so that each of them stamps its own time.
     elsewhere: u32,
 }
@@ -47,6 +49,7 @@ impl Plastic {
             paid_elsewhere: 0,
             place: Place::Wallet,
             scripted: None,
+            is_counterfeit: false,
             elsewhere: 0,
         }
     }
@@ -65,7 +68,10 @@ impl Plastic {
     /// A purchase at a shop outside this world. False when the card refuses.
     pub(crate) fn pay_elsewhere(&mut self, minor: u32) -> bool {
         let shop = self.other_shop();
-        let paid = self.card.pay_elsewhere(PurseKind::Ep, Minor(minor), &shop).is_ok();
+        let paid = self
+            .card
+            .pay_elsewhere(PurseKind::Ep, Minor(minor), &shop)
+            .is_ok();
         if paid {
             self.paid_elsewhere += u64::from(minor);
         }
@@ -75,7 +81,10 @@ impl Plastic {
     /// A load at a terminal outside this world. False when the card refuses.
     pub(crate) fn load_elsewhere(&mut self, minor: u32) -> bool {
         let shop = self.other_shop();
-        let loaded = self.card.load_elsewhere(PurseKind::Ep, Minor(minor), &shop).is_ok();
+        let loaded = self
+            .card
+            .load_elsewhere(PurseKind::Ep, Minor(minor), &shop)
+            .is_ok();
         if loaded {
             self.loaded += u64::from(minor);
         }
@@ -101,7 +110,8 @@ impl Plastic {
     }
 
     pub(crate) fn set_blocked(&mut self, is_blocked: bool) {
-        self.card.set_life(if is_blocked { Life::Blocked } else { Life::Usable });
+        self.card
+            .set_life(if is_blocked { Life::Blocked } else { Life::Usable });
     }
 
     pub(crate) fn is_pin_blocked(&self) -> bool {

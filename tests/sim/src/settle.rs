@@ -28,7 +28,10 @@ impl World {
                 return Ok(());
             }
         }
-        Err(Violation::new(Rule::NeverHangs, "the world does not come to rest"))
+        Err(Violation::new(
+            Rule::NeverHangs,
+            "the world does not come to rest",
+        ))
     }
 
     fn unstall(&mut self) -> bool {
@@ -47,12 +50,12 @@ impl World {
         for s in 0..self.shops.len() {
             if self.pad_asks(s).is_some() {
                 is_given |= self.type_pin(s, true);
-            } else if let Some(ticket) = self.waits_for_api_pin(s) {
-                if !self.shops[s].pos.is_asking(ticket, crate::pos::Ask::Pin) {
-                    self.shops[s].pos.tickets[ticket].progress = Some(Progress::CheckingPin);
-                    self.provide_pin(s, ticket, true);
-                    is_given = true;
-                }
+            } else if let Some(ticket) = self.waits_for_api_pin(s)
+                && !self.shops[s].pos.is_asking(ticket, crate::pos::Ask::Pin)
+            {
+                self.shops[s].pos.tickets[ticket].progress = Some(Progress::CheckingPin);
+                self.provide_pin(s, ticket, true);
+                is_given = true;
             }
         }
         is_given
@@ -77,6 +80,7 @@ impl World {
         for s in 0..self.shops.len() {
             let shop = &mut self.shops[s];
             shop.store.has_room = true;
+            shop.store.refusals = 0;
             shop.store.dies = None;
             for device in &mut shop.devices {
                 device.loses_answer = false;
@@ -217,7 +221,9 @@ impl World {
     fn judge_operations(&mut self, s: usize) -> Result<(), Violation> {
         let shop = &self.shops[s];
         for operation in shop.store.operations() {
-            let Some(intended) = &operation.intended else { continue };
+            let Some(intended) = &operation.intended else {
+                continue;
+            };
             let serial = intended.key.card.serial();
             let of_card = self
                 .cards
@@ -232,7 +238,12 @@ impl World {
                 operation.standing
             );
             let attempt = Attempt::decode(intended.attempt.bytes());
-            hold!(Resolved, attempt.is_ok(), "the attempt of {} cannot be read", operation.reference);
+            hold!(
+                Resolved,
+                attempt.is_ok(),
+                "the attempt of {} cannot be read",
+                operation.reference
+            );
         }
         self.tally.sales += u64::try_from(shop.store.operations().len()).unwrap_or(0);
         Ok(())
@@ -241,7 +252,11 @@ impl World {
     fn judge_tickets(&self, s: usize) -> Result<(), Violation> {
         let shop = &self.shops[s];
         for ticket in &shop.pos.tickets {
-            let operation = shop.store.operations().iter().find(|it| it.reference == ticket.reference);
+            let operation = shop
+                .store
+                .operations()
+                .iter()
+                .find(|it| it.reference == ticket.reference);
             let told = ticket.told.as_ref();
             hold!(
                 ToldIsTrue,
@@ -250,7 +265,12 @@ impl World {
                 ticket.reference
             );
             let Some(operation) = operation else {
-                hold!(ToldIsTrue, !ticket.has_goods, "goods went out for {}", ticket.reference);
+                hold!(
+                    ToldIsTrue,
+                    !ticket.has_goods,
+                    "goods went out for {}",
+                    ticket.reference
+                );
                 continue;
             };
             hold!(

@@ -22,9 +22,13 @@ impl World {
             "the card in {:?} of shop {s} pays twice without having been taken out",
             device.name
         );
-        let live = device.connection.as_mut().expect("a card that answers is connected");
+        let live = device
+            .connection
+            .as_mut()
+            .expect("a card that answers is connected");
         live.debits += 1;
-        let by_sn = |it: &&purser_ledger::Operation| it.key().is_some_and(|key| key.terminal_sn == terminal_sn);
+        let by_sn =
+            |it: &&purser_ledger::Operation| it.key().is_some_and(|key| key.terminal_sn == terminal_sn);
         let operation = shop.store.operations().iter().find(by_sn);
         hold!(
             DebitIsIntended,
@@ -34,7 +38,7 @@ impl World {
         let operation = operation.expect("it was just seen");
         hold!(
             DebitIsIntended,
-            matches!(operation.standing, Standing::Intended),
+            operation.waits_for_card(),
             "shop {s} debits for {} which is {:?}",
             operation.reference,
             operation.standing
@@ -85,7 +89,11 @@ impl World {
         let stored = SaleView::of(operation);
         hold!(
             ToldIsTrue,
-            if is_newest { *view == stored } else { !is_certain(&view.state.end) },
+            if is_newest {
+                *view == stored
+            } else {
+                !is_certain(&view.state.end)
+            },
             "shop {s} tells {view:?}, and the journal has {stored:?}"
         );
         if let Standing::Paid(paid) = &operation.standing {
@@ -119,7 +127,12 @@ impl World {
             hold!(AnsweredOnce, pending.is_some(), "{request:?} is answered twice");
         }
         let ticket = pos.by_reference(&view.reference);
-        hold!(ReferenceIsOneSale, ticket.is_some(), "nobody asked for {}", view.reference);
+        hold!(
+            ReferenceIsOneSale,
+            ticket.is_some(),
+            "nobody asked for {}",
+            view.reference
+        );
         let ticket = ticket.expect("it was just seen");
         if let Some(earlier) = ticket.told.as_ref().filter(|it| is_certain(&it.state.end)) {
             hold!(

@@ -10,6 +10,7 @@ use purser_purse::{CommandApdu, CommandName, Protocol};
 use crate::device::{Call, PinFor};
 use crate::flaw::Flaw;
 use crate::kit::CardKind;
+use crate::pos::Ask;
 use crate::rule::{Violation, hold};
 use crate::shop::Job;
 use crate::trace::tell;
@@ -28,7 +29,13 @@ impl World {
         let Some(input) = input else { return Ok(()) };
         if let Step::Event(_, d) = step {
             // A device that comes anew shows its card for the first time.
-            if matches!(&input, Input::Device { event: DeviceEvent::Arrived(_), .. }) {
+            if matches!(
+                &input,
+                Input::Device {
+                    event: DeviceEvent::Arrived(_),
+                    ..
+                }
+            ) {
                 shop.devices[d].debits = 0;
             }
         }
@@ -96,9 +103,7 @@ impl World {
             }
             Output::Hint(view) => {
                 self.tally.progress(view.state)?;
-                if let Some(ticket) = shop.pos.by_reference(&view.reference) {
-                    ticket.hint(&view);
-                }
+                shop.pos.hint(&view);
             }
         }
         Ok(())
@@ -185,7 +190,9 @@ impl World {
             } => return self.transmit(s, d, id, connection, &command, pin_for),
             Call::EnterPin(enter) => {
                 // A pad waits for the buyer; only its front call is ever taken, and never by itself.
-                self.shops[s].devices[d].calls.push_front((id, Call::EnterPin(enter)));
+                self.shops[s].devices[d]
+                    .calls
+                    .push_front((id, Call::EnterPin(enter)));
             }
         }
         Ok(())
@@ -222,12 +229,18 @@ impl World {
 
     fn disconnect(&mut self, s: usize, d: usize, id: CallId, connection: u32) {
         let device = &mut self.shops[s].devices[d];
-        if device.connection.as_ref().is_none_or(|live| live.number != connection) {
+        if device
+            .connection
+            .as_ref()
+            .is_none_or(|live| live.number != connection)
+        {
             device.answer(id, Err(CallFailure::CardChanged));
             return;
         }
         device.connection = None;
-        device.answer(id, Ok(Answer::Disconnected));
+        if self.flaw != Flaw::ReaderSwallowsAnswers {
+            device.answer(id, Ok(Answer::Disconnected));
+        }
         if let (Some(card), true) = (device.card, self.flaw != Flaw::ReaderKeepsPower) {
             self.cards[card].card.power_off();
         }
@@ -244,7 +257,10 @@ impl World {
         pin_for: Option<PinFor>,
     ) -> Result<(), Violation> {
         let device = &mut self.shops[s].devices[d];
-        let live = device.connection.as_ref().filter(|live| live.number == connection);
+        let live = device
+            .connection
+            .as_ref()
+            .filter(|live| live.number == connection);
         let (Some(_), Some(card)) = (live, device.card) else {
             device.answer(id, Err(CallFailure::CardChanged));
             return Ok(());
@@ -267,6 +283,7 @@ impl World {
         }
         let device = &mut self.shops[s].devices[d];
         let lost = std::mem::take(&mut device.loses_answer);
+        self.is_dirty |= command.name() == CommandName::Debit;
         match reply {
             CardReply::Answer(answer) if answer.len() >= 2 && !lost => {
                 if command.name() == CommandName::Verify && answer == [0x90, 0x00] {
@@ -279,18 +296,24 @@ impl World {
                 device.connection = None;
                 self.cards[card].card.power_off();
                 device.answer(id, Err(CallFailure::OutcomeUnknown));
+                self.is_dirty = true;
             }
             CardReply::Torn => {
                 device.answer(id, Err(CallFailure::OutcomeUnknown));
                 self.remove(card);
             }
         }
-        self.is_dirty = true;
         Ok(())
     }
 
     /// The card gets the command; whoever watches the card sees whether it paid.
-    fn execute(&mut self, s: usize, d: usize, card: usize, command: &CommandApdu) -> Result<CardReply, Violation> {
+    fn execute(
+        &mut self,
+        s: usize,
+        d: usize,
+        card: usize,
+        command: &CommandApdu,
+    ) -> Result<CardReply, Violation> {
         let plastic = &mut self.cards[card];
         match command.name() {
             CommandName::Debit => {}
@@ -326,7 +349,10 @@ impl World {
                 plastic.lose_a_unit();
             }
             let balance_after = plastic.balance();
-            tell!(self, "card {card} EXECUTES the debit with terminal SN {terminal_sn}");
+            tell!(
+                self,
+                "card {card} EXECUTES the debit with terminal SN {terminal_sn}"
+            );
             self.debits.push(Debit {
                 shop: s,
                 card,
@@ -361,9 +387,15 @@ impl World {
         reply: Result<Reply, purser_engine::RequestError>,
     ) -> Result<(), Violation> {
         let pending = self.shops[s].pos.take(id);
-        hold!(AnsweredOnce, pending.is_some(), "{id:?} is answered twice: {reply:?}");
+        hold!(
+            AnsweredOnce,
+            pending.is_some(),
+            "{id:?} is answered twice: {reply:?}"
+        );
         let pos = &mut self.shops[s].pos;
-        let ticket = pending.and_then(|it| it.ticket).map(|index| &mut pos.tickets[index]);
+        let index = pending.and_then(|it| it.ticket);
+        let is_beginning = index.is_some_and(|index| pos.is_asking(index, Ask::Begin));
+        let ticket = index.map(|index| &mut pos.tickets[index]);
         match (reply, ticket) {
             (Ok(Reply::Sale { view, .. }), Some(ticket)) => {
                 ticket.hint(&view);
@@ -372,7 +404,7 @@ impl World {
             (Ok(Reply::Stopped), _) => self.crash(s),
             (Err(error), Some(ticket)) => {
                 if let Some(pending) = pending {
-                    ticket.refused(pending.ask, error);
+                    ticket.refused(pending.ask, error, is_beginning);
                 }
             }
             (Ok(Reply::Sale { .. } | Reply::Purse(_)) | Err(_), _) => {}

@@ -170,7 +170,9 @@ impl World {
         }
         match step {
             Step::Output(s) => self.poll(s)?,
-            Step::Answer(s) | Step::Event(s, _) | Step::Request(s) | Step::Timer(s) => self.deliver(s, step)?,
+            Step::Answer(s) | Step::Event(s, _) | Step::Request(s) | Step::Timer(s) => {
+                self.deliver(s, step)?
+            }
             Step::Journal(s) => {
                 if self.write(s).is_err() {
                     self.crash(s);
@@ -226,7 +228,11 @@ impl World {
 
     /// A card is put into a reader.
     pub(crate) fn insert(&mut self, card: usize, s: usize, d: usize) {
-        tell!(self, "card {card} into shop {s} {:?}", self.shops[s].devices[d].name);
+        tell!(
+            self,
+            "card {card} into shop {s} {:?}",
+            self.shops[s].devices[d].name
+        );
         let device = &mut self.shops[s].devices[d];
         assert!(device.card.is_none(), "a slot holds one card");
         device.card = Some(card);
@@ -256,7 +262,11 @@ impl World {
 
     /// A device and its driver leave, and what they held loses its power.
     pub(crate) fn unplug(&mut self, s: usize, d: usize, failure: CallFailure) {
-        tell!(self, "shop {s}: {:?} leaves: {failure:?}", self.shops[s].devices[d].name);
+        tell!(
+            self,
+            "shop {s}: {:?} leaves: {failure:?}",
+            self.shops[s].devices[d].name
+        );
         let device = &mut self.shops[s].devices[d];
         device.go(failure);
         if let Some(card) = device.card {

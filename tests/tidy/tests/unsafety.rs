@@ -10,8 +10,8 @@ const SAFETY_ABOVE: usize = 6;
 
 fn is_unsafe(line: &str) -> bool {
     let code = line.split("//").next().unwrap_or_default();
-    let opens = ["unsafe {", "unsafe impl", "unsafe extern", "unsafe fn", "unsafe("];
-    opens.iter().any(|form| code.contains(form)) && !code.contains('"')
+    let mut words = code.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+    words.any(|word| word == "unsafe") && !code.contains('"')
 }
 
 #[test]

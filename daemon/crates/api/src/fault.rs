@@ -39,31 +39,11 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
             "no configured card issuer uses this currency",
             "use a currency that GetInfo lists, or add the issuer under [issuers] in the configuration",
         ),
-        RequestError::UnknownReader => (
-            ErrorName::UnknownReader,
-            "no card reader has this name",
-            "use a name that Devices lists",
-        ),
-        RequestError::NoReader => (
-            ErrorName::NoReader,
-            "no card reader is working",
-            "see Devices for what is wrong with it; try again when one is ready",
-        ),
-        RequestError::ReaderInUse => (
-            ErrorName::ReaderInUse,
-            "a sale or another request has the reader",
-            "try again when it has ended, or name another reader",
-        ),
-        RequestError::NoCard => (
-            ErrorName::NoCard,
-            "no card is in the reader",
-            "put the card in and try again",
-        ),
-        RequestError::SeveralCards => (
-            ErrorName::SeveralCards,
-            "several readers hold a card",
-            "name the reader, or take out all cards but one",
-        ),
+        RequestError::UnknownReader
+        | RequestError::NoReader
+        | RequestError::ReaderInUse
+        | RequestError::NoCard
+        | RequestError::SeveralCards => reader_words(error),
         RequestError::CardNotReadable
         | RequestError::PinNeeded
         | RequestError::PinThroughApiOff
@@ -88,6 +68,36 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
             ErrorName::Stopping,
             "Purser is stopping",
             "try again, with the same reference, when it has started",
+        ),
+    }
+}
+
+fn reader_words(error: RequestError) -> (ErrorName, &'static str, &'static str) {
+    match error {
+        RequestError::UnknownReader => (
+            ErrorName::UnknownReader,
+            "no card reader has this name",
+            "use a name that Devices lists",
+        ),
+        RequestError::NoReader => (
+            ErrorName::NoReader,
+            "no card reader is working",
+            "see Devices for what is wrong with it; try again when one is ready",
+        ),
+        RequestError::ReaderInUse => (
+            ErrorName::ReaderInUse,
+            "a sale or another request has the reader",
+            "try again when it has ended, or name another reader",
+        ),
+        RequestError::NoCard => (
+            ErrorName::NoCard,
+            "no card is in the reader",
+            "put the card in and try again",
+        ),
+        _ => (
+            ErrorName::SeveralCards,
+            "several readers hold a card",
+            "name the reader, or take out all cards but one",
         ),
     }
 }
@@ -196,6 +206,12 @@ pub(crate) fn stopping() -> Fault {
     of_request(RequestError::Stopping)
 }
 
+/// The engine answered something else than what was asked.
+pub(crate) fn other_answer() -> Fault {
+    tracing::error!("the engine answered another question than the one that was asked");
+    busy()
+}
+
 /// The journal cannot be read.
 pub(crate) fn journal_unavailable() -> Fault {
     Fault::new(
@@ -234,4 +250,57 @@ pub(crate) fn lagged(after: Option<u64>) -> Fault {
         )
     }
     .with_transient(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const REFUSED: [Refused; 9] = [
+        Refused::ExistsWithDifferentOwner,
+        Refused::ExistsWithDifferentCurrency,
+        Refused::ExistsWithDifferentAmount,
+        Refused::Exists,
+        Refused::ExistsWithDifferentConclusion,
+        Refused::OutOfOrder,
+        Refused::DebitKeyExists,
+        Refused::BalanceOutOfRange,
+        Refused::NoRoom,
+    ];
+
+    const OTHERS: [RequestError; 19] = [
+        RequestError::UnknownReference,
+        RequestError::NotOwner,
+        RequestError::AmountZero,
+        RequestError::AmountTooLarge,
+        RequestError::CurrencyNotAccepted,
+        RequestError::UnknownReader,
+        RequestError::NoReader,
+        RequestError::ReaderInUse,
+        RequestError::NoCard,
+        RequestError::SeveralCards,
+        RequestError::CardNotReadable,
+        RequestError::PinNeeded,
+        RequestError::PinThroughApiOff,
+        RequestError::NoPinExpected,
+        RequestError::LastTry,
+        RequestError::Changing,
+        RequestError::NeverInDoubt,
+        RequestError::TooManySales,
+        RequestError::Stopping,
+    ];
+
+    #[test]
+    fn every_refusal_has_a_name_of_its_own_a_cause_and_a_remedy() {
+        let all = OTHERS.into_iter().chain(REFUSED.map(RequestError::from));
+        let mut names = BTreeSet::new();
+        for error in all {
+            let fault = of_request(error);
+            assert!(!fault.cause.is_empty() && !fault.remedy.is_empty(), "{error:?}");
+            assert_eq!(fault.transient, error.is_transient(), "{error:?}");
+            assert!(names.insert(fault.name.clone()), "{error:?} shares its name");
+        }
+    }
 }

@@ -291,3 +291,56 @@ impl From<Wall> for model::Time {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::VARLINK_CONTRACT;
+
+    #[test]
+    fn every_state_and_outcome_is_listed_in_the_contract() {
+        let waiting = Progress::WaitingForPin {
+            tries_left: None,
+            through_api: false,
+        };
+        let all = [
+            Progress::CheckingReference,
+            Progress::WaitingForCard,
+            Progress::SeveralCards,
+            Progress::TakeCardOut,
+            Progress::ReadingCard,
+            Progress::Resolving,
+            waiting,
+            Progress::CheckingPin,
+            Progress::Debiting,
+            Progress::Ending,
+            Progress::NotRecorded,
+        ];
+        for (outcome, state) in all.map(progress_words) {
+            assert!(
+                VARLINK_CONTRACT.contains(outcome) && VARLINK_CONTRACT.contains(state),
+                "{state}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_proof_of_a_payment_is_named_as_in_the_journal() {
+        for proof in [
+            PaidProof::Answer,
+            PaidProof::Prove,
+            PaidProof::ProveNotCheckable,
+            PaidProof::LogOnly,
+        ] {
+            assert_eq!(
+                serde_json::to_value(proof).expect("a proof is a name"),
+                paid_proof(proof)
+            );
+        }
+    }
+
+    #[test]
+    fn a_date_in_bcd_is_told_with_dashes() {
+        assert_eq!(bcd_date([0x20, 0x26, 0x11, 0x05]), "2026-11-05");
+    }
+}

@@ -131,7 +131,7 @@ impl Service {
                 ("in_progress", project::under_way(&view))
             }
             Answered::Told(view) => ("completed", project::durable(&view)),
-            Answered::Reply(Reply::Purse(_) | Reply::Stopped) => return Err(fault::stopping()),
+            Answered::Reply(Reply::Purse(_) | Reply::Stopped) => return Err(fault::other_answer()),
         };
         Ok(model::BeginSaleReply {
             standing: standing.to_owned(),
@@ -416,7 +416,7 @@ impl Service {
         let sale = match self.ask(peer, request).await? {
             Answered::Reply(Reply::Sale { view, .. }) => project::under_way(&view),
             Answered::Told(view) => project::durable(&view),
-            Answered::Reply(Reply::Purse(_) | Reply::Stopped) => return Err(fault::stopping()),
+            Answered::Reply(Reply::Purse(_) | Reply::Stopped) => return Err(fault::other_answer()),
         };
         Ok(model::SaleReply { sale })
     }

@@ -174,7 +174,7 @@ impl Engine {
     }
 
     /// The present on the wall, lifted to the clock floor; the floor rises with it (money rule T2). Never before the newest
-    /// intent: the next start learns that one's time from the newest entry, whatever entry that is.
+    /// intent: a start takes the time of the newest entry for that of the newest intent.
     pub(crate) fn stamp(&mut self) -> Wall {
         let at = self.present();
         self.floor_unix_seconds = at.unix_seconds;

@@ -71,12 +71,16 @@ async fn follow(cli: &Cli, asked: &cli::Sale, pin: &mut Option<OwnedFd>) -> Resu
         .await?
         .watch_sale(&asked.reference)
         .await?;
+    let mut told = None;
     loop {
         let sale = events.next().await?.sale;
         if sale.outcome != "under_way" {
             return Ok(sale);
         }
-        if !cli.json {
+        if !cli.json
+            && told.replace((sale.state.clone(), sale.tries_left))
+                != Some((sale.state.clone(), sale.tries_left))
+        {
             tell_progress(&sale);
         }
         if sale.state == "waiting_for_pin" && sale.pin_through_api == Some(true) {

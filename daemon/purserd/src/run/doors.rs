@@ -4,17 +4,18 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use purser_api::{Access, BusState, Call, Hub, InfoFacts, Service, varlink};
+use purser_api::{Access, BusState, Call, Hub, InfoFacts, Service, dbus, varlink};
 use purser_ledger::Wall;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::drivers::Drivers;
-use super::facts::{DaemonFacts, problem};
+use super::facts::DaemonFacts;
+use super::health::problem;
 use super::socket::{self, SocketError};
 use crate::cli::Places;
-use crate::config::Config;
+use crate::config::{Bus, Config};
 use crate::exit::Exit;
 use crate::verbs::chain;
 
@@ -30,8 +31,10 @@ pub(super) struct Facing {
 /// The open doors, before the loop turns.
 pub(super) struct Doors {
     pub(super) hub: Hub,
-    calls: mpsc::Receiver<Call>,
-    open: OpenDoors,
+    pub(super) calls: mpsc::Receiver<Call>,
+    /// How it stands with the bus; changes when the bus was found or missed for the first time.
+    pub(super) bus: watch::Receiver<BusState>,
+    pub(super) open: OpenDoors,
 }
 
 /// The open doors.
@@ -59,31 +62,39 @@ pub(super) async fn open(
         Exit::Failed
     })?;
     let (calls_in, calls) = mpsc::channel(CALLS_MAX);
-    let (_bus_in, bus) = watch::channel(BusState::Off);
+    let bus_named = match &config.bus {
+        Bus::Off => None,
+        Bus::System => Some(dbus::Bus::System),
+        Bus::Address(address) => Some(dbus::Bus::Address(address.clone())),
+    };
+    // Lost until it is found.
+    let (bus_state, bus) = watch::channel(if bus_named.is_some() {
+        BusState::Lost
+    } else {
+        BusState::Off
+    });
     let hub = Hub::new();
-    let facts = facts(config, places, drivers, facing, bus);
+    let facts = facts(config, places, drivers, facing, bus.clone());
     let service = Service::new(calls_in, Arc::new(facts), hub.clone(), Access::look_up());
-    let varlink = tokio::spawn(async move {
+    let mut tasks = Vec::new();
+    if let Some(bus) = bus_named {
+        let service = service.clone();
+        tasks.push(tokio::spawn(async move {
+            dbus::serve(bus, service, bus_state).await;
+        }));
+    }
+    tasks.push(tokio::spawn(async move {
         if let Err(error) = varlink::serve(listener, service).await {
             tracing::error!(%error, "the Varlink door is closed");
         }
-    });
-    tracing::info!(socket = %socket.display(), "the Varlink door is open");
+    }));
+    tracing::info!(socket = %socket.display(), bus = %config.bus, "the doors open");
     Ok(Doors {
         hub,
         calls,
-        open: OpenDoors {
-            socket,
-            tasks: vec![varlink],
-        },
+        bus,
+        open: OpenDoors { socket, tasks },
     })
-}
-
-impl Doors {
-    /// The calls that come in, and the doors.
-    pub(super) fn into_parts(self) -> (mpsc::Receiver<Call>, OpenDoors) {
-        (self.calls, self.open)
-    }
 }
 
 impl OpenDoors {

@@ -12,6 +12,8 @@ mod doors;
 mod drivers;
 mod facts;
 mod harden;
+mod health;
+mod hear;
 mod journey;
 mod notify;
 mod socket;
@@ -152,17 +154,22 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         Ok(doors) => doors,
         Err(exit) => return exit,
     };
-    let core = Core::new(engine, clock, journal, drivers, doors.hub.clone());
-    let (calls, open_doors) = doors.into_parts();
+    let doors::Doors {
+        hub,
+        calls,
+        bus,
+        open,
+    } = doors;
+    let core = Core::new(engine, clock, journal, drivers, hub);
     let exit = match Sources::new(calls, done_queue, driver_events) {
-        Ok(sources) => turn::turn(core, sources).await,
+        Ok(sources) => turn::turn(core, sources, bus).await,
         Err(error) => {
             tracing::error!(%error, "signals cannot be received");
             Exit::Failed
         }
     };
     tokio::time::sleep(LAST_WORDS).await;
-    open_doors.close();
+    open.close();
     if tokio::time::timeout(DRIVERS_END, running.stop()).await.is_err() {
         tracing::warn!("a driver does not end in order; it is killed");
     }

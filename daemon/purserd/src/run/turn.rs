@@ -2,14 +2,15 @@
 
 use std::future::{pending, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
-use purser_api::{Answered, Call};
+use purser_api::{Answered, BusState, Call};
 use purser_engine::{Input, RequestError};
 use purser_journal::Done;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::core::Core;
 use super::{drivers, notify};
@@ -18,6 +19,9 @@ use crate::exit::Exit;
 /// How long a stop may take: a debit under way is awaited, whose command and recovery take some seconds. Shorter than the
 /// time after which systemd kills a service that stops.
 const STOP_WAIT: Duration = Duration::from_secs(45);
+
+/// How long READY waits for the bus: one that does not answer must not keep the socket's clients waiting for it.
+const BUS_WAIT: Duration = Duration::from_secs(2);
 
 /// Whoever has inputs.
 pub(super) struct Sources {
@@ -60,12 +64,13 @@ struct Stopping {
 }
 
 /// Turns until a signal stops it, or the journal breaks.
-pub(super) async fn turn(mut core: Core, mut sources: Sources) -> Exit {
+pub(super) async fn turn(mut core: Core, mut sources: Sources, bus: watch::Receiver<BusState>) -> Exit {
     let mut stopping: Option<Stopping> = None;
-    let mut is_ready = false;
+    let (mut is_ready, mut is_bus_tried) = (false, false);
+    let mut bus_tried = pin!(tried(bus));
     core.settle();
     loop {
-        if !is_ready && core.is_recovered() {
+        if !is_ready && is_bus_tried && core.is_recovered() {
             is_ready = true;
             tracing::info!("ready");
             notify::ready("ready");
@@ -77,6 +82,7 @@ pub(super) async fn turn(mut core: Core, mut sources: Sources) -> Exit {
             event = sources.drivers.next() => core.handle_driver(event),
             Some(call) = sources.calls.recv(), if core.has_room() => core.handle_call(call),
             () = until(core.timer()) => core.handle(Input::Timer),
+            () = &mut bus_tried, if !is_bus_tried => is_bus_tried = true,
             () = tick(sources.watchdog.as_mut()) => notify::watchdog(),
             () = stop_signal(&mut sources.terminate, &mut sources.interrupt) => {
                 if stopping.is_some() {
@@ -107,6 +113,14 @@ fn take_done(core: &mut Core, done: Option<Done>) -> Result<(), Exit> {
         tracing::error!(error = %crate::verbs::chain(&broken), "the journal is broken");
         Exit::StoreBroken
     })
+}
+
+/// Waits until the bus is there, is not wanted, or was missed.
+async fn tried(mut bus: watch::Receiver<BusState>) {
+    if *bus.borrow_and_update() == BusState::Lost {
+        // No answer in time is an answer too, and so is the end of the one who tries.
+        let _ = timeout(BUS_WAIT, bus.changed()).await;
+    }
 }
 
 async fn until(at: Option<std::time::Instant>) {

@@ -27,6 +27,7 @@ const NOTE_BYTES_MAX: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Daemon {
     child: Child,
+    guardian: Guardian,
     program: PathBuf,
     log: PathBuf,
 }
@@ -55,8 +56,10 @@ impl Daemon {
             .stderr(err)
             .process_group(0)
             .spawn();
+        let child = child.map_err(io_error("start", Path::new(command.get_program())))?;
         let mut daemon = Self {
-            child: child.map_err(io_error("start", Path::new(command.get_program())))?,
+            guardian: Guardian::of(&child),
+            child,
             program: program.clone(),
             log,
         };
@@ -163,6 +166,7 @@ impl Daemon {
     }
 
     fn end(&mut self) {
+        self.guardian.dismiss();
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
@@ -182,6 +186,34 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Kills a process group when this process ends without dropping anything, as it does when somebody presses Ctrl-C: it
+/// reads from a pipe whose other end only this process has.
+#[derive(Debug)]
+struct Guardian(Option<Child>);
+
+impl Guardian {
+    fn of(child: &Child) -> Self {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", "read -r _; kill -s KILL -- \"$1\"", "sh"])
+            .arg(format!("-{}", child.id()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        // Without a shell the stack stands all the same.
+        Self(shell.process_group(0).spawn().ok())
+    }
+
+    /// Sends the guardian home: the process group has ended, and its number may soon be another's.
+    fn dismiss(&mut self) {
+        if let Some(mut shell) = self.0.take() {
+            // Both fail only for one that has ended.
+            drop(shell.kill());
+            drop(shell.wait());
+        }
     }
 }
 

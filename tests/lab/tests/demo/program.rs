@@ -1,3 +1,8 @@
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 /// Runs the demo in another folder than the workspace, with a space in the path of its files.
@@ -102,4 +107,29 @@ fn one_changed_digit_of_a_stored_claim_makes_the_demo_fail_and_name_the_checks()
     );
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("not everything balances"), "{stderr}");
+}
+
+#[test]
+fn a_demo_that_is_killed_leaves_no_purserd_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_purser-lab"));
+    let program = program.arg("demo").env("TMPDIR", folder.path());
+    let mut demo = program.stdout(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(demo.stdout.take().unwrap()).lines();
+    assert!(told.any(|line| line.unwrap().contains("purserd is ready")));
+    let tasks = fs::read_dir(format!("/proc/{}/task", demo.id())).unwrap();
+    let children = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")).unwrap());
+    let children: Vec<String> = children
+        .flat_map(|list| list.split(' ').map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    let exe = |pid: &str| fs::read_link(format!("/proc/{pid}/exe")).ok();
+    let is_purserd = |pid: &&String| exe(pid).is_some_and(|exe| exe.ends_with("purserd"));
+    let purserd = children.iter().find(is_purserd).unwrap();
+    demo.kill().unwrap();
+    demo.wait().unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    while exe(purserd).is_some() {
+        assert!(Instant::now() < end, "purserd outlives the demo");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }

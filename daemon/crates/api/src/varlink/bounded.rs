@@ -21,9 +21,13 @@ pub(crate) struct Bounded(unix::Stream);
 #[derive(Debug)]
 pub(crate) struct BoundedRead {
     inner: <unix::Stream as Socket>::ReadHalf,
-    /// The bytes since the last end of a message.
+    since_end: SinceEnd,
+}
+
+/// What came since the last end of a message.
+#[derive(Debug, Default)]
+struct SinceEnd {
     bytes: u64,
-    /// The descriptors since the last end of a message.
     descriptors: usize,
 }
 
@@ -41,12 +45,8 @@ impl Socket for Bounded {
 
     fn split(self) -> (Self::ReadHalf, Self::WriteHalf) {
         let (inner, write) = self.0.split();
-        let read = BoundedRead {
-            inner,
-            bytes: 0,
-            descriptors: 0,
-        };
-        (read, write)
+        let since_end = SinceEnd::default();
+        (BoundedRead { inner, since_end }, write)
     }
 }
 
@@ -54,28 +54,27 @@ impl ReadHalf for BoundedRead {
     async fn read(&mut self, buffer: &mut [u8]) -> zlink::Result<ReadResult> {
         let result = self.inner.read(buffer).await?;
         let read = buffer.get(..result.bytes_read()).unwrap_or_default();
-        self.count(read, result.fds().len())?;
-        Ok(result)
+        if self.since_end.add(read, result.fds().len()) {
+            Ok(result)
+        } else {
+            Err(zlink::Error::BufferOverflow)
+        }
     }
 }
 
-impl BoundedRead {
-    fn count(&mut self, read: &[u8], descriptors: usize) -> zlink::Result<()> {
-        let since_end = read.iter().rev().take_while(|byte| **byte != 0).count();
-        let ended = since_end < read.len();
-        // Within one read a message may begin after another: then the read itself bounds it.
-        self.bytes = if ended { 0 } else { self.bytes };
-        self.bytes = self
-            .bytes
-            .saturating_add(u64::try_from(since_end).unwrap_or(u64::MAX));
+impl SinceEnd {
+    /// False when a limit is passed.
+    fn add(&mut self, read: &[u8], descriptors: usize) -> bool {
+        let begun = read.iter().rev().take_while(|byte| **byte != 0).count();
+        let ended = begun < read.len();
+        let before = if ended { 0 } else { self.bytes };
+        self.bytes = before.saturating_add(u64::try_from(begun).unwrap_or(u64::MAX));
         self.descriptors = self.descriptors.saturating_add(descriptors);
-        if self.bytes > MESSAGE_BYTES_MAX || self.descriptors > DESCRIPTORS_MAX {
-            return Err(zlink::Error::BufferOverflow);
-        }
+        let is_within = self.bytes <= MESSAGE_BYTES_MAX && self.descriptors <= DESCRIPTORS_MAX;
         if ended {
             self.descriptors = 0;
         }
-        Ok(())
+        is_within
     }
 }
 
@@ -86,3 +85,32 @@ impl AsFd for BoundedRead {
 }
 
 impl UnixSocket for BoundedRead {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_bounded_one_by_one() {
+        let half = vec![b'x'; usize::try_from(MESSAGE_BYTES_MAX / 2).expect("it is small")];
+        let mut since_end = SinceEnd::default();
+        for _ in 0..10 {
+            assert!(since_end.add(&half, 0));
+            assert!(since_end.add(&half, 0));
+            assert!(since_end.add(b"\0", 0));
+        }
+        assert!(since_end.add(b"x", 0) && since_end.add(&half, 0));
+        assert!(!since_end.add(&half, 0));
+    }
+
+    #[test]
+    fn descriptors_are_bounded_message_by_message() {
+        let mut since_end = SinceEnd::default();
+        for _ in 0..10 {
+            assert!(since_end.add(b"{", DESCRIPTORS_MAX));
+            assert!(since_end.add(b"}\0", 0));
+        }
+        assert!(since_end.add(b"{", DESCRIPTORS_MAX));
+        assert!(!since_end.add(b"}", 1));
+    }
+}

@@ -11,7 +11,7 @@ use crate::model::{
     BeginSaleArguments, ConcludeArguments, EventsArguments, Fault, INTERFACE, JournalArguments,
     ProvidePinArguments, ReadPurseArguments, ReferenceArguments, VARLINK_CONTRACT, WatchArguments,
 };
-use crate::parse::arguments;
+use crate::parse::{self, arguments};
 use crate::service::Service;
 use crate::watch::Watch;
 
@@ -127,6 +127,32 @@ async fn ours(service: &Service, caller: &Caller, call: Incoming) -> Answer {
     }
 }
 
+/// Reads bytes as the arguments of each method, as a hostile client may send them. For fuzzing: it must not panic.
+pub fn fuzz(data: &[u8]) {
+    let Ok(given) = serde_json::from_slice::<Value>(data) else {
+        return;
+    };
+    if let Ok(ask) = arguments::<BeginSaleArguments>(given.clone()) {
+        drop((parse::reference(&ask.reference), parse::amount(&ask.amount)));
+        drop(parse::optional_reader(ask.reader.as_deref()));
+    }
+    if let Ok(ask) = arguments::<ConcludeArguments>(given.clone()) {
+        drop((
+            parse::reference(&ask.reference),
+            parse::conclusion(&ask.conclusion),
+        ));
+    }
+    if let Ok(ask) = arguments::<EventsArguments>(given.clone()) {
+        drop((
+            parse::limit(ask.limit),
+            parse::optional_reference(ask.reference.as_deref()),
+        ));
+    }
+    drop(arguments::<JournalArguments>(given.clone()));
+    drop(arguments::<ProvidePinArguments>(given.clone()));
+    drop(arguments::<WatchArguments>(given));
+}
+
 /// None for a method that does not exist.
 type Answered = Option<Result<Value, Fault>>;
 
@@ -218,4 +244,39 @@ async fn watch(service: &Service, caller: &Caller, call: Incoming) -> Answer {
 
 fn to_value(reply: impl Serialize) -> Value {
     serde_json::to_value(reply).expect("a reply holds only strings, numbers, lists and objects")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOLDEN: &str = r#"{"reference":"order-1","amount":{"minor":300,"currency":"JPY"},"reader":"front","pin_through_api":true}"#;
+
+    #[test]
+    fn arguments_are_read_and_written_back_the_same() {
+        let given: Value = serde_json::from_str(GOLDEN).expect("it is JSON");
+        let ask: BeginSaleArguments = arguments(given.clone()).expect("they are arguments");
+        assert_eq!(to_value(ask), given);
+    }
+
+    #[test]
+    fn a_call_cut_anywhere_is_no_sale() {
+        for end in 0..GOLDEN.len() {
+            let cut = GOLDEN.as_bytes().get(..end).expect("it is shorter");
+            let read = serde_json::from_slice(cut).map(arguments::<BeginSaleArguments>);
+            assert!(!matches!(read, Ok(Ok(_))), "cut at {end}");
+            fuzz(cut);
+        }
+    }
+
+    #[test]
+    fn no_damaged_byte_makes_the_door_panic() {
+        for index in 0..GOLDEN.len() {
+            for byte in [0, b'"', b'{', b'9', 0xff] {
+                let mut damaged = GOLDEN.as_bytes().to_vec();
+                damaged[index] = byte;
+                fuzz(&damaged);
+            }
+        }
+    }
 }

@@ -19,6 +19,8 @@ use tokio::task::JoinSet;
 
 use crate::service::Service;
 
+pub use dispatch::fuzz;
+
 /// The most connections at a time: each costs a descriptor and some kilobytes; a shop has a handful of programs.
 pub const CONNECTIONS_MAX: usize = 128;
 
@@ -62,6 +64,8 @@ pub async fn serve(listener: UnixListener, service: Service) -> io::Result<()> {
 struct Clients {
     tasks: JoinSet<u32>,
     of_user: BTreeMap<u32, usize>,
+    /// True while clients are turned away, so that a flood is logged once.
+    is_full: bool,
 }
 
 impl Clients {
@@ -75,7 +79,9 @@ impl Clients {
         };
         let own = self.of_user.entry(uid).or_default();
         if self.tasks.len() >= CONNECTIONS_MAX || *own >= CONNECTIONS_PER_USER_MAX {
-            tracing::warn!(uid, "too many Varlink connections; the newest was closed");
+            if !std::mem::replace(&mut self.is_full, true) {
+                tracing::warn!(uid, "too many Varlink connections; new ones are closed");
+            }
             return;
         }
         *own += 1;
@@ -89,6 +95,7 @@ impl Clients {
     }
 
     fn leave(&mut self, uid: u32) {
+        self.is_full = false;
         if let Some(own) = self.of_user.get_mut(&uid) {
             *own = own.saturating_sub(1);
             if *own == 0 {

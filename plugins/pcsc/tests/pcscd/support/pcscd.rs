@@ -1,9 +1,17 @@
 //! Killing pcscd and starting it again.
 
 use std::env;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command};
+use std::thread;
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use super::PATIENCE;
+
+/// Where pcscd listens.
+const SOCKET: &str = "/run/pcscd/pcscd.comm";
 
 /// The pcscd of these namespaces.
 pub(crate) struct Pcscd {
@@ -21,9 +29,14 @@ impl Pcscd {
         }
     }
 
-    /// Ends it at once.
+    /// Ends it at once, and waits until nobody answers any more.
     pub(crate) fn kill(&mut self) {
         kill_process(self.pid, Signal::KILL).expect("pcscd runs");
+        let end = Instant::now() + PATIENCE;
+        while UnixStream::connect(SOCKET).is_ok() {
+            assert!(Instant::now() < end, "pcscd does not die");
+            thread::yield_now();
+        }
         if let Some(mut child) = self.own.take() {
             child.wait().expect("it ends");
         }

@@ -46,7 +46,7 @@ impl Story<'_, '_> {
         self.show.step(
             "S22",
             &format!(
-                "entry {} is durable: counters, challenge and amount of the debit that comes [record, then act; P6]",
+                "entry {} is durable: counters, challenge and amount of the debit that comes [rule 1, P6]",
                 intent.number
             ),
         )?;

@@ -11,6 +11,36 @@ use super::claims::{self, Claim};
 use super::show::Show;
 use super::story::{ISSUED, Told};
 
+/// What the brackets of the story mean.
+const RULES: [(&str, &str); 8] = [
+    (
+        "rule 1",
+        "record, then act: what lets money move exists only after its entry is durable",
+    ),
+    ("rule 2", "same reference, same answer; other content is refused"),
+    (
+        "rule 3",
+        "three answers after a crash: happened (proof), did not (proof), in doubt (held and shown)",
+    ),
+    (
+        "rule 4",
+        "conservation: what was issued is on cards, in claims, or in doubt",
+    ),
+    (
+        "P1",
+        "the card's counter and its own proof decide what happened, not its balance",
+    ),
+    (
+        "P2",
+        "from the first byte of DEBIT on, anything but a valid proof is in doubt; no layer repeats DEBIT or VERIFY",
+    ),
+    ("P4", "every way out locks the purse"),
+    (
+        "P6",
+        "what a check after a restart needs is stored before the debit",
+    ),
+];
+
 /// What the demo found, as its JSON object has it.
 #[derive(Debug, Serialize)]
 pub(super) struct Findings {
@@ -236,17 +266,20 @@ impl Findings {
         show.step(
             "world",
             &format!(
-                "issued {} = on the card {} + claims {claims} + in doubt {doubt} [conservation]",
+                "issued {} = on the card {} + claims {claims} + in doubt {doubt} [rule 4]",
                 self.issued_minor, self.on_card_minor
             ),
         )?;
         show.step("head", &self.head)?;
         show.heading("Checks:")?;
-        let check = |check: &Check| {
-            let found = check.found.as_deref().unwrap_or_default();
-            row(&[if check.holds { "holds" } else { "FAILS" }, check.name, found])
-        };
-        show.table(&[], &self.checks.iter().map(check).collect::<Vec<_>>())
+        for Check { name, holds, found } in &self.checks {
+            show.step(if *holds { "holds" } else { "FAILS" }, name)?;
+            if let Some(found) = found {
+                show.step("", found)?;
+            }
+        }
+        show.heading("The money rules in brackets:")?;
+        RULES.iter().try_for_each(|(rule, words)| show.step(rule, words))
     }
 }
 

@@ -106,7 +106,7 @@ impl<'a, 'b> Story<'a, 'b> {
             "repeat",
             &format!(
                 "{} over {COFFEE} {CURRENCY} is told apart: {}, {}, with the first slip; the card in the reader keeps \
-                 its {before} {CURRENCY} [same reference, same answer]",
+                 its {before} {CURRENCY} [rule 2]",
                 first.reference, again.standing, again.sale.outcome
             ),
         )?;
@@ -141,7 +141,7 @@ impl<'a, 'b> Story<'a, 'b> {
         self.show.step(
             "S22",
             &format!(
-                "entry {} is durable: counters, challenge and amount of the debit that comes [record, then act; P6]",
+                "entry {} is durable: counters, challenge and amount of the debit that comes [rule 1, P6]",
                 intent.number
             ),
         )?;
@@ -184,7 +184,7 @@ impl<'a, 'b> Story<'a, 'b> {
             "kill -9",
             &format!(
                 "purserd (process {id}) is killed and started again; a reader works after {} ms. The journal still says: \
-                 {} is {} [three answers after a crash]",
+                 {} is {} [rule 3]",
                 started.elapsed().as_millis(),
                 found.reference,
                 found.outcome

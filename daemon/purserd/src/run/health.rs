@@ -1,0 +1,151 @@
+//! How the daemon and its devices do, in words.
+
+use std::sync::PoisonError;
+use std::time::SystemTime;
+
+use purser_api::model::{Device, Problem, Time};
+use purser_api::{BusState, StatusFacts};
+use purser_driver_supervisor::{State, Status};
+use purser_ledger::Wall;
+
+use super::drivers::Instance;
+use super::facts::DaemonFacts;
+
+impl DaemonFacts {
+    /// Every device that is there, and every driver that has none.
+    pub(super) fn all_devices(&self) -> Vec<Device> {
+        self.instances
+            .iter()
+            .enumerate()
+            .flat_map(|(driver, instance)| self.devices_of(driver, instance))
+            .collect()
+    }
+
+    pub(super) fn health(&self) -> StatusFacts {
+        let mut problems = self.problems.clone();
+        let bus = *self.bus.borrow();
+        if bus == BusState::Lost {
+            let cause = "the D-Bus interface is not on its bus";
+            problems.push(problem(
+                "bus_lost",
+                cause,
+                "start the bus; Purser tries again by itself",
+            ));
+        }
+        let devices = self.all_devices();
+        problems.extend(
+            devices
+                .iter()
+                .filter(|device| device.state == "failed")
+                .map(device_problem),
+        );
+        let ready = devices
+            .iter()
+            .any(|device| device.card_reader && device.state == "ready");
+        StatusFacts {
+            ready,
+            started_at: time(self.started_at),
+            bus,
+            problems,
+        }
+    }
+
+    fn devices_of(&self, driver: usize, instance: &Instance) -> Vec<Device> {
+        let status = instance.handle.status();
+        let (state, cause, remedy) = state_words(&status);
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let bare = Device {
+            name: instance.name.to_string(),
+            driver: seen
+                .driver_id(driver)
+                .unwrap_or(instance.name.as_str())
+                .to_owned(),
+            card_reader: false,
+            pin_pad: false,
+            state: state.to_owned(),
+            card_present: None,
+            cause,
+            remedy,
+            restarts: status.counters.restarts,
+            last_answer_at: status.last_exchange.map(|at| time(self.wall_at(at))),
+        };
+        let present: Vec<Device> = seen
+            .of_driver(driver)
+            .map(|(name, present)| Device {
+                name: name.to_string(),
+                card_reader: present.abilities.card_reader,
+                pin_pad: present.abilities.pin_pad,
+                card_present: present.abilities.card_reader.then_some(present.card),
+                ..bare.clone()
+            })
+            .collect();
+        if !present.is_empty() {
+            return present;
+        }
+        let is_absent = status.state == State::Ready;
+        let absent = |text: &str| is_absent.then(|| text.to_owned());
+        vec![Device {
+            state: if is_absent {
+                "absent".to_owned()
+            } else {
+                bare.state.clone()
+            },
+            cause: absent("the driver works, but has no device").or(bare.cause.clone()),
+            remedy: absent("plug the device in").or(bare.remedy.clone()),
+            ..bare
+        }]
+    }
+
+    fn wall_at(&self, at: tokio::time::Instant) -> Wall {
+        let seconds = SystemTime::now()
+            .checked_sub(at.elapsed())
+            .and_then(|moment| moment.duration_since(SystemTime::UNIX_EPOCH).ok())
+            .map_or(0, |since| since.as_secs());
+        Wall {
+            unix_seconds: i64::try_from(seconds).unwrap_or(i64::MAX),
+            ..self.started_at
+        }
+    }
+}
+
+fn state_words(status: &Status) -> (&'static str, Option<String>, Option<String>) {
+    let words = |reason: &dyn std::error::Error, remedy: &str| {
+        (Some(crate::verbs::chain(reason)), Some(remedy.to_owned()))
+    };
+    match &status.state {
+        State::Starting => ("starting", None, None),
+        State::Ready => ("ready", None, None),
+        State::Restarting { reason, .. } => {
+            let (cause, remedy) = words(reason, "wait; the driver is started again by itself");
+            ("restarting", cause, remedy)
+        }
+        State::Failed { reason } => {
+            let (cause, remedy) = words(reason, "mend the cause, then restart purserd");
+            ("failed", cause, remedy)
+        }
+        State::Stopped => ("failed", Some("the driver was stopped".to_owned()), None),
+    }
+}
+
+fn device_problem(device: &Device) -> Problem {
+    let cause = device.cause.as_deref().unwrap_or("the driver failed");
+    let remedy = device.remedy.as_deref().unwrap_or("see the log");
+    problem("driver_failed", &format!("{}: {cause}", device.name), remedy)
+}
+
+/// Something that keeps Purser from working as it should.
+pub(super) fn problem(name: &str, cause: &str, remedy: &str) -> Problem {
+    Problem {
+        name: name.to_owned(),
+        cause: cause.to_owned(),
+        remedy: remedy.to_owned(),
+    }
+}
+
+fn time(wall: Wall) -> Time {
+    Time {
+        unix_seconds: wall.unix_seconds,
+        utc_offset_seconds: i64::from(wall.utc_offset_seconds),
+        trusted: wall.trusted,
+    }
+}
