@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use purser_api::client::ClientError;
 use purser_api::model::{ErrorName, Sale, TotalsReply};
 use purser_lab::card::Minor;
-use purser_lab::stack::PATIENCE;
+use purser_lab::stack::{PATIENCE, PIN_PAD, READER};
 use serde_json::Value;
 
 use crate::pos::Told;
@@ -41,6 +41,7 @@ pub fn judge(world: &mut World, reference: &str, told: &Told) -> Result<Found, F
     }
     world.card.insert();
     let first = decided(world, reference)?;
+    wait_for_devices(world)?;
     let found = match &first {
         None => Found::Unknown,
         Some(sale) if sale.outcome == "paid" => Found::Paid,
@@ -71,6 +72,23 @@ fn decided(world: &World, reference: &str) -> Result<Option<Sale>, Fault> {
             return Ok(sale);
         }
         ensure(Instant::now() < end, || format!("it stays undecided: {sale:?}"))?;
+        thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// A driver host that was killed comes back by itself.
+fn wait_for_devices(world: &World) -> Result<(), Fault> {
+    let end = Instant::now() + PATIENCE;
+    let mut pos = world.pos()?;
+    loop {
+        let devices = pos.call(async |purser| purser.devices().await)??.devices;
+        let is_ready = |name: &str| devices.iter().any(|it| it.name == name && it.state == "ready");
+        if is_ready(READER) && is_ready(PIN_PAD) {
+            return Ok(());
+        }
+        ensure(Instant::now() < end, || {
+            format!("the devices stay away: {devices:?}")
+        })?;
         thread::sleep(LOOK_AGAIN);
     }
 }

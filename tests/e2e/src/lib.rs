@@ -3,13 +3,16 @@
 //! * [`world`]: a purserd with a card, a buyer and a till, on a copy of a state that was prepared once.
 //! * [`strace`]: watches a thread of a process, and lets one of its calls fail or kill the process.
 //! * [`point`]: the calls at which a process touches the world outside of it.
+//! * [`trace`]: what several threads did, in its order.
 //! * [`phase`]: the parts of purserd's life that are watched and cut.
 //! * [`judge`]: what must hold after whatever happened.
 //! * [`matrix`]: every phase cut at every point, counted.
+//! * [`faults`]: cards and tills that fail.
 //!
 //! Needs root (to trace a process that lets nobody trace it), strace and a C compiler.
 
 pub mod buyer;
+pub mod faults;
 pub mod judge;
 pub mod matrix;
 pub mod phase;
@@ -18,6 +21,7 @@ pub mod pos;
 mod start;
 pub mod strace;
 pub mod table;
+pub mod trace;
 pub mod world;
 
 /// Why a test cannot go on, in words for the person who reads the test's output.

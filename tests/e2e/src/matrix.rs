@@ -1,21 +1,23 @@
 //! Every phase, cut at every point in every way, on all processors; and the table of what came of it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use crate::Fault;
-use crate::judge::{Found, judge};
+use crate::judge::judge;
 use crate::phase::{Blow, Lived, Phase, Process, Templates, live};
 use crate::point::Point;
 use crate::strace::Cut;
 use crate::table::{Cell, Table};
+use crate::{Fault, ensure};
 
-/// Traces of each phase: a point that only some of them show is a point all the same.
-const TRACES: usize = 2;
+/// Traces of each phase. A point that all of them show must be hit.
+const TRACES: usize = 3;
 /// How often a point is aimed at until it is hit. Threads race, and what one does may depend on who was first.
 const AIMS_MAX: u32 = 12;
+/// Workers for the phase that is nothing but waiting.
+const IDLE_WORKERS: usize = 4;
 /// Exit code of a purserd whose journal could not be written or read.
 const STORE_BROKEN: i32 = 74;
 
@@ -37,8 +39,12 @@ const ERRORS: [Cut; 4] = [
     Cut::From("ENOSPC"),
 ];
 
-/// A phase and where it is cut.
-type Job = (Phase, Blow);
+/// Points, and how many traces showed each.
+type Points = BTreeMap<(Phase, Process, Point), usize>;
+
+/// A phase, where it is cut, and whether every trace showed that point. What a thread does may depend on who was first,
+/// and how many pages a commit touches on the digits that it stores.
+type Job = (Phase, Blow, bool);
 
 /// What the matrix is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,41 +64,51 @@ pub fn run(cuts: Cuts) -> Result<(), Fault> {
     let templates = Templates::new()?;
     let points = trace_all(&templates)?;
     let jobs = jobs(&points, cuts);
-    println!("{} points, {} jobs", points.len(), jobs.len());
-    let (table, failures) = work(&templates, jobs, points.len());
-    println!("{table}");
+    println!("{} points, {} cuts", points.len(), jobs.len());
+    let outcome = work(&templates, jobs);
+    println!("{}", outcome.table);
     println!("{:.0} s", started.elapsed().as_secs_f32());
-    if failures.is_empty() {
-        return Ok(());
+    for line in &outcome.notes {
+        println!("{line}");
     }
-    Err(format!(
-        "{} of the cuts went wrong:\n{}",
-        failures.len(),
-        failures.join("\n")
-    )
-    .into())
+    for failure in &outcome.failures {
+        println!("WRONG: {failure}");
+    }
+    ensure(outcome.failures.is_empty(), || {
+        format!("{} cuts went wrong", outcome.failures.len())
+    })
 }
 
-/// Every point that any trace of its phase showed.
-fn trace_all(templates: &Templates) -> Result<BTreeSet<(Phase, Process, Point)>, Fault> {
+/// What came of all jobs.
+struct Outcome {
+    table: Table,
+    /// Points that only some traces showed, and no aim met.
+    notes: Vec<String>,
+    failures: Vec<String>,
+}
+
+/// Every point that any trace of its phase showed, and how many did.
+fn trace_all(templates: &Templates) -> Result<Points, Fault> {
     let queue: VecDeque<Phase> = Phase::ALL.into_iter().flat_map(|phase| [phase; TRACES]).collect();
-    let traced = spread(queue, |phase| {
+    let traced = spread(queue, processors(), |phase| {
         let mut lived = live(phase, templates, None).map_err(|fault| format!("{phase}: {fault}"))?;
         judge(&mut lived.world, phase.reference(), &lived.told)
             .map_err(|fault| format!("{phase}, uncut: {fault}"))?;
         Ok((phase, lived.points))
     });
-    let mut points = BTreeSet::new();
+    let mut points = Points::new();
     for traced in traced {
         let (phase, seen) = traced.map_err(|words: String| words)?;
-        points.extend(seen.into_iter().map(|(process, point)| (phase, process, point)));
+        for (process, point) in seen {
+            *points.entry((phase, process, point)).or_default() += 1;
+        }
     }
     Ok(points)
 }
 
-fn jobs(points: &BTreeSet<(Phase, Process, Point)>, cuts: Cuts) -> VecDeque<Job> {
+fn jobs(points: &Points, cuts: Cuts) -> VecDeque<Job> {
     let mut jobs = VecDeque::new();
-    for (phase, process, point) in points {
+    for ((phase, process, point), traces) in points {
         let can_fail = point.is_of_journal() && CAN_FAIL.contains(&point.call.as_str());
         let ways: &[Cut] = match cuts {
             Cuts::Kills => &[Cut::Kill],
@@ -101,58 +117,72 @@ fn jobs(points: &BTreeSet<(Phase, Process, Point)>, cuts: Cuts) -> VecDeque<Job>
         };
         jobs.extend(ways.iter().map(|cut| {
             let (process, point) = (*process, point.clone());
-            (
-                *phase,
-                Blow {
-                    process,
-                    point,
-                    cut: *cut,
-                },
-            )
+            let blow = Blow {
+                process,
+                point,
+                cut: *cut,
+            };
+            (*phase, blow, *traces == TRACES)
         }));
     }
-    // The slowest first, so that no worker is left alone with it.
-    jobs.make_contiguous()
-        .sort_by_key(|(phase, _)| *phase != Phase::Upkeep);
     jobs
 }
 
-fn work(templates: &Templates, jobs: VecDeque<Job>, points: usize) -> (Table, Vec<String>) {
-    let done = spread(jobs, |(phase, blow)| {
-        (strike(phase, &blow, templates), phase, blow)
+fn work(templates: &Templates, jobs: VecDeque<Job>) -> Outcome {
+    let (idle, busy) = jobs.into_iter().partition(|(phase, ..)| *phase == Phase::Upkeep);
+    let strike = |(phase, blow, is_steady): Job| (strike(phase, &blow, templates), phase, blow, is_steady);
+    let mut done = Vec::new();
+    thread::scope(|scope| {
+        let idle = scope.spawn(|| spread(idle, IDLE_WORKERS, strike));
+        done.extend(spread(busy, processors(), strike));
+        done.extend(idle.join().expect("a worker's fault is its answer"));
     });
-    let mut table = Table::new(points);
-    let mut failures = Vec::new();
-    for (cell, phase, blow) in done {
+    let mut outcome = Outcome {
+        table: Table::default(),
+        notes: Vec::new(),
+        failures: Vec::new(),
+    };
+    for (cell, phase, blow, is_steady) in done {
         let row = format!("{phase}: {:?} {}", blow.process, blow.point.class());
+        let at = format!("{phase}, {:?} at {:?} {}", blow.cut, blow.process, blow.point);
         match cell {
-            Ok(cell) => table.count(&row, cell),
+            Ok(Some(cell)) => outcome.table.count(&row, cell),
+            Ok(None) if !is_steady => {
+                outcome.table.count(&row, Cell::Rare);
+                outcome
+                    .notes
+                    .push(format!("rare, and not met in {AIMS_MAX} aims: {at}"));
+            }
+            Ok(None) => {
+                outcome.table.count(&row, Cell::Wrong);
+                outcome
+                    .failures
+                    .push(format!("{at}: never hit in {AIMS_MAX} aims"));
+            }
             Err(fault) => {
-                table.count(&row, Cell::Wrong);
-                failures.push(format!(
-                    "{phase}, {:?} at {:?} {}: {fault}",
-                    blow.cut, blow.process, blow.point
-                ));
+                outcome.table.count(&row, Cell::Wrong);
+                outcome.failures.push(format!("{at}: {fault}"));
             }
         }
     }
-    (table, failures)
+    outcome
 }
 
-/// Cuts until the cut hits, and judges each time.
-fn strike(phase: Phase, blow: &Blow, templates: &Templates) -> Result<Cell, Fault> {
+/// Cuts until the cut hits, and judges each time; none where it never does.
+fn strike(phase: Phase, blow: &Blow, templates: &Templates) -> Result<Option<Cell>, Fault> {
     for _ in 0..AIMS_MAX {
         let mut lived = live(phase, templates, Some(blow))?;
         let cell = lived.is_cut.then(|| cell_of_end(&lived, blow)).transpose()?;
         let found = judge(&mut lived.world, phase.reference(), &lived.told).map_err(|fault| {
             let log = lived.world.stack.log().unwrap_or_default();
-            format!("{fault}; told {:?}; the log:\n{log}", lived.told)
+            let told: Vec<_> = lived.told.sales.iter().map(|sale| sale.state.as_str()).collect();
+            format!("{fault}; the till was told {told:?}; the log:\n{log}")
         })?;
         if let Some(cell) = cell {
-            return Ok(cell.unwrap_or(Cell::Found(found)));
+            return Ok(Some(cell.unwrap_or(Cell::Found(found))));
         }
     }
-    Err(format!("never hit in {AIMS_MAX} aims").into())
+    Ok(None)
 }
 
 /// What a failed call did to purserd; none where it was killed, and only the sale tells.
@@ -168,9 +198,12 @@ fn cell_of_end(lived: &Lived, blow: &Blow) -> Result<Option<Cell>, Fault> {
     }
 }
 
-/// Works a queue off on all processors. The order of the answers is nobody's.
-pub(crate) fn spread<T: Send, U: Send>(queue: VecDeque<T>, work: impl Fn(T) -> U + Sync) -> Vec<U> {
-    let workers = thread::available_parallelism().map_or(1, usize::from);
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Works a queue off. The order of the answers is nobody's.
+fn spread<T: Send, U: Send>(queue: VecDeque<T>, workers: usize, work: impl Fn(T) -> U + Sync) -> Vec<U> {
     let (queue, done) = (Mutex::new(queue), Mutex::new(Vec::new()));
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     thread::scope(|scope| {
@@ -188,9 +221,3 @@ pub(crate) fn spread<T: Send, U: Send>(queue: VecDeque<T>, work: impl Fn(T) -> U
 
 /// How often what was found.
 pub(crate) type Counts = BTreeMap<Cell, u32>;
-
-impl From<Found> for Cell {
-    fn from(found: Found) -> Self {
-        Self::Found(found)
-    }
-}

@@ -18,7 +18,7 @@ use crate::world::{PRICE, Template, World};
 use crate::{Fault, ensure};
 
 /// DEBIT FOR PURCHASE.
-const DEBIT: u8 = 0x54;
+pub(crate) const DEBIT: u8 = 0x54;
 /// After the end that the till sees, purserd lets go of the card and looks at it once more. So long is waited for a cut
 /// that comes in there; it is waited out by traces only.
 const AFTERMATH: Duration = Duration::from_millis(400);
@@ -152,6 +152,11 @@ impl Templates {
         Ok(templates)
     }
 
+    /// Two sales, and nothing open.
+    pub fn sold(&self) -> &Template {
+        &self.sold
+    }
+
     fn of(&self, phase: Phase) -> Option<&Template> {
         match phase {
             Phase::FirstStart => None,
@@ -271,7 +276,7 @@ fn live_in(mut world: World, phase: Phase, reference: &str, blow: Option<&Blow>)
     let mut points = Vec::new();
     let mut was_cut = false;
     for (process, role, strace) in straces {
-        let log = strace.finish()?;
+        let log = strace.finish(!world.is_alive())?;
         match blow {
             Some(blow) => was_cut |= is_cut(&log, blow.cut),
             None => points.extend(
@@ -322,7 +327,7 @@ fn act(world: &mut World, pos: &mut Pos, phase: Phase, reference: &str, told: To
 }
 
 /// Waits until purserd is dead, or a cut driver host is, or the time is over.
-fn wait_for_death(world: &World, time: Duration, straces: &[(Process, String, Strace)], blow: Option<&Blow>) {
+fn wait_for_death(world: &World, time: Duration, straces: &[Watched], blow: Option<&Blow>) {
     let end = Instant::now() + time;
     let is_host_dead = || match blow {
         Some(blow) if blow.process == Process::DriverHost => {
@@ -344,32 +349,55 @@ fn objects(world: &World, pos: &Pos) -> Result<Objects, Fault> {
     Ok(objects)
 }
 
+/// A strace, and whose thread it watches.
+type Watched = (Process, String, Strace);
+
 fn attach(
     world: &World,
     phase: Phase,
     purserd: u32,
     objects: &Objects,
     blow: Option<&Blow>,
-) -> Result<Vec<(Process, String, Strace)>, Fault> {
+) -> Result<Vec<Watched>, Fault> {
     let mut processes = vec![(Process::Purserd, purserd)];
     if phase == Phase::Sale {
         let hosts = point::children(purserd)?;
         processes.extend(hosts.into_iter().map(|host| (Process::DriverHost, host)));
     }
-    let mut straces = Vec::new();
-    for (process, id) in processes {
-        for (thread, role) in point::threads(id)? {
-            let options = match blow {
-                None => vec![OsString::from("-e"), format!("trace={CALLS}").into()],
-                Some(blow) if blow.process == process && blow.point.role == role => options(blow, objects),
-                Some(_) => continue,
-            };
-            let log = world.trace_file(&format!("{process:?}-{role}"));
-            straces.push((process, role, Strace::attach(thread, &log, &options)?));
+    let Some(blow) = blow else {
+        let options = [OsString::from("-e"), format!("trace={CALLS}").into()];
+        let mut straces = Vec::new();
+        for (process, id) in processes {
+            for (thread, role) in point::threads(id)? {
+                let log = world.trace_file(&format!("{process:?}-{role}"));
+                straces.push((process, role, Strace::attach(thread, &log, &options)?));
+            }
         }
+        return Ok(straces);
+    };
+    let process = processes
+        .into_iter()
+        .find(|(process, _)| *process == blow.process);
+    let (process, id) = process.ok_or("that process does not run")?;
+    let role = blow.point.role.clone();
+    let thread = thread_of(id, &role)?;
+    let strace = Strace::attach(thread, &world.trace_file("cut"), &options(blow, objects))?;
+    Ok(vec![(process, role, strace)])
+}
+
+/// The thread of this role. A thread that was just born has no name yet.
+fn thread_of(process: u32, role: &str) -> Result<u32, Fault> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let threads = point::threads(process)?;
+        if let Some((thread, _)) = threads.iter().find(|(_, named)| named == role) {
+            return Ok(*thread);
+        }
+        ensure(Instant::now() < end, || {
+            format!("there is no thread {role}: {threads:?}")
+        })?;
+        thread::sleep(LOOK_AGAIN);
     }
-    ensure(!straces.is_empty(), || format!("there is no thread for {blow:?}"))?;
-    Ok(straces)
 }
 
 /// What strace is told to strike so.

@@ -51,6 +51,7 @@ pub(crate) fn live(mut world: World, blow: Option<&Blow>) -> Result<Lived, Fault
         Err(StackError::Call { .. }) if blow.is_some() => Some(world.end()?),
         Err(error) => return Err(error.into()),
     };
+    let is_alive = world.is_alive();
     let mut lived = Lived {
         world,
         told: Told::default(),
@@ -58,7 +59,7 @@ pub(crate) fn live(mut world: World, blow: Option<&Blow>) -> Result<Lived, Fault
         is_cut: false,
         end,
     };
-    let journal_log = strace?.map(Strace::finish).transpose()?;
+    let journal_log = strace?.map(|strace| strace.finish(!is_alive)).transpose()?;
     let main_log = std::fs::read_to_string(&log)?;
     let logs = [(MAIN, Some(main_log)), (JOURNAL, journal_log)];
     for (role, log) in logs {

@@ -9,7 +9,10 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use purser_lab::stack::PATIENCE;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Fault;
@@ -50,7 +53,7 @@ pub struct Strace {
 }
 
 impl Strace {
-    /// Attaches to a thread; when this returns, its next call is seen.
+    /// Attaches to a thread, and to those that `options` name with `-p`; when this returns, their next calls are seen.
     ///
     /// # Errors
     /// strace is missing, may not trace, or the thread is gone.
@@ -67,8 +70,9 @@ impl Strace {
         let told = child.stderr.take().expect("standard error is a pipe");
         let mut told = BufReader::new(told);
         let mut heard = String::new();
+        let attached = 1 + options.iter().filter(|option| *option == "-p").count();
         while told.read_line(&mut heard)? > 0 {
-            if heard.contains("attached") {
+            if heard.matches(" attached").count() == attached {
                 return Ok(Self {
                     child,
                     log: log.to_owned(),
@@ -84,15 +88,20 @@ impl Strace {
         fs::read_to_string(&self.log).is_ok_and(|log| is_cut(&log, cut))
     }
 
-    /// Lets go of the thread, and gives what was seen.
+    /// Lets go of the thread, and gives what was seen. Where the thread `is_gone`, strace ends by itself once it has seen
+    /// all of it.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub fn finish(mut self) -> Result<String, Fault> {
-        if self.child.try_wait()?.is_none() {
-            // It ends by itself where its thread has ended.
-            let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
-            self.child.wait()?;
+    pub fn finish(mut self, is_gone: bool) -> Result<String, Fault> {
+        let end = Instant::now() + if is_gone { PATIENCE } else { Duration::ZERO };
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() >= end {
+                let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
+                self.child.wait()?;
+                break;
+            }
+            thread::sleep(Duration::from_millis(1));
         }
         Ok(fs::read_to_string(&self.log)?)
     }

@@ -15,40 +15,34 @@ pub enum Cell {
     StoreBroken,
     /// purserd went on, or ended as it was told to.
     CarriedOn,
+    /// Not met: only some traces showed the point.
+    Rare,
     /// A rule was broken, or the point was never hit.
     Wrong,
 }
 
-const COLUMNS: [(&str, Cell); 7] = [
+const COLUMNS: [(&str, Cell); 8] = [
     ("unknown", Cell::Found(Found::Unknown)),
     ("paid", Cell::Found(Found::Paid)),
     ("undebited", Cell::Found(Found::NotDebited)),
     ("closed", Cell::Found(Found::Closed)),
     ("exit 74", Cell::StoreBroken),
     ("went on", Cell::CarriedOn),
+    ("rare", Cell::Rare),
     ("WRONG", Cell::Wrong),
 ];
 
 /// Rows by class, columns by what came.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Table {
-    points: usize,
     rows: BTreeMap<String, Counts>,
 }
 
 impl Table {
-    /// An empty one for so many points.
-    pub fn new(points: usize) -> Self {
-        Self {
-            points,
-            rows: BTreeMap::new(),
-        }
-    }
-
     /// Counts one cut.
-    pub fn count(&mut self, row: &str, cell: impl Into<Cell>) {
+    pub fn count(&mut self, row: &str, cell: Cell) {
         let counts = self.rows.entry(row.to_owned()).or_default();
-        *counts.entry(cell.into()).or_default() += 1;
+        *counts.entry(cell).or_default() += 1;
     }
 }
 
@@ -66,14 +60,15 @@ impl fmt::Display for Table {
                 *sums.entry(*cell).or_default() += count;
             }
         }
-        write_row(f, &format!("all ({} points)", self.points), width, &sums)
+        write_row(f, "all", width, &sums)
     }
 }
 
 fn write_row(f: &mut fmt::Formatter<'_>, row: &str, width: usize, counts: &Counts) -> fmt::Result {
+    let is_hit = |cell: &Cell| !matches!(cell, Cell::Rare | Cell::Wrong);
     let hits: u32 = counts
         .iter()
-        .filter(|(cell, _)| **cell != Cell::Wrong)
+        .filter(|(cell, _)| is_hit(cell))
         .map(|(_, count)| count)
         .sum();
     write!(f, "\n{row:width$} {hits:>6}")?;

@@ -1,6 +1,9 @@
 //! The kill matrix on the real purserd.
 
+use e2e::faults;
 use e2e::matrix::{Cuts, run};
+use e2e::phase::Templates;
+use e2e::table::Table;
 
 #[test]
 fn a_purserd_that_is_killed_at_any_call_loses_no_sale_and_doubles_none() {
@@ -10,4 +13,13 @@ fn a_purserd_that_is_killed_at_any_call_loses_no_sale_and_doubles_none() {
 #[test]
 fn a_purserd_whose_journal_fails_at_any_call_loses_no_sale_and_doubles_none() {
     run(Cuts::Errors).expect("money is kept");
+}
+
+#[test]
+fn a_card_that_fails_or_a_till_that_dies_at_any_step_loses_no_sale_and_doubles_none() {
+    let templates = Templates::new().expect("sales work");
+    let mut table = Table::default();
+    faults::cards(templates.sold(), &mut table).expect("money is kept");
+    faults::tills(templates.sold(), env!("CARGO_BIN_EXE_till"), &mut table).expect("money is kept");
+    println!("{table}");
 }
