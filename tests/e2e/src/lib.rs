@@ -6,12 +6,16 @@
 //! * [`phase`]: the parts of purserd's life that are watched and cut.
 //! * [`judge`]: what must hold after whatever happened.
 //! * [`matrix`]: every phase cut at every point, counted.
+//! * [`peer`]: clients that this project did not write.
+//! * [`bus`]: a message bus of its own.
 //!
 //! Needs root (to trace a process that lets nobody trace it), strace and a C compiler.
 
+pub mod bus;
 pub mod buyer;
 pub mod judge;
 pub mod matrix;
+pub mod peer;
 pub mod phase;
 pub mod point;
 pub mod pos;
