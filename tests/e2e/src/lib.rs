@@ -8,13 +8,17 @@
 //! * [`judge`]: what must hold after whatever happened.
 //! * [`matrix`]: every phase cut at every point, counted.
 //! * [`faults`]: cards and tills that fail.
+//! * [`peer`]: clients that this project did not write.
+//! * [`bus`]: a message bus of its own.
 //!
 //! Needs root (to trace a process that lets nobody trace it), strace and a C compiler.
 
+pub mod bus;
 pub mod buyer;
 pub mod faults;
 pub mod judge;
 pub mod matrix;
+pub mod peer;
 pub mod phase;
 pub mod point;
 pub mod pos;
