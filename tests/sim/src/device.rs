@@ -130,6 +130,12 @@ impl Device {
         }
     }
 
+    /// Connections since its driver started.
+    #[cfg(test)]
+    pub(crate) fn connections(&self) -> u32 {
+        self.connection_last
+    }
+
     pub(crate) fn begin_connection(&mut self) -> u32 {
         self.connection_last += 1;
         self.connection = Some(Connection {
@@ -158,6 +164,7 @@ impl Device {
         self.event(DeviceEvent::Left);
         self.is_up = false;
         self.connection = None;
+        self.connection_last = 0;
     }
 
     /// The process that listened is gone, and its drivers with it.
@@ -165,6 +172,7 @@ impl Device {
         self.calls.clear();
         self.done.clear();
         self.connection = None;
+        self.connection_last = 0;
         self.is_up = false;
         self.stalled = 0;
     }

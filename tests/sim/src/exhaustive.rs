@@ -114,12 +114,16 @@ struct Run {
 pub struct Summary {
     /// Cases: card × what it does at DEBIT × where it goes.
     pub cases: u64,
-    /// Runs without a crash: all of them.
+    /// Runs without a crash that came to their end.
     pub undisturbed: u64,
-    /// Runs with one crash: all crash points of all cases.
+    /// Crash points that the runs without a crash came past.
+    pub points: u64,
+    /// Runs with one crash that came to their end.
     pub singles: u64,
-    /// Runs with two crashes: all crash points after each of the singles. None if pairs were not asked for.
-    pub pairs: Option<u64>,
+    /// Crash points that the runs with one crash came past after it; none if pairs were not asked for.
+    pub pairs_of_points: u64,
+    /// Runs with two crashes that came to their end.
+    pub pairs: u64,
     /// How often each end was reached, by whether the card was debited.
     pub ends: BTreeMap<String, u64>,
 }
@@ -148,10 +152,7 @@ pub fn run(threads: usize, with_pairs: bool) -> Result<Summary, Box<Failure>> {
             .map(|it| it.expect("a worker that panics ends the process"))
             .collect()
     });
-    let mut whole = Summary {
-        pairs: with_pairs.then_some(0),
-        ..Summary::default()
-    };
+    let mut whole = Summary::default();
     for summary in summaries {
         whole.add(summary?);
     }
@@ -159,11 +160,18 @@ pub fn run(threads: usize, with_pairs: bool) -> Result<Summary, Box<Failure>> {
 }
 
 impl Summary {
+    /// True when every crash point that a run came past was tried.
+    pub fn is_whole(&self) -> bool {
+        (self.undisturbed, self.singles, self.pairs) == (self.cases, self.points, self.pairs_of_points)
+    }
+
     fn add(&mut self, other: Self) {
         self.cases += other.cases;
         self.undisturbed += other.undisturbed;
+        self.points += other.points;
         self.singles += other.singles;
-        self.pairs = self.pairs.map(|pairs| pairs + other.pairs.unwrap_or(0));
+        self.pairs_of_points += other.pairs_of_points;
+        self.pairs += other.pairs;
         for (end, count) in other.ends {
             *self.ends.entry(end).or_default() += count;
         }
@@ -176,23 +184,29 @@ impl Summary {
 
 fn all_of(kit: &Arc<Kit>, case: Case, with_pairs: bool, summary: &mut Summary) -> Result<(), Box<Failure>> {
     summary.cases += 1;
-    summary.undisturbed += 1;
     let (end, lives) = attempt(kit, case, &[])?;
+    summary.undisturbed += 1;
     summary.count(end);
+    summary.points += count(&lives[0]);
     for first in &lives[0] {
-        summary.singles += 1;
         let (end, lives) = attempt(kit, case, &[*first])?;
+        summary.singles += 1;
         summary.count(end);
         if !with_pairs {
             continue;
         }
+        summary.pairs_of_points += count(&lives[1]);
         for second in &lives[1] {
-            *summary.pairs.get_or_insert(0) += 1;
             let (end, _) = attempt(kit, case, &[*first, *second])?;
+            summary.pairs += 1;
             summary.count(end);
         }
     }
     Ok(())
+}
+
+fn count(points: &[Point]) -> u64 {
+    u64::try_from(points.len()).unwrap_or(u64::MAX)
 }
 
 fn attempt(kit: &Arc<Kit>, case: Case, crashes: &[Point]) -> Result<(String, Vec<Vec<Point>>), Box<Failure>> {

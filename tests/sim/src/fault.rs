@@ -67,7 +67,7 @@ pub enum FaultKind {
     ContactBounces,
     /// The disk has no room, and later has.
     NoRoom,
-    /// Another card is put in between two steps.
+    /// Another card is put in between two steps, or the card goes into another reader.
     CardSwapped,
     /// Another shop debits the card while it is away.
     PaidElsewhere,

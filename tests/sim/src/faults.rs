@@ -10,7 +10,7 @@ use crate::fault::FaultKind;
 use crate::kit::SHOPS;
 use crate::pos::TicketState;
 use crate::rule::Violation;
-use crate::seeded::Schedule;
+use crate::schedule::Schedule;
 use crate::shop::Job;
 use crate::store::Disk;
 use crate::trace::tell;
@@ -73,8 +73,13 @@ impl Schedule {
 
     /// A fault of the card waits for its command; it is counted when it strikes.
     fn script(&mut self, fault: FaultKind) -> bool {
+        let is_hard = self.is_hard;
         let rng = &mut self.world.rng;
-        let card = rng.below(self.world.cards.len());
+        let card = if is_hard {
+            0
+        } else {
+            rng.below(self.world.cards.len())
+        };
         let at = rng.pick(&[
             None,
             Some(instruction::DEBIT),
@@ -85,6 +90,11 @@ impl Schedule {
             Some(instruction::GET_PROOF),
             Some(instruction::READ_BINARY),
         ]);
+        let at = match fault {
+            FaultKind::RefusedBefore if is_hard => Some(instruction::READ_RECORD),
+            _ if is_hard => Some(instruction::DEBIT),
+            _ => at,
+        };
         let status = StatusWord(rng.pick(&[0x6985, 0x6A81, 0x6581, 0x9302, 0x6982, 0x63C2]));
         let skip = u32::from(at == Some(instruction::INITIALIZE) && rng.one_in(2));
         let (at, fault_of_card) = match fault {
@@ -97,10 +107,17 @@ impl Schedule {
             _ => (at, Fault::MuteUntilReset),
         };
         let plastic = &mut self.world.cards[card];
-        if plastic.scripted.is_some() {
+        // A card that lies about its MAC2 has only its log to speak for its debit: with the log gone too, rule P1 takes the
+        // debit for another shop's, and the liar has paid for nothing.
+        if plastic.card.faults_waiting() > 0 || plastic.is_counterfeit {
             return false;
         }
+        plastic.is_counterfeit = fault == FaultKind::WrongMac2;
         plastic.scripted = Some(fault);
+        if is_hard && fault == FaultKind::Garbage {
+            let again = ScriptedFault::next(instruction::GET_PROOF, fault_of_card);
+            plastic.card.script(again);
+        }
         plastic.card.script(ScriptedFault {
             instruction: at,
             skip,
@@ -112,13 +129,19 @@ impl Schedule {
 
     fn at_card(&mut self, fault: FaultKind, s: usize) -> bool {
         let world = &mut self.world;
-        let card = world.rng.below(world.cards.len());
-        let is_away = world.wallet().any(|it| it == card);
+        let card = if self.is_hard {
+            0
+        } else {
+            world.rng.below(world.cards.len())
+        };
+        let is_kept = self.only_shop[card].is_some();
+        let is_away = world.wallet().any(|it| it == card) && !is_kept;
         match fault {
             FaultKind::CounterBroken => is_away && self.break_counter(card, s),
             FaultKind::CardBlocked => {
-                world.cards[card].set_blocked(true);
-                true
+                let may_be = !world.cards[card].is_counterfeit;
+                world.cards[card].set_blocked(may_be);
+                may_be
             }
             FaultKind::PaidElsewhere => {
                 let times = world.rng.pick(&[1, 1, 2, 3, 12]);
@@ -128,15 +151,22 @@ impl Schedule {
             }
             FaultKind::LoadedElsewhere => is_away && world.cards[card].load_elsewhere(300),
             FaultKind::BuyerLeaves => {
-                if is_away {
+                if world.wallet().any(|it| it == card) {
                     return false;
                 }
                 world.remove(card);
                 true
             }
             _ => {
-                let other = world.wallet().next();
-                let (Some(held), Some(other)) = (world.card_at(s, 0), other) else {
+                let Some(held) = world.card_at(s, 0) else {
+                    return false;
+                };
+                if world.shops[s].readers == 2 && world.card_at(s, 1).is_none() && world.rng.one_in(2) {
+                    world.remove(held);
+                    world.insert(held, s, 1);
+                    return true;
+                }
+                let Some(other) = world.wallet().next() else {
                     return false;
                 };
                 if self.only_shop[other].is_some() {
@@ -181,6 +211,7 @@ impl Schedule {
             return Ok(false);
         }
         match fault {
+            FaultKind::NoRoom if self.world.rng.one_in(2) => self.world.shops[s].store.refusals = 1,
             FaultKind::NoRoom => self.world.shops[s].store.has_room = false,
             FaultKind::Stop => {
                 if self.world.shops[s].is_stopping {

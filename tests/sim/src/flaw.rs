@@ -8,8 +8,8 @@ pub enum Flaw {
     None,
     /// The store answers before it has synced, and a crash takes what it answered for.
     StoreAnswersBeforeSync,
-    /// The store finds nothing by its reference, neither for a find nor for a commit.
-    StoreForgetsReferences,
+    /// The store forgets the references of sales that are over, for finds and for commits.
+    StoreForgetsSales,
     /// The store tells no highest terminal serial number, and takes the same debit key again.
     StoreForgetsTerminalSn,
     /// The store keeps claims out of its books.
@@ -22,6 +22,8 @@ pub enum Flaw {
     ReaderRepeatsVerify,
     /// The reader leaves the card its power when it disconnects.
     ReaderKeepsPower,
+    /// The reader never says that it has disconnected.
+    ReaderSwallowsAnswers,
     /// The card loses a minor unit more than it is debited.
     CardLosesMoney,
     /// The door to the POS tells a sale in doubt as one that was not debited.
@@ -32,15 +34,16 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::StoreAnswersBeforeSync,
-        Self::StoreForgetsReferences,
+        Self::StoreForgetsSales,
         Self::StoreForgetsTerminalSn,
         Self::StoreMiscounts,
         Self::StoreSpoilsEvidence,
         Self::ReaderRepeatsDebit,
         Self::ReaderRepeatsVerify,
         Self::ReaderKeepsPower,
+        Self::ReaderSwallowsAnswers,
         Self::CardLosesMoney,
         Self::DoorGuesses,
         Self::DoorDropsAnswers,

@@ -19,8 +19,11 @@ mod flaw;
 mod kit;
 mod plastic;
 mod pos;
+#[cfg(test)]
+mod regressions;
 mod rng;
 mod rule;
+mod schedule;
 pub mod seeded;
 mod settle;
 mod shop;

@@ -124,16 +124,22 @@ fn exhaust(threads: Option<usize>, with_pairs: bool, json: bool) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let all = |run: u64, of: u64| {
+        if run == of {
+            format!("all {run} of {of}")
+        } else {
+            format!("ONLY {run} of {of}")
+        }
+    };
     println!(
-        "cases (card, its answer to DEBIT, its way): all {0} of {0}",
-        summary.cases
+        "cases (card, its answer to DEBIT, its way): {}",
+        all(summary.undisturbed, summary.cases)
     );
-    println!("without a crash: all {0} of {0}", summary.undisturbed);
-    println!("one crash: all {0} of {0} crash points", summary.singles);
-    match summary.pairs {
-        Some(pairs) => println!("two crashes: all {pairs} of {pairs} pairs of crash points"),
-        None => println!("two crashes: not asked for"),
-    }
+    println!("one crash: {} crash points", all(summary.singles, summary.points));
+    println!(
+        "two crashes: {} pairs",
+        all(summary.pairs, summary.pairs_of_points)
+    );
     for (end, count) in &summary.ends {
         println!("  {count:>9}  {end}");
     }
@@ -142,10 +148,14 @@ fn exhaust(threads: Option<usize>, with_pairs: bool, json: bool) -> ExitCode {
     if json {
         println!(
             "{}",
-            serde_json::json!({ "exhaustive": summary, "failed": false })
+            serde_json::json!({ "exhaustive": summary, "failed": !summary.is_whole() })
         );
     }
-    ExitCode::SUCCESS
+    if summary.is_whole() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn run_seeded(plan: seeded::Plan, json: bool) -> ExitCode {

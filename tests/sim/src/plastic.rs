@@ -20,6 +20,8 @@ pub(crate) struct Plastic {
     pub(crate) place: Place,
     /// The fault that waits on it.
     pub(crate) scripted: Option<FaultKind>,
+    /// It has lied about its MAC2, or will.
+    pub(crate) is_counterfeit: bool,
     /// How often other shops served it, so that each of them stamps its own time.
     elsewhere: u32,
 }
@@ -47,6 +49,7 @@ impl Plastic {
             paid_elsewhere: 0,
             place: Place::Wallet,
             scripted: None,
+            is_counterfeit: false,
             elsewhere: 0,
         }
     }

@@ -68,11 +68,14 @@ impl Pos {
         RequestId(self.request_last)
     }
 
-    /// The sale that the POS is busy with.
+    /// The first sale that the POS is busy with.
     pub(crate) fn active(&self) -> Option<usize> {
-        self.tickets
-            .iter()
-            .position(|ticket| matches!(ticket.state, TicketState::New | TicketState::UnderWay))
+        self.tickets.iter().position(Ticket::is_active)
+    }
+
+    /// The last sale that the POS is busy with.
+    pub(crate) fn active_last(&self) -> Option<usize> {
+        self.tickets.iter().rposition(Ticket::is_active)
     }
 
     pub(crate) fn by_reference(&mut self, reference: &Reference) -> Option<&mut Ticket> {
@@ -90,6 +93,17 @@ impl Pos {
     pub(crate) fn is_asking(&self, ticket: usize, ask: Ask) -> bool {
         let same = |pending: &Pending| pending.ticket == Some(ticket) && pending.ask == ask;
         self.pending.iter().any(same)
+    }
+
+    /// Progress of a sale. That an earlier try left no record says nothing of the one that is being asked for.
+    pub(crate) fn hint(&mut self, view: &SaleView<Progress>) {
+        let of = |ticket: &Ticket| ticket.reference == view.reference;
+        let Some(index) = self.tickets.iter().position(of) else {
+            return;
+        };
+        if view.state != Progress::NotRecorded || !self.is_asking(index, Ask::Begin) {
+            self.tickets[index].hint(view);
+        }
     }
 
     /// The process that would have answered is gone.
@@ -114,6 +128,10 @@ impl Ticket {
             has_goods: false,
             progress: None,
         }
+    }
+
+    fn is_active(&self) -> bool {
+        matches!(self.state, TicketState::New | TicketState::UnderWay)
     }
 
     /// True when the outcome that was told never changes.
@@ -150,10 +168,11 @@ impl Ticket {
     }
 
     /// A request was refused. A begin that was refused began nothing; an attach that finds nothing knows of nothing.
-    pub(crate) fn refused(&mut self, ask: Ask, error: RequestError) {
-        let is_unknown = error == RequestError::UnknownReference;
+    /// None of them says anything about a begin that has not been answered.
+    pub(crate) fn refused(&mut self, ask: Ask, error: RequestError, is_beginning: bool) {
+        let is_unknown = error == RequestError::UnknownReference && !is_beginning;
         let nothing_began = match ask {
-            Ask::Begin => true,
+            Ask::Begin => !is_beginning,
             Ask::Attach | Ask::Cancel => is_unknown || matches!(error, RequestError::Refused(_)),
             Ask::Pin | Ask::Conclude(_) | Ask::Purse | Ask::Stop => false,
         };

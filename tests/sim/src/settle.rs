@@ -50,12 +50,12 @@ impl World {
         for s in 0..self.shops.len() {
             if self.pad_asks(s).is_some() {
                 is_given |= self.type_pin(s, true);
-            } else if let Some(ticket) = self.waits_for_api_pin(s) {
-                if !self.shops[s].pos.is_asking(ticket, crate::pos::Ask::Pin) {
-                    self.shops[s].pos.tickets[ticket].progress = Some(Progress::CheckingPin);
-                    self.provide_pin(s, ticket, true);
-                    is_given = true;
-                }
+            } else if let Some(ticket) = self.waits_for_api_pin(s)
+                && !self.shops[s].pos.is_asking(ticket, crate::pos::Ask::Pin)
+            {
+                self.shops[s].pos.tickets[ticket].progress = Some(Progress::CheckingPin);
+                self.provide_pin(s, ticket, true);
+                is_given = true;
             }
         }
         is_given
@@ -80,6 +80,7 @@ impl World {
         for s in 0..self.shops.len() {
             let shop = &mut self.shops[s];
             shop.store.has_room = true;
+            shop.store.refusals = 0;
             shop.store.dies = None;
             for device in &mut shop.devices {
                 device.loses_answer = false;

@@ -29,6 +29,8 @@ pub(crate) struct SimStore {
     operations: Vec<Operation>,
     books: Books,
     pub(crate) has_room: bool,
+    /// This many appends find no room, even where there is some later.
+    pub(crate) refusals: u8,
     /// The process dies in the next append, and this is what becomes of it.
     pub(crate) dies: Option<Disk>,
     /// Appends so far: one sync each.
@@ -79,10 +81,14 @@ impl SimStore {
         self.entries.truncate(self.synced);
         self.operations.clear();
         self.books = Books::default();
+        let has_room = std::mem::replace(&mut self.has_room, true);
+        let refusals = std::mem::take(&mut self.refusals);
         for (commit, head) in std::mem::take(&mut self.entries) {
             let answer = self.write(&commit, head);
             assert!(answer.is_ok(), "what was taken once is taken again");
         }
+        self.has_room = has_room;
+        self.refusals = refusals;
     }
 
     /// The books, counted anew from the entries.
@@ -112,7 +118,7 @@ impl SimStore {
     fn write(&mut self, commit: &Commit, head: Head) -> Result<Head, Refused> {
         let index = self.operations.iter().position(|it| it.id == commit.operation);
         let by_reference = match &commit.entry {
-            _ if self.flaw == Flaw::StoreForgetsReferences => None,
+            _ if self.flaw == Flaw::StoreForgetsSales => None,
             Entry::SaleIntended(it) => self.operations.iter().find(|op| op.reference == it.reference),
             Entry::SaleClosed(it) => self.operations.iter().find(|op| op.reference == it.reference),
             _ => None,
@@ -127,7 +133,7 @@ impl SimStore {
             operation: index.map(|index| &self.operations[index]),
             by_reference,
             debit_key_is_taken,
-            has_room: self.has_room,
+            has_room: self.has_room && self.refusals == 0,
         };
         let (operation, books) = admit(commit, head, existing, &self.books)?;
         match index {
@@ -168,6 +174,7 @@ impl Store for SimStore {
                 self.write(commit, head)
             });
         }
+        self.refusals = self.refusals.saturating_sub(1);
         match self.dies {
             Some(Disk::Lost) => return Err(StoreBroken(Box::new(Died))),
             Some(Disk::Kept) => {
@@ -187,14 +194,9 @@ impl Store for SimStore {
 
     fn find(&self, query: &Find) -> Result<Option<Operation>, StoreBroken> {
         let Find::Reference(reference) = query;
-        if self.flaw == Flaw::StoreForgetsReferences {
-            return Ok(None);
-        }
-        Ok(self
-            .operations
-            .iter()
-            .find(|operation| operation.reference == *reference)
-            .cloned())
+        let known = |it: &&Operation| self.flaw != Flaw::StoreForgetsSales || it.is_open();
+        let mut known = self.operations.iter().filter(known);
+        Ok(known.find(|it| it.reference == *reference).cloned())
     }
 
     fn snapshot(&self) -> Result<Snapshot, StoreBroken> {

@@ -38,7 +38,7 @@ impl World {
         let operation = operation.expect("it was just seen");
         hold!(
             DebitIsIntended,
-            matches!(operation.standing, Standing::Intended),
+            operation.waits_for_card(),
             "shop {s} debits for {} which is {:?}",
             operation.reference,
             operation.standing

@@ -10,6 +10,7 @@ use purser_purse::{CommandApdu, CommandName, Protocol};
 use crate::device::{Call, PinFor};
 use crate::flaw::Flaw;
 use crate::kit::CardKind;
+use crate::pos::Ask;
 use crate::rule::{Violation, hold};
 use crate::shop::Job;
 use crate::trace::tell;
@@ -102,9 +103,7 @@ impl World {
             }
             Output::Hint(view) => {
                 self.tally.progress(view.state)?;
-                if let Some(ticket) = shop.pos.by_reference(&view.reference) {
-                    ticket.hint(&view);
-                }
+                shop.pos.hint(&view);
             }
         }
         Ok(())
@@ -239,7 +238,9 @@ impl World {
             return;
         }
         device.connection = None;
-        device.answer(id, Ok(Answer::Disconnected));
+        if self.flaw != Flaw::ReaderSwallowsAnswers {
+            device.answer(id, Ok(Answer::Disconnected));
+        }
         if let (Some(card), true) = (device.card, self.flaw != Flaw::ReaderKeepsPower) {
             self.cards[card].card.power_off();
         }
@@ -282,6 +283,7 @@ impl World {
         }
         let device = &mut self.shops[s].devices[d];
         let lost = std::mem::take(&mut device.loses_answer);
+        self.is_dirty |= command.name() == CommandName::Debit;
         match reply {
             CardReply::Answer(answer) if answer.len() >= 2 && !lost => {
                 if command.name() == CommandName::Verify && answer == [0x90, 0x00] {
@@ -294,13 +296,13 @@ impl World {
                 device.connection = None;
                 self.cards[card].card.power_off();
                 device.answer(id, Err(CallFailure::OutcomeUnknown));
+                self.is_dirty = true;
             }
             CardReply::Torn => {
                 device.answer(id, Err(CallFailure::OutcomeUnknown));
                 self.remove(card);
             }
         }
-        self.is_dirty = true;
         Ok(())
     }
 
@@ -391,9 +393,9 @@ impl World {
             "{id:?} is answered twice: {reply:?}"
         );
         let pos = &mut self.shops[s].pos;
-        let ticket = pending
-            .and_then(|it| it.ticket)
-            .map(|index| &mut pos.tickets[index]);
+        let index = pending.and_then(|it| it.ticket);
+        let is_beginning = index.is_some_and(|index| pos.is_asking(index, Ask::Begin));
+        let ticket = index.map(|index| &mut pos.tickets[index]);
         match (reply, ticket) {
             (Ok(Reply::Sale { view, .. }), Some(ticket)) => {
                 ticket.hint(&view);
@@ -402,7 +404,7 @@ impl World {
             (Ok(Reply::Stopped), _) => self.crash(s),
             (Err(error), Some(ticket)) => {
                 if let Some(pending) = pending {
-                    ticket.refused(pending.ask, error);
+                    ticket.refused(pending.ask, error, is_beginning);
                 }
             }
             (Ok(Reply::Sale { .. } | Reply::Purse(_)) | Err(_), _) => {}

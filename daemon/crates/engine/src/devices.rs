@@ -9,6 +9,10 @@ use crate::{Abilities, DeviceEvent};
 /// How long the engine leaves a reader alone that another program holds, in milliseconds.
 const BUSY_RETRY_MS: u64 = 500;
 
+/// How often a card that fails is looked at for earlier payments before it has to be put in again: another program may have
+/// held it, or a contact may have been bad.
+const LOOKS_MAX: u8 = 3;
+
 #[derive(Debug, Default)]
 pub(crate) struct Devices(BTreeMap<DeviceName, Device>);
 
@@ -16,6 +20,8 @@ pub(crate) struct Devices(BTreeMap<DeviceName, Device>);
 struct Device {
     abilities: Abilities,
     card: Option<Presence>,
+    /// How often a card was put in.
+    insertions: u64,
 }
 
 /// A card in a reader, from when it was put in until it is taken out.
@@ -25,8 +31,8 @@ struct Presence {
     served: bool,
     /// Set while the reader or the card cannot be used, and tried again then.
     retry_at: Option<Monotonic>,
-    /// Looked at for earlier payments since it was put in.
-    resolved: bool,
+    /// How often it was looked at for earlier payments since it was put in.
+    looks: u8,
 }
 
 /// What a sale can do with a reader now.
@@ -45,7 +51,7 @@ impl Devices {
         let presence = Presence {
             served: false,
             retry_at: None,
-            resolved: false,
+            looks: 0,
         };
         match (event, self.0.get_mut(name)) {
             (DeviceEvent::Arrived(abilities), _) => {
@@ -54,13 +60,20 @@ impl Devices {
                     Device {
                         abilities,
                         card: None,
+                        insertions: 0,
                     },
                 );
             }
             (DeviceEvent::Left, _) => {
                 self.0.remove(name);
             }
-            (DeviceEvent::CardInserted, Some(device)) => device.card = Some(presence),
+            (DeviceEvent::CardInserted, Some(device)) => {
+                // An insertion without a removal before it is one that was told twice, or a removal that was missed: a card
+                // that has served is served again only when it was seen to leave.
+                let served = device.card.is_some_and(|card| card.served);
+                device.card = Some(Presence { served, ..presence });
+                device.insertions = device.insertions.saturating_add(1);
+            }
             (DeviceEvent::CardRemoved, Some(device)) => device.card = None,
             (DeviceEvent::CardInserted | DeviceEvent::CardRemoved, None) | (DeviceEvent::PinProgress, _) => {}
         }
@@ -95,17 +108,29 @@ impl Devices {
             .is_some_and(|presence| presence.retry_at.is_none_or(|at| at <= now))
     }
 
-    /// True when the reader's card has not been looked at for earlier payments since it was put in.
+    /// True when the reader's card is still to be looked at for earlier payments.
     pub(crate) fn is_unresolved(&self, name: &DeviceName) -> bool {
-        self.presence(name).is_some_and(|presence| !presence.resolved)
+        self.presence(name)
+            .is_some_and(|presence| presence.looks < LOOKS_MAX)
     }
 
     pub(crate) fn set_served(&mut self, name: &DeviceName) {
         self.change(name, |presence| presence.served = true);
     }
 
+    /// Counts a look for earlier payments, so that a card that cannot be read is left alone at last.
+    pub(crate) fn count_look(&mut self, name: &DeviceName) {
+        self.change(name, |presence| presence.looks = presence.looks.saturating_add(1));
+    }
+
+    /// The card was asked for all earlier payments that it can tell about.
     pub(crate) fn set_resolved(&mut self, name: &DeviceName) {
-        self.change(name, |presence| presence.resolved = true);
+        self.change(name, |presence| presence.looks = LOOKS_MAX);
+    }
+
+    /// A debit has just lost its answer: the card, if it is still there, is to be looked at.
+    pub(crate) fn set_unresolved(&mut self, name: &DeviceName) {
+        self.change(name, |presence| presence.looks = 0);
     }
 
     pub(crate) fn set_busy(&mut self, name: &DeviceName, now: Monotonic) {
@@ -114,9 +139,19 @@ impl Devices {
         });
     }
 
-    /// A reader reports no card although none was seen to leave: as good as taken out.
-    pub(crate) fn set_absent(&mut self, name: &DeviceName) {
-        if let Some(device) = self.0.get_mut(name) {
+    /// How often a card was put into this reader.
+    pub(crate) fn insertions(&self, name: &DeviceName) -> u64 {
+        self.0.get(name).map_or(0, |device| device.insertions)
+    }
+
+    /// A reader reports no card although none was seen to leave: as good as taken out. Unless another card has come since
+    /// `insertions`: then the report is about the one before.
+    pub(crate) fn set_absent(&mut self, name: &DeviceName, insertions: u64) {
+        if let Some(device) = self
+            .0
+            .get_mut(name)
+            .filter(|device| device.insertions == insertions)
+        {
             device.card = None;
         }
     }

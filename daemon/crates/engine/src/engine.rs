@@ -173,11 +173,15 @@ impl Engine {
         }
     }
 
-    /// The present on the wall, lifted to the clock floor; the floor rises with it (money rule T2).
+    /// The present on the wall, lifted to the clock floor; the floor rises with it (money rule T2). Never before the newest
+    /// intent: a start takes the time of the newest entry for that of the newest intent.
     pub(crate) fn stamp(&mut self) -> Wall {
         let at = self.present();
         self.floor_unix_seconds = at.unix_seconds;
-        at
+        Wall {
+            unix_seconds: at.unix_seconds.max(self.intended_unix_seconds),
+            ..at
+        }
     }
 
     /// The present as a debit is stamped with it: a second later than the debit before, if the clock has not moved since.

@@ -12,6 +12,8 @@ mod input;
 mod output;
 mod requests;
 mod sale;
+#[cfg(test)]
+mod tests;
 mod view;
 mod visit;
 

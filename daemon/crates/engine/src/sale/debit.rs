@@ -12,6 +12,10 @@ use crate::commits::Resolved;
 use crate::visit::{State, Visit};
 use crate::{Act, CallFailure, Engine, Output};
 
+/// How long a card may take to tell what came of a debit that it did not prove, in milliseconds: several times what an honest
+/// one takes for its whole log. Whoever waits for the outcome is told then that it is in doubt.
+const CHECK_WAIT_MS: u64 = 20_000;
+
 impl Engine {
     /// The intent is durable: sends DEBIT, once (S22). If the card has left meanwhile, the debit is known not to have been sent.
     pub(crate) fn send_debit(&mut self, operation: &Operation, receipt: JournalReceipt) {
@@ -48,7 +52,7 @@ impl Engine {
     pub(crate) fn debit_answered(
         &mut self,
         reader: &DeviceName,
-        visit: Visit,
+        mut visit: Visit,
         attempt: Attempt,
         result: Result<DebitAnswer, CardError>,
     ) {
@@ -64,6 +68,7 @@ impl Engine {
             }
             Ok(_) | Err(_) => {
                 let recover = self.recovery(&visit, attempt);
+                visit.checked_until = Some(self.now.monotonic.after_ms(CHECK_WAIT_MS));
                 let state = move |dialogue: Recover| State::CheckingDebit(operation, dialogue);
                 self.transmit(reader, visit, recover, state);
             }
@@ -79,13 +84,18 @@ impl Engine {
         result: Result<Verdict, CardError>,
     ) {
         let outcome = match result {
-            Ok(Verdict::Happened { answer, proof }) => Outcome::Paid {
+            Ok(Verdict::Happened {
+                answer,
+                proof: proof @ Proof::Mac2Verified,
+            }) => Outcome::Paid {
                 answer,
                 proof,
                 at_debit: false,
             },
             Ok(Verdict::DidNotHappen) => Outcome::Voided(VoidProof::CounterUnchanged),
-            Ok(Verdict::PinNeeded | Verdict::InDoubt(_)) | Err(_) => {
+            Ok(Verdict::AnotherHappened) => Outcome::Voided(VoidProof::OtherDebit),
+            // A card that has just failed to prove the debit is not believed when its log claims it.
+            Ok(Verdict::Happened { .. } | Verdict::PinNeeded | Verdict::InDoubt(_)) | Err(_) => {
                 Outcome::InDoubt(DoubtReason::AnswerInvalid)
             }
         };
@@ -93,8 +103,9 @@ impl Engine {
     }
 
     /// The answer to the debit is lost: the sale is in doubt until its card is presented again.
-    pub(crate) fn lose_debit(&mut self, visit: &Visit, failure: CallFailure) {
+    pub(crate) fn lose_debit(&mut self, reader: &DeviceName, visit: &Visit, failure: CallFailure) {
         let Some(operation) = visit.sale() else { return };
+        self.devices.set_unresolved(reader);
         if matches!(visit.state, State::Debiting { .. } | State::CheckingDebit(..)) {
             let reason = match failure {
                 CallFailure::DriverLost | CallFailure::DeviceGone => DoubtReason::DriverLost,

@@ -280,7 +280,9 @@ impl Engine {
     }
 
     fn look_for_earlier_payments(&mut self) {
-        let card_could_tell = self.open.values().any(|operation| operation.waits_for_card());
+        // An operation with an entry on its way is looked at when that is recorded: it may be the outcome.
+        let mut open = self.open.values();
+        let card_could_tell = open.any(|it| self.can_be_asked(it) && !self.is_changing(it.id));
         if !card_could_tell || self.is_stopping {
             return;
         }

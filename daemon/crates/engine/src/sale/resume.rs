@@ -11,7 +11,7 @@ use purser_purse::pboc::{
 
 use crate::Engine;
 use crate::commits::Resolved;
-use crate::visit::{Serving, State, Visit, card_id};
+use crate::visit::{State, Visit, card_id};
 
 /// The outcome of one debit, ready to be recorded.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ impl Engine {
         let card = visit.card.as_ref()?;
         let id = card_id(card);
         let of_this_card = |operation: &&Operation| {
-            operation.waits_for_card()
+            self.can_be_asked(operation)
                 && operation.key().is_some_and(|key| key.card == id)
                 && !visit.asked.contains(&operation.id)
         };
@@ -48,6 +48,12 @@ impl Engine {
             let attempt = attempt_of(operation)?;
             attempt.is_of(card).then_some((operation.id, attempt))
         })
+    }
+
+    /// True for a debit that a card can still tell about. One that is under way at its own reader is decided there, by its
+    /// own answer, whatever another card says.
+    pub(crate) fn can_be_asked(&self, operation: &Operation) -> bool {
+        operation.waits_for_card() && self.sale(operation.id).is_none()
     }
 
     /// Asks the card what became of an earlier payment.
@@ -92,16 +98,20 @@ impl Engine {
                 at_debit: false,
             },
             Ok(Verdict::DidNotHappen) => Outcome::Voided(VoidProof::CounterUnchanged),
-            Ok(Verdict::InDoubt(reason)) if reason.card_misbehaved() => {
-                Outcome::Queried(QueryReason::CardContradicts)
+            Ok(Verdict::AnotherHappened) => Outcome::Voided(VoidProof::OtherDebit),
+            Ok(Verdict::InDoubt(reason)) if is_final(reason, &visit) => {
+                Outcome::Queried(query_reason(reason))
             }
-            Ok(Verdict::InDoubt(_)) => Outcome::Queried(QueryReason::CardMovedOn),
             Ok(Verdict::PinNeeded) if visit.pin_verified => Outcome::Queried(QueryReason::CardRefuses),
-            Ok(Verdict::PinNeeded) if matches!(visit.serving, Serving::Reader(_)) => {
+            Ok(Verdict::PinNeeded) if self.can_have_pin(reader, &visit) => {
+                return self.wait_for_pin(reader, visit);
+            }
+            Ok(Verdict::PinNeeded | Verdict::InDoubt(_)) => {
+                // Nobody can type the PIN, or the card refuses for a reason that may pass: it is asked again when it is
+                // presented again, and may buy meanwhile (money rule P1).
                 visit.asked.insert(operation);
                 return self.advance(reader, visit);
             }
-            Ok(Verdict::PinNeeded) => return self.wait_for_pin(reader, visit),
             Err(error) => {
                 // No verdict: the payment stays in doubt, and what the card is here for waits (money rule P1).
                 return self.refuse_card(reader, visit, error);
@@ -147,6 +157,26 @@ impl Engine {
         for decision in ready {
             self.record(decision);
         }
+    }
+}
+
+fn query_reason(reason: purser_purse::pboc::DoubtReason) -> QueryReason {
+    use purser_purse::pboc::DoubtReason;
+    match reason {
+        DoubtReason::NotInLog => QueryReason::CardMovedOn,
+        DoubtReason::LogNotReadable { .. } | DoubtReason::CounterNotReadable { .. } => {
+            QueryReason::CardRefuses
+        }
+        DoubtReason::CounterWentDown | DoubtReason::ProofWithoutDebit => QueryReason::CardContradicts,
+    }
+}
+
+/// True where asking the same card again would give the same answer.
+fn is_final(reason: purser_purse::pboc::DoubtReason, visit: &Visit) -> bool {
+    use purser_purse::pboc::DoubtReason;
+    match reason {
+        DoubtReason::NotInLog | DoubtReason::CounterWentDown | DoubtReason::ProofWithoutDebit => true,
+        DoubtReason::LogNotReadable { .. } | DoubtReason::CounterNotReadable { .. } => visit.pin_verified,
     }
 }
 

@@ -128,7 +128,10 @@ impl Engine {
                 let balance = GetBalance::new(self.config.profile.purse, visit.protocol());
                 self.transmit(reader, visit, balance, State::ReadingBalance);
             }
-            Serving::Nobody => self.leave(reader, visit),
+            Serving::Nobody => {
+                self.devices.set_resolved(reader);
+                self.leave(reader, visit);
+            }
         }
     }
 

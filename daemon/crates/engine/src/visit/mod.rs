@@ -52,8 +52,12 @@ pub(crate) struct Visit {
     pub(crate) asked: BTreeSet<OperationId>,
     /// The outstanding call.
     pub(crate) call: Option<CallId>,
+    /// When a card that has to tell what came of a debit has taken too long, whatever it answers meanwhile.
+    pub(crate) checked_until: Option<Monotonic>,
     /// When the outstanding call, or the wait for a PIN, ends by itself.
     pub(crate) deadline: Monotonic,
+    /// Which of the reader's insertions it began with.
+    insertions: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +93,7 @@ pub(crate) enum State {
 }
 
 impl Visit {
-    fn new(serving: Serving, call: CallId, deadline: Monotonic) -> Self {
+    fn new(serving: Serving, call: CallId, deadline: Monotonic, insertions: u64) -> Self {
         Self {
             serving,
             state: State::Connecting,
@@ -99,7 +103,9 @@ impl Visit {
             tries_left: None,
             asked: BTreeSet::new(),
             call: Some(call),
+            checked_until: None,
             deadline,
+            insertions,
         }
     }
 
@@ -111,10 +117,15 @@ impl Visit {
         }
     }
 
-    /// Lets a sale take over a card that is being asked for earlier payments. False when it has to wait.
+    /// Lets a sale take over a card that is being asked for earlier payments. False when it has to wait: a PIN that was
+    /// entered while no amount was shown is no consent to this one (S21).
     pub(crate) fn adopt(&mut self, operation: OperationId) -> bool {
         let free = self.serving == Serving::Nobody
-            && !matches!(self.state, State::Leaving | State::WaitingForPin { .. });
+            && !self.pin_verified
+            && !matches!(
+                self.state,
+                State::Leaving | State::WaitingForPin { .. } | State::VerifyingPin(_)
+            );
         if free {
             self.serving = Serving::Sale(operation);
         }
@@ -144,6 +155,17 @@ impl Visit {
         }
     }
 
+    /// True when the visit only stays to take away the power that an outstanding connect may give.
+    fn awaits_power(&self) -> bool {
+        matches!(self.state, State::Leaving) && self.connection.is_none()
+    }
+
+    /// True while a call about the debit is outstanding. Its answer may be on its way although the device has left, and may
+    /// hold the only proof: the visit stays until it is answered.
+    fn awaits_debit(&self) -> bool {
+        self.call.is_some() && matches!(self.state, State::Debiting { .. } | State::CheckingDebit(..))
+    }
+
     /// True from the intent's commit on: the sale ends by its outcome only.
     fn is_committed_to(&self, operation: OperationId) -> bool {
         match &self.state {
@@ -165,10 +187,15 @@ impl Visit {
 impl Engine {
     pub(crate) fn begin_visit(&mut self, reader: &DeviceName, serving: Serving) {
         if serving == Serving::Nobody {
-            self.devices.set_resolved(reader);
+            self.devices.count_look(reader);
         }
         let call = self.ask(reader, Query::Connect);
-        let visit = Visit::new(serving, call, self.call_deadline());
+        let visit = Visit::new(
+            serving,
+            call,
+            self.call_deadline(),
+            self.devices.insertions(reader),
+        );
         let earlier = self.visits.insert(reader.clone(), visit);
         assert!(earlier.is_none(), "a reader serves one card at a time");
     }
@@ -187,7 +214,8 @@ impl Engine {
             .number;
         let command = dialogue.command().clone();
         visit.call = Some(self.ask(reader, Query::Transmit { connection, command }));
-        visit.deadline = self.call_deadline();
+        let deadline = self.call_deadline();
+        visit.deadline = visit.checked_until.map_or(deadline, |until| until.min(deadline));
         visit.state = state(dialogue);
         self.visits.insert(reader.clone(), visit);
     }
@@ -217,31 +245,49 @@ impl Engine {
     /// Ends a visit whose card or reader failed.
     pub(crate) fn fail_visit(&mut self, reader: &DeviceName, mut visit: Visit, failure: CallFailure) {
         match failure {
-            CallFailure::NoCard => self.devices.set_absent(reader),
+            CallFailure::NoCard => self.devices.set_absent(reader, visit.insertions),
             CallFailure::Busy => self.devices.set_busy(reader, self.now.monotonic),
             CallFailure::CardMute => self.devices.set_served(reader),
             _ => {}
         }
-        if visit.sale().is_some_and(|sale| visit.is_committed_to(sale)) {
-            self.lose_debit(&visit, failure);
-        } else {
-            match visit.serving {
-                Serving::Sale(operation) => self.wait_for_card(operation),
-                Serving::Reader(request) => self.reply(request, Err(purse_failure(failure))),
-                Serving::Nobody => {}
-            }
-            // A card that left before it had paid may come back at once.
-            visit.serving = Serving::Nobody;
-        }
+        self.end_serving(reader, &mut visit, failure);
         if matches!(failure, CallFailure::DeviceGone | CallFailure::DriverLost) {
             visit.connection = None;
+        }
+        let awaits_power = matches!(visit.state, State::Connecting) && visit.call.is_some();
+        if awaits_power {
+            // A driver that came back at once may yet carry out the connect that was meant for the one before it.
+            visit.state = State::Leaving;
+            self.visits.insert(reader.clone(), visit);
+            return;
         }
         visit.call = visit
             .call
             .filter(|_| matches!(visit.state, State::WaitingForPin { .. }));
-        if matches!(visit.state, State::Connecting) {
+        if !matches!(visit.state, State::Connecting) {
+            self.leave(reader, visit);
+        }
+    }
+
+    /// Takes what a visit was for away from it, because its card or reader failed.
+    fn end_serving(&mut self, reader: &DeviceName, visit: &mut Visit, failure: CallFailure) {
+        if visit.sale().is_some_and(|sale| visit.is_committed_to(sale)) {
+            self.lose_debit(reader, visit, failure);
             return;
         }
+        match visit.serving {
+            Serving::Sale(operation) => self.wait_for_card(operation),
+            Serving::Reader(request) => self.reply(request, Err(purse_failure(failure))),
+            Serving::Nobody => {}
+        }
+        // A card that left before it had paid may come back at once.
+        visit.serving = Serving::Nobody;
+    }
+
+    /// Ends a visit whose driver has not answered in time. Nobody said that the driver is gone, so the card may still have
+    /// its power, and may yet get it: the visit stays until the driver has answered that it took it away, or has left.
+    fn give_up_visit(&mut self, reader: &DeviceName, mut visit: Visit) {
+        self.end_serving(reader, &mut visit, CallFailure::DriverLost);
         self.leave(reader, visit);
     }
 
@@ -249,7 +295,12 @@ impl Engine {
         self.devices.handle(&name, event);
         match event {
             DeviceEvent::Left | DeviceEvent::Arrived(_) => {
-                if let Some(visit) = self.visits.remove(&name) {
+                if self
+                    .visits
+                    .get(&name)
+                    .is_some_and(|visit| !visit.awaits_power() && !visit.awaits_debit())
+                {
+                    let visit = self.visits.remove(&name).expect("the visit was just seen");
                     self.fail_visit(&name, visit, CallFailure::DeviceGone);
                 }
             }
@@ -305,14 +356,15 @@ impl Engine {
     pub(crate) fn handle_visit_expired(&mut self, reader: &DeviceName) {
         let mut visit = self.visits.remove(reader).expect("the caller saw the visit");
         match visit.state {
-            State::Leaving => {}
+            // The end of this process ends its drivers, and they take the cards' power.
+            State::Leaving if self.is_stopping => {}
             State::WaitingForPin { .. } => self.end_wait_for_pin(reader, visit, CloseReason::NoPinInTime),
-            State::Intending { .. } => {
-                // The store answers, or the process ends: there is nothing to give up here.
+            State::Intending { .. } | State::Leaving => {
+                // The store answers, or the process ends; the driver answers, or leaves: there is nothing to give up here.
                 visit.deadline = self.call_deadline();
                 self.visits.insert(reader.clone(), visit);
             }
-            _ => self.fail_visit(reader, visit, CallFailure::DriverLost),
+            _ => self.give_up_visit(reader, visit),
         }
     }
 }

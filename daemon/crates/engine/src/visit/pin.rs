@@ -34,6 +34,13 @@ impl Engine {
         self.visits.insert(reader.clone(), visit);
     }
 
+    /// True when there is a way to have a PIN for this card.
+    pub(crate) fn can_have_pin(&self, reader: &DeviceName, visit: &Visit) -> bool {
+        let sale = visit.sale().and_then(|operation| self.sale(operation));
+        let is_asked = !matches!(visit.serving, Serving::Reader(_));
+        is_asked && (sale.is_some_and(|sale| sale.asked.pin_through_api) || self.pad_of(reader).is_some())
+    }
+
     fn pad_of(&self, reader: &DeviceName) -> Option<DeviceName> {
         let pad = self.config.pin_pads.get(reader).unwrap_or(reader);
         self.devices.has_pin_pad(pad).then(|| pad.clone())

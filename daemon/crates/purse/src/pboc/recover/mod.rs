@@ -20,8 +20,8 @@
 //! | SN + 1 | verified | | happened, MAC2 verified |
 //! | SN + 1 | unchecked | newest debit is ours | happened, TAC and MAC2 unchecked |
 //! | SN + 1 | wrong, none | newest debit is ours | happened, by the log (with the card's TAC, if any) |
-//! | SN + 1 | unchecked, wrong, none | newest debit is another's | did not happen |
-//! | SN + 1 | wrong | no debit in it, or not readable | did not happen |
+//! | SN + 1 | unchecked, wrong, none | newest debit is another's | another happened |
+//! | SN + 1 | wrong | no debit in it, or not readable | another happened |
 //! | SN + 1 | unchecked, none | no debit in it, or not readable | PIN, else in doubt |
 //! | more | verified | | happened, MAC2 verified |
 //! | more | unchecked | names ours | happened, TAC and MAC2 unchecked |
@@ -31,7 +31,7 @@
 //! | refused | verified | | happened, MAC2 verified |
 //! | refused | unchecked | names ours | happened, TAC and MAC2 unchecked |
 //! | refused | wrong, none | names ours | happened, by the log |
-//! | refused | wrong | does not name ours | did not happen |
+//! | refused | wrong | does not name ours | another happened |
 //! | refused | unchecked, none | does not name ours | PIN, else in doubt |
 //! | refused | any but verified | not readable | PIN, else in doubt |
 //!

@@ -81,7 +81,7 @@ pub(super) fn with_log(proof: Proven, counter: Counter, says: LogSays) -> Result
         (_, LogSays::Ours, _) => Ok(happened_by_log(proof, counter)),
         (_, LogSays::Anothers, _)
         | (Counter::Next, _, Proven::Wrong(_))
-        | (Counter::Refused(_), LogSays::Nothing, Proven::Wrong(_)) => Ok(Verdict::DidNotHappen),
+        | (Counter::Refused(_), LogSays::Nothing, Proven::Wrong(_)) => Ok(Verdict::AnotherHappened),
         (Counter::Refused(status), _, _) => Err(DoubtReason::CounterNotReadable { status }),
         (_, LogSays::Nothing, _) => Err(DoubtReason::NotInLog),
         (_, LogSays::NotReadable(status), _) => Err(DoubtReason::LogNotReadable { status }),

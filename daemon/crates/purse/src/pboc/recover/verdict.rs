@@ -18,6 +18,8 @@ pub enum Verdict {
     },
     /// The card was not debited: the attempt is void.
     DidNotHappen,
+    /// The card was debited once since, but by another terminal: the attempt is void.
+    AnotherHappened,
     /// The card wants its PIN before it tells more: verify it and begin again.
     PinNeeded,
     /// The card cannot tell. The attempt goes to the provider as a query; the card may buy again.

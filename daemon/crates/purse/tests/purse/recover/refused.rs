@@ -41,7 +41,7 @@ fn no_counter_and_our_record_in_the_log_happened() {
 fn no_counter_and_both_proof_and_log_are_anothers_did_not_happen() {
     assert_eq!(
         refused(expected(), ANOTHERS_PROOF, &[ANOTHERS, END]),
-        Verdict::DidNotHappen
+        Verdict::AnotherHappened
     );
 }
 
@@ -76,7 +76,7 @@ fn a_card_that_wants_its_pin_gets_it_only_where_nothing_else_decides() {
     assert_eq!(case(without, NO_PROOF, &[OURS]).verdict(), by_log_alone());
     assert_eq!(
         case(without, ANOTHERS_PROOF, &[END]).verdict(),
-        Verdict::DidNotHappen
+        Verdict::AnotherHappened
     );
     assert_eq!(case(without, NO_PROOF, &[END]).verdict(), Verdict::PinNeeded);
     assert_eq!(case(without, NO_PROOF, &["6982"]).verdict(), Verdict::PinNeeded);
@@ -195,6 +195,6 @@ fn a_load_that_restores_the_balance_does_not_cost_the_merchant_its_money() {
 fn anothers_purchase_does_not_count_as_ours() {
     assert_eq!(
         told(expected(), ANOTHERS_PROOF, &counter(8), &[ANOTHERS]),
-        Verdict::DidNotHappen
+        Verdict::AnotherHappened
     );
 }

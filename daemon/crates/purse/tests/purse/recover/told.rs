@@ -61,7 +61,10 @@ fn next_counter_and_anothers_debit_in_the_log_did_not_happen() {
         (expected(), ANOTHERS_PROOF),
         (Mac2Check::NotCheckable, OUR_PROOF),
     ] {
-        assert_eq!(told(mac2, proof, &counter(8), &[ANOTHERS]), Verdict::DidNotHappen);
+        assert_eq!(
+            told(mac2, proof, &counter(8), &[ANOTHERS]),
+            Verdict::AnotherHappened
+        );
     }
 }
 
@@ -73,7 +76,7 @@ fn next_counter_and_a_load_after_it_does_not_hide_our_debit() {
     );
     assert_eq!(
         told(expected(), NO_PROOF, &counter(8), &[LOAD, ANOTHERS]),
-        Verdict::DidNotHappen
+        Verdict::AnotherHappened
     );
 }
 
@@ -82,7 +85,7 @@ fn next_counter_and_a_wrong_proof_did_not_happen_where_the_log_is_silent() {
     for log in [&[END][..], &["6A82"], &["6982"], &[LOAD, END]] {
         assert_eq!(
             told(expected(), ANOTHERS_PROOF, &counter(8), log),
-            Verdict::DidNotHappen
+            Verdict::AnotherHappened
         );
     }
 }
@@ -160,7 +163,7 @@ fn a_record_that_differs_in_one_of_the_four_fields_is_not_ours_and_the_sn_does_n
         );
         assert_eq!(
             told(expected(), NO_PROOF, &counter(8), &[&record]),
-            Verdict::DidNotHappen
+            Verdict::AnotherHappened
         );
     }
     for sn in ["0000", "0007", "0009", "FFFF"] {

@@ -1,0 +1,123 @@
+//! What only shows at one engine, with its answers in a certain order.
+
+use std::collections::BTreeMap;
+
+use purser_ledger::{Amount, Currency, DeviceName, Monotonic, Now, Owner, Reference, Snapshot, Wall};
+use purser_purse::pboc::{IssuerId, Profile, PsamTerminalNumber, SoftwareSam};
+
+use crate::{
+    Abilities, BeginSale, CallFailure, CallId, Config, DeviceEvent, Engine, Input, Output, Peer, Query,
+    Request, RequestId,
+};
+
+const KEYS: &str = "[[purchase_key]]\nversion = 1\nalgorithm = 0\nkey = \"00112233445566778899aabbccddeeff\"\nlevels = [\"asn\"]\n";
+
+const NOW: Now = Now {
+    monotonic: Monotonic(0),
+    wall: Wall {
+        unix_seconds: 1_800_000_000,
+        utc_offset_seconds: 0,
+        trusted: true,
+    },
+};
+
+fn started(newest_unix_seconds: Option<i64>) -> Engine {
+    let config = Config {
+        terminal_number: PsamTerminalNumber::new([0, 0, 0, 0, 0, 1]),
+        profile: Profile::default(),
+        issuers: BTreeMap::from([(IssuerId::new([1; 8]), yen())]),
+        pin_free_up_to: BTreeMap::new(),
+        pin_through_api: false,
+        pin_pads: BTreeMap::new(),
+        card_wait_ms: 60_000,
+        pin_wait_ms: 60_000,
+        built_unix_seconds: 0,
+    };
+    let snapshot = Snapshot {
+        newest_unix_seconds,
+        ..Snapshot::default()
+    };
+    let sam = SoftwareSam::from_credential(KEYS.as_bytes()).unwrap();
+    Engine::resume(config, sam, snapshot, NOW)
+}
+
+fn yen() -> Currency {
+    "JPY".parse().unwrap()
+}
+
+/// A sale whose reference is not known to the store.
+fn begin_sale(engine: &mut Engine) {
+    let asked = BeginSale {
+        reference: Reference::new("order").unwrap(),
+        amount: Amount::new(300, yen()).unwrap(),
+        reader: None,
+        pin_through_api: false,
+    };
+    let peer = Peer {
+        owner: Owner(0),
+        operator: false,
+    };
+    let (id, request) = (RequestId(1), Request::BeginSale(asked));
+    engine.handle(
+        NOW,
+        Input::Request {
+            id,
+            peer,
+            request,
+            random: [1; 16],
+        },
+    );
+    let Some(Output::Find(id, _)) = engine.poll_output() else {
+        panic!("the reference is looked up");
+    };
+    engine.handle(NOW, Input::Found { id, stored: None });
+}
+
+fn device(engine: &mut Engine, event: DeviceEvent) {
+    let name = DeviceName::new("reader").unwrap();
+    engine.handle(NOW, Input::Device { name, event });
+}
+
+/// The calls to connect a card that the engine wants now.
+fn connects(engine: &mut Engine) -> Vec<CallId> {
+    let outputs = std::iter::from_fn(|| engine.poll_output());
+    let calls = outputs.filter_map(|output| match output {
+        Output::Ask(id, _, Query::Connect) => Some(id),
+        _ => None,
+    });
+    calls.collect()
+}
+
+#[test]
+fn a_restart_gives_no_debit_the_time_of_an_earlier_one_although_the_clock_stands() {
+    let mut engine = started(None);
+    let first = engine.stamp_intent();
+    engine.stamp();
+    let second = engine.stamp_intent();
+    assert!(second.unix_seconds > first.unix_seconds);
+    let outcome = engine.stamp();
+    assert!(outcome.trusted, "the clock was never wrong");
+    let mut engine = started(Some(outcome.unix_seconds));
+    assert!(engine.stamp_intent().unix_seconds > second.unix_seconds);
+}
+
+#[test]
+fn a_card_that_came_back_before_the_answer_about_its_absence_is_served() {
+    let mut engine = started(None);
+    let abilities = Abilities {
+        card_reader: true,
+        pin_pad: false,
+    };
+    device(&mut engine, DeviceEvent::Arrived(abilities));
+    begin_sale(&mut engine);
+    device(&mut engine, DeviceEvent::CardInserted);
+    let [first] = connects(&mut engine)[..] else {
+        panic!("the card is looked at");
+    };
+    device(&mut engine, DeviceEvent::CardRemoved);
+    device(&mut engine, DeviceEvent::CardInserted);
+    assert!(connects(&mut engine).is_empty(), "one call at a time");
+    let answer = Err(CallFailure::NoCard);
+    engine.handle(NOW, Input::Answer { id: first, answer });
+    assert_eq!(connects(&mut engine).len(), 1);
+}

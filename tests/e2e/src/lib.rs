@@ -1,0 +1,32 @@
+//! End to end: what the tests share around the real purserd.
+//!
+//! * [`world`]: a purserd with a card, a buyer and a till, on a copy of a state that was prepared once.
+//! * [`strace`]: watches a thread of a process, and lets one of its calls fail or kill the process.
+//! * [`point`]: the calls at which a process touches the world outside of it.
+//! * [`phase`]: the parts of purserd's life that are watched and cut.
+//! * [`judge`]: what must hold after whatever happened.
+//! * [`matrix`]: every phase cut at every point, counted.
+//!
+//! Needs root (to trace a process that lets nobody trace it), strace and a C compiler.
+
+pub mod buyer;
+pub mod judge;
+pub mod matrix;
+pub mod phase;
+pub mod point;
+pub mod pos;
+mod start;
+pub mod strace;
+pub mod table;
+pub mod world;
+
+/// Why a test cannot go on, in words for the person who reads the test's output.
+pub type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// Fails with these words unless the condition holds.
+///
+/// # Errors
+/// The words.
+pub fn ensure(holds: bool, words: impl FnOnce() -> String) -> Result<(), Fault> {
+    if holds { Ok(()) } else { Err(words().into()) }
+}

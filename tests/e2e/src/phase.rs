@@ -1,0 +1,425 @@
+//! The parts of purserd's life that are watched and cut.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::process::ExitStatus;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use purser_lab::card::{Fault as CardFault, ScriptedFault};
+use purser_lab::stack::PATIENCE;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::point::{self, Objects, Point};
+use crate::pos::{Pos, Told};
+use crate::strace::{CALLS, Cut, Strace, is_cut};
+use crate::world::{PRICE, Template, World};
+use crate::{Fault, ensure};
+
+/// DEBIT FOR PURCHASE.
+const DEBIT: u8 = 0x54;
+/// After the end that the till sees, purserd lets go of the card and looks at it once more. So long is waited for a cut
+/// that comes in there; it is waited out by traces only.
+const AFTERMATH: Duration = Duration::from_millis(400);
+/// The journal is maintained when it was idle for two seconds.
+const UPKEEP: Duration = Duration::from_millis(3_500);
+/// How long the main thread is held at the birth of the journal's thread, so that strace is there before its first call.
+const BIRTH: Duration = Duration::from_millis(400);
+/// How often a state is looked at that nobody announces.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// A part of purserd's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// The first start ever, with an empty state folder.
+    FirstStart,
+    /// A sale, from BeginSale to the end of the visit.
+    Sale,
+    /// A start that finds an intended debit.
+    Restart,
+    /// The card of a sale in doubt comes back; it had debited.
+    ReturnsDebited,
+    /// The card of a sale in doubt comes back; it had not debited.
+    ReturnsUntouched,
+    /// SIGTERM while a sale waits for its card.
+    Stop,
+    /// The journal's upkeep after a sale.
+    Upkeep,
+}
+
+impl Phase {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::FirstStart,
+        Self::Sale,
+        Self::Restart,
+        Self::ReturnsDebited,
+        Self::ReturnsUntouched,
+        Self::Stop,
+        Self::Upkeep,
+    ];
+
+    /// The reference of the sale that is judged.
+    pub fn reference(self) -> &'static str {
+        match self {
+            Self::FirstStart | Self::Upkeep => "next",
+            Self::Sale => "sale",
+            Self::Restart | Self::ReturnsDebited | Self::ReturnsUntouched => "open",
+            Self::Stop => "stopped",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::FirstStart => "first start",
+            Self::Sale => "sale",
+            Self::Restart => "restart",
+            Self::ReturnsDebited => "card returns, debited",
+            Self::ReturnsUntouched => "card returns, untouched",
+            Self::Stop => "stop",
+            Self::Upkeep => "upkeep",
+        })
+    }
+}
+
+/// Whose calls are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Process {
+    /// The daemon's.
+    Purserd,
+    /// The driver host's.
+    DriverHost,
+}
+
+/// Where a phase is cut, and how.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Blow {
+    /// In which process.
+    pub process: Process,
+    /// At which call.
+    pub point: Point,
+    /// How.
+    pub cut: Cut,
+}
+
+/// The states that phases begin with.
+#[derive(Debug)]
+pub struct Templates {
+    sold: Template,
+    untouched: Template,
+    debited: Option<Template>,
+}
+
+/// A phase that was lived through, or not.
+#[derive(Debug)]
+pub struct Lived {
+    /// What is left of it.
+    pub world: World,
+    /// What the till was told.
+    pub told: Told,
+    /// Every point that was seen, where none was cut.
+    pub points: Vec<(Process, Point)>,
+    /// Whether the cut happened.
+    pub is_cut: bool,
+    /// How purserd ended, where it did.
+    pub end: Option<ExitStatus>,
+}
+
+impl Templates {
+    /// Prepares the states.
+    ///
+    /// # Errors
+    /// Something already fails without any cut.
+    pub fn new() -> Result<Self, Fault> {
+        let mut world = World::new()?;
+        world.stack.start_again()?;
+        world.sell_paid("warm-1")?;
+        world.sell_paid("warm-2")?;
+        world.stack.stop()?;
+        let sold = world.into_template();
+
+        let world = World::copy(&sold)?;
+        let untouched = intended(world)?;
+        let mut templates = Self {
+            sold,
+            untouched,
+            debited: None,
+        };
+        templates.debited = Some(templates.make_debited()?);
+        Ok(templates)
+    }
+
+    fn of(&self, phase: Phase) -> Option<&Template> {
+        match phase {
+            Phase::FirstStart => None,
+            Phase::Sale | Phase::Stop | Phase::Upkeep => Some(&self.sold),
+            Phase::Restart | Phase::ReturnsUntouched => Some(&self.untouched),
+            Phase::ReturnsDebited => self.debited.as_ref(),
+        }
+    }
+
+    /// A sale that is killed at the first write of its evidence: the card has debited, and no entry says so.
+    fn make_debited(&self) -> Result<Template, Fault> {
+        let mut open = World::copy(&self.sold)?;
+        open.stack.start_again()?;
+        let lived = live_in(open, Phase::Sale, "open", None)?;
+        let of_journal = |point: &&(Process, Point)| point.1.role == "journal";
+        let of_intent = lived
+            .points
+            .iter()
+            .filter(of_journal)
+            .take_while(|(_, point)| point.call != "fsync");
+        let written = of_intent.filter(|(_, point)| point.call == "pwrite64").count();
+        // An intent may touch a page more or less than the one that was traced.
+        for when in u32::try_from(written)?.. {
+            let mut lived = self.cut_write(when)?;
+            let debits = u64::from(lived.world.card.status().ep_offline_sn);
+            if lived.is_cut && debits > lived.world.paid {
+                lived.world.stack.kill();
+                return Ok(lived.world.into_template());
+            }
+            ensure(lived.is_cut, || {
+                "purserd is never killed between debit and evidence".to_owned()
+            })?;
+        }
+        unreachable!("a sale makes fewer writes")
+    }
+
+    /// A sale that is killed at this write to the journal.
+    fn cut_write(&self, when: u32) -> Result<Lived, Fault> {
+        let blow = Blow {
+            process: Process::Purserd,
+            point: Point {
+                role: "journal".to_owned(),
+                call: "pwrite64".to_owned(),
+                object: "state/journal.db-wal".to_owned(),
+                when,
+            },
+            cut: Cut::Kill,
+        };
+        let mut open = World::copy(&self.sold)?;
+        open.stack.start_again()?;
+        live_in(open, Phase::Sale, "open", Some(&blow))
+    }
+}
+
+/// A sale that is killed while its DEBIT waits for an answer, which the card does not execute.
+fn intended(mut world: World) -> Result<Template, Fault> {
+    world.stack.start_again()?;
+    world
+        .card
+        .script(ScriptedFault::next(DEBIT, CardFault::MuteUntilReset));
+    let mut pos = world.pos()?;
+    let told = pos.begin("open", PRICE)?;
+    world.card.insert();
+    let told = pos.follow("open", told, |sale| sale.entry.is_some())?;
+    ensure(told.last().is_some_and(|sale| sale.state == "debiting"), || {
+        format!("the debit is intended: {:?}", told.last())
+    })?;
+    world.stack.kill();
+    Ok(world.into_template())
+}
+
+/// Lives through a phase, watched at every point, or cut at one.
+///
+/// # Errors
+/// Something fails that no cut explains.
+pub fn live(phase: Phase, templates: &Templates, blow: Option<&Blow>) -> Result<Lived, Fault> {
+    let mut world = match templates.of(phase) {
+        None => World::new()?,
+        Some(template) => World::copy(template)?,
+    };
+    match phase {
+        Phase::FirstStart | Phase::Restart => crate::start::live(world, blow),
+        Phase::Sale | Phase::Stop | Phase::ReturnsDebited | Phase::ReturnsUntouched | Phase::Upkeep => {
+            world.stack.start_again()?;
+            live_in(world, phase, phase.reference(), blow)
+        }
+    }
+}
+
+/// Lives through a phase of a running purserd.
+fn live_in(mut world: World, phase: Phase, reference: &str, blow: Option<&Blow>) -> Result<Lived, Fault> {
+    if phase == Phase::Upkeep {
+        world.sell_paid("kept")?;
+        world.card.remove();
+    }
+    let mut pos = world.pos()?;
+    let mut told = Told::default();
+    if phase == Phase::Stop {
+        told = pos.begin(reference, PRICE)?;
+    }
+    let objects = objects(&world, &pos)?;
+    let purserd = world.stack.purserd_id().ok_or("purserd does not run")?;
+    let straces = attach(&world, phase, purserd, &objects, blow)?;
+    let threads = point::threads(purserd)?;
+    let told = act(&mut world, &mut pos, phase, reference, told)?;
+    let aftermath = match phase {
+        _ if told.is_cut_off => PATIENCE,
+        Phase::Upkeep => UPKEEP,
+        _ => AFTERMATH,
+    };
+    wait_for_death(&world, aftermath, &straces, blow);
+    if blow.is_none() && world.is_alive() {
+        ensure(point::threads(purserd)? == threads, || {
+            "a thread came that nobody watched".to_owned()
+        })?;
+    }
+    let mut points = Vec::new();
+    let mut was_cut = false;
+    for (process, role, strace) in straces {
+        let log = strace.finish()?;
+        match blow {
+            Some(blow) => was_cut |= is_cut(&log, blow.cut),
+            None => points.extend(
+                point::points(&log, &role, &objects)?
+                    .into_iter()
+                    .map(|point| (process, point)),
+            ),
+        }
+    }
+    let end = if world.is_alive() {
+        None
+    } else {
+        Some(world.end()?)
+    };
+    Ok(Lived {
+        world,
+        told,
+        points,
+        is_cut: was_cut,
+        end,
+    })
+}
+
+fn act(world: &mut World, pos: &mut Pos, phase: Phase, reference: &str, told: Told) -> Result<Told, Fault> {
+    match phase {
+        Phase::Sale => world.sell_at(pos, reference),
+        Phase::ReturnsDebited | Phase::ReturnsUntouched => {
+            world.card.insert();
+            pos.follow(reference, told, |sale| {
+                !matches!(sale.outcome.as_str(), "in_doubt" | "under_way")
+            })
+        }
+        Phase::Stop => {
+            let purserd = world.stack.purserd_id().ok_or("purserd does not run")?;
+            let purserd = Pid::from_raw(i32::try_from(purserd)?).ok_or("no process has the number 0")?;
+            let mut asked = None;
+            let mut told = pos.follow(reference, told, |sale| {
+                // Only a till that watches already is told the end.
+                asked.get_or_insert_with(|| kill_process(purserd, Signal::TERM));
+                sale.outcome != "under_way"
+            })?;
+            asked.unwrap_or(Ok(()))?;
+            told.is_cut_off = true;
+            Ok(told)
+        }
+        Phase::Upkeep | Phase::FirstStart | Phase::Restart => Ok(told),
+    }
+}
+
+/// Waits until purserd is dead, or a cut driver host is, or the time is over.
+fn wait_for_death(world: &World, time: Duration, straces: &[(Process, String, Strace)], blow: Option<&Blow>) {
+    let end = Instant::now() + time;
+    let is_host_dead = || match blow {
+        Some(blow) if blow.process == Process::DriverHost => {
+            straces.iter().any(|(_, _, strace)| strace.shows(blow.cut))
+        }
+        Some(_) | None => false,
+    };
+    while world.is_alive() && !is_host_dead() && Instant::now() < end {
+        thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// Names for the till's sockets, and files by their paths.
+fn objects(world: &World, pos: &Pos) -> Result<Objects, Fault> {
+    let mut objects = world.objects();
+    for (name, link) in pos.links() {
+        objects.name(name, link);
+    }
+    Ok(objects)
+}
+
+fn attach(
+    world: &World,
+    phase: Phase,
+    purserd: u32,
+    objects: &Objects,
+    blow: Option<&Blow>,
+) -> Result<Vec<(Process, String, Strace)>, Fault> {
+    let mut processes = vec![(Process::Purserd, purserd)];
+    if phase == Phase::Sale {
+        let hosts = point::children(purserd)?;
+        processes.extend(hosts.into_iter().map(|host| (Process::DriverHost, host)));
+    }
+    let mut straces = Vec::new();
+    for (process, id) in processes {
+        for (thread, role) in point::threads(id)? {
+            let options = match blow {
+                None => vec![OsString::from("-e"), format!("trace={CALLS}").into()],
+                Some(blow) if blow.process == process && blow.point.role == role => options(blow, objects),
+                Some(_) => continue,
+            };
+            let log = world.trace_file(&format!("{process:?}-{role}"));
+            straces.push((process, role, Strace::attach(thread, &log, &options)?));
+        }
+    }
+    ensure(!straces.is_empty(), || format!("there is no thread for {blow:?}"))?;
+    Ok(straces)
+}
+
+/// What strace is told to strike so.
+pub(crate) fn options(blow: &Blow, objects: &Objects) -> Vec<OsString> {
+    let Point {
+        call, object, when, ..
+    } = &blow.point;
+    let mut options = objects.filter(object);
+    let expressions = [format!("trace={call}"), blow.cut.injection(call, *when)];
+    options.extend(
+        expressions
+            .into_iter()
+            .flat_map(|expression| ["-e".into(), expression.into()]),
+    );
+    options
+}
+
+/// The moment in which a newborn thread can be watched from its first call on.
+pub(crate) fn birth() -> (Duration, String) {
+    (
+        BIRTH,
+        format!("inject=clone3:delay_exit={}:when=1", BIRTH.as_micros()),
+    )
+}
+
+/// The thread of this name, once it is born; none when the time is over.
+pub(crate) fn wait_for_thread(state_dir: &str, name: &str) -> Option<u32> {
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        let found = purserd_of(state_dir).and_then(|id| point::threads(id).ok());
+        let thread = found.and_then(|threads| threads.into_iter().find(|(_, role)| role == name));
+        if let Some((thread, _)) = thread {
+            return Some(thread);
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    None
+}
+
+/// The process that runs purserd on this state folder, found among all processes.
+fn purserd_of(state_dir: &str) -> Option<u32> {
+    let ids = fs::read_dir("/proc").ok()?.flatten();
+    let mut ids = ids.filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
+    ids.find(|id| {
+        let is_purserd =
+            fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|comm| comm.trim_end() == "purserd");
+        let has_folder = || {
+            fs::read(format!("/proc/{id}/cmdline"))
+                .is_ok_and(|line| String::from_utf8_lossy(&line).contains(state_dir))
+        };
+        is_purserd && has_folder()
+    })
+}
