@@ -11,10 +11,8 @@
 //! let card = stack.new_card("alice", LAB_SERIAL, Minor(1000))?;
 //! let mut till = stack.till()?;
 //! till.begin_sale("order-1", 300)?;
-//! let mut buyer = stack.typist()?;
+//! let buyer = stack.buyer(LAB_PIN)?;
 //! card.insert();
-//! buyer.wait_for_prompt()?;
-//! buyer.enter(LAB_PIN)?;
 //! assert_eq!(till.wait_for_end("order-1")?.outcome, "paid");
 //! stack.kill();
 //! stack.start_again()?;
@@ -49,7 +47,7 @@ use error::io_error;
 
 pub use error::StackError;
 pub use layout::{CURRENCY, Layout, PIN_PAD, READER, SECOND_READER, TERMINAL_NUMBER};
-pub use pad::{Prompt, Typist};
+pub use pad::{Buyer, Prompt, Typist};
 pub use programs::Programs;
 pub use till::{Till, Watch};
 
@@ -198,7 +196,15 @@ impl Stack {
         Till::connect(&self.layout)
     }
 
-    /// A buyer at the PIN pad. The pad forgets the one before.
+    /// A buyer at the PIN pad who types this PIN whenever it asks.
+    ///
+    /// # Errors
+    /// [`StackError::Io`]: the driver does not run.
+    pub fn buyer(&self, digits: &str) -> Result<Buyer, StackError> {
+        self.typist()?.keep_entering(digits)
+    }
+
+    /// A finger at the PIN pad, to be led key by key. The pad forgets the one before.
     ///
     /// # Errors
     /// [`StackError::Io`]: the driver does not run.

@@ -1,8 +1,10 @@
 //! The buyer's finger: types at the virtual reader's PIN pad.
 
 use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 use super::PATIENCE;
 use super::error::{StackError, io_error};
@@ -78,6 +80,32 @@ impl Typist {
         self.expect("cancelled")
     }
 
+    /// From here on types this PIN whenever the pad asks, as a buyer does who was asked again.
+    ///
+    /// # Errors
+    /// [`StackError::Io`]: the connection cannot be shared with a thread.
+    pub fn keep_entering(self, digits: &str) -> Result<Buyer, StackError> {
+        let lines = self.lines.get_ref();
+        let connection = lines.try_clone().and_then(|connection| {
+            // Waits as long as there is a buyer.
+            connection.set_read_timeout(None)?;
+            Ok(connection)
+        });
+        let connection = connection.map_err(io_error("share the PIN pad at", &self.path))?;
+        let (mut typist, digits) = (self, digits.to_owned());
+        let thread = std::thread::spawn(move || {
+            let mut entered = 0;
+            while typist.wait_for_prompt().and_then(|_| typist.enter(&digits)).is_ok() {
+                entered += 1;
+            }
+            entered
+        });
+        Ok(Buyer {
+            connection,
+            thread: Some(thread),
+        })
+    }
+
     fn press(&mut self, keys: &str) -> Result<(), StackError> {
         let typed = self.lines.get_mut().write_all(format!("{keys}\n").as_bytes());
         typed.map_err(io_error("type at the PIN pad at", &self.path))
@@ -99,5 +127,32 @@ impl Typist {
         };
         read.map_err(io_error("hear the PIN pad at", &self.path))?;
         Ok(line.trim_end().to_owned())
+    }
+}
+
+/// A buyer who types the same PIN whenever the pad asks, and steps away when dropped.
+#[derive(Debug)]
+pub struct Buyer {
+    connection: UnixStream,
+    thread: Option<JoinHandle<u32>>,
+}
+
+impl Buyer {
+    /// Steps away. Answers how often the PIN was typed and confirmed.
+    pub fn step_away(mut self) -> u32 {
+        self.end()
+    }
+
+    fn end(&mut self) -> u32 {
+        // It fails only when the pad has gone.
+        drop(self.connection.shutdown(Shutdown::Both));
+        let thread = self.thread.take();
+        thread.and_then(|thread| thread.join().ok()).unwrap_or(0)
+    }
+}
+
+impl Drop for Buyer {
+    fn drop(&mut self) {
+        self.end();
     }
 }
