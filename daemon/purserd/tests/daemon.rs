@@ -279,7 +279,10 @@ fn whoever_asks_for_a_damaged_sale_is_told_so_and_ends_nothing() {
         assert_eq!(answer["parameters"]["transient"], false, "{method}");
     }
     let whole = call_with(&socket, "Attach", &json!({ "reference": "till-2" }));
-    assert_eq!(whole["parameters"]["sale"]["reason"], "cancelled_by_pos", "{whole}");
+    assert_eq!(
+        whole["parameters"]["sale"]["reason"], "cancelled_by_pos",
+        "{whole}"
+    );
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.exit_code(), Some(0));
 }
