@@ -95,7 +95,11 @@ impl Typist {
         let (mut typist, digits) = (self, digits.to_owned());
         let thread = std::thread::spawn(move || {
             let mut entered = 0;
-            while typist.wait_for_prompt().and_then(|_| typist.enter(&digits)).is_ok() {
+            while typist
+                .wait_for_prompt()
+                .and_then(|_| typist.enter(&digits))
+                .is_ok()
+            {
                 entered += 1;
             }
             entered
