@@ -4,7 +4,7 @@ use std::io;
 
 use purser_api::model::{Entry, Sale, Slip};
 use purser_lab::issuer::LAB_PIN;
-use purser_lab::stack::{CURRENCY, READER};
+use purser_lab::stack::{Buyer, CURRENCY, READER};
 
 use super::DemoError;
 use super::story::{Story, unexpected};
@@ -22,10 +22,12 @@ impl Story<'_, '_> {
         Ok(())
     }
 
-    pub(super) fn type_pin(&mut self) -> Result<(), DemoError> {
+    /// The buyer stays at the pad: whoever is asked for a PIN again types it again.
+    pub(super) fn type_pin(&mut self) -> Result<Buyer, DemoError> {
+        let mut finger = self.stack.typist()?;
         self.card.insert();
-        let asked = self.buyer.wait_for_prompt()?;
-        self.buyer.enter(LAB_PIN)?;
+        let asked = finger.wait_for_prompt()?;
+        finger.enter(LAB_PIN)?;
         self.show.step(
             "S21",
             &format!(
@@ -33,7 +35,7 @@ impl Story<'_, '_> {
                 asked.amount_minor.unwrap_or_default()
             ),
         )?;
-        Ok(())
+        Ok(finger.keep_entering(LAB_PIN)?)
     }
 
     /// The rest of a sale that nothing disturbs.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use purser_api::model::Sale;
 use purser_lab::card::{Fault, Minor, ScriptedFault, instruction};
 use purser_lab::issuer::{LAB_PIN, LAB_SERIAL};
-use purser_lab::stack::{CURRENCY, PATIENCE, Stack, StackError, Till, Typist};
+use purser_lab::stack::{CURRENCY, PATIENCE, Stack, StackError, Till};
 use purser_lab::vpcd::{CardThread, Place};
 
 use super::DemoError;
@@ -26,7 +26,6 @@ pub(super) struct Story<'a, 'b> {
     pub(super) show: &'a mut Show<'b>,
     pub(super) stack: &'a mut Stack,
     pub(super) till: Till,
-    pub(super) buyer: Typist,
     pub(super) card: CardThread,
 }
 
@@ -48,7 +47,6 @@ impl<'a, 'b> Story<'a, 'b> {
         )?;
         Ok(Self {
             till: stack.till()?,
-            buyer: stack.typist()?,
             show,
             stack,
             card,
@@ -75,10 +73,11 @@ impl<'a, 'b> Story<'a, 'b> {
         ))?;
         self.press_sale_key(reference, COFFEE)?;
         self.card.insert();
-        let asked = self.buyer.wait_for_prompt()?;
+        let mut finger = self.stack.typist()?;
+        let asked = finger.wait_for_prompt()?;
         let shown = asked.amount_minor.unwrap_or_default();
-        self.buyer.enter(WRONG_PIN)?;
-        let again = self.buyer.wait_for_prompt()?;
+        finger.enter(WRONG_PIN)?;
+        let again = finger.wait_for_prompt()?;
         let left = again.tries_left.unwrap_or_default();
         self.show.step(
             "S21",
@@ -87,7 +86,8 @@ impl<'a, 'b> Story<'a, 'b> {
                  Nobody but the buyer tries again [P2]"
             ),
         )?;
-        self.buyer.enter(LAB_PIN)?;
+        finger.enter(LAB_PIN)?;
+        let _buyer = finger.keep_entering(LAB_PIN)?;
         self.show.step("", "the right PIN unlocks the e-money")?;
         self.paid(reference)
     }
@@ -132,8 +132,9 @@ impl<'a, 'b> Story<'a, 'b> {
         self.card
             .script(ScriptedFault::next(instruction::DEBIT, Fault::TearAfterExecute));
         self.press_sale_key(reference, LUNCH)?;
-        self.type_pin()?;
+        let buyer = self.type_pin()?;
         let doubt = self.till.wait_for_outcome(reference, "in_doubt")?;
+        buyer.step_away();
         if !self.card.wait_until(Place::Away, PATIENCE) {
             return Err(unexpected("the card was not torn:", &doubt));
         }
@@ -175,7 +176,6 @@ impl<'a, 'b> Story<'a, 'b> {
         let started = Instant::now();
         self.stack.start_again()?;
         self.till = self.stack.till()?;
-        self.buyer = self.stack.typist()?;
         let found = self.till.attach(&doubt.reference)?;
         if found.outcome != doubt.outcome || found.entry.is_none() {
             return Err(unexpected("after the restart", &found));
@@ -198,7 +198,7 @@ impl<'a, 'b> Story<'a, 'b> {
         self.show
             .heading(&format!("Sale 3: {PAPER} {CURRENCY}. Nothing happens to it."))?;
         self.press_sale_key(reference, PAPER)?;
-        self.type_pin()?;
+        let _buyer = self.type_pin()?;
         self.paid(reference)
     }
 
@@ -208,8 +208,9 @@ impl<'a, 'b> Story<'a, 'b> {
             "Sale 4: {TELEVISION} {CURRENCY}. More than the purse holds."
         ))?;
         self.press_sale_key(reference, TELEVISION)?;
-        self.type_pin()?;
+        let buyer = self.type_pin()?;
         let sale = self.till.wait_for_outcome(reference, "not_paid")?;
+        buyer.step_away();
         self.card.remove();
         if sale.reason.as_deref() != Some("insufficient_funds") {
             return Err(unexpected("a sale that the purse cannot pay:", &sale));
