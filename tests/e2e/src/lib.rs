@@ -1,6 +1,9 @@
 //! End to end: what the tests share around the real purserd.
 //!
 //! * [`world`]: a purserd with a card, a buyer and a till, on a copy of a state that was prepared once.
+//! * [`calls`]: the calls of all threads of some processes, as one strace shows them.
+//! * [`two_syncs`]: what a trace must show of a sale in steady state.
+//! * [`canary`]: secrets that must be found nowhere, and the search for them.
 //! * [`strace`]: watches a thread of a process, and lets one of its calls fail or kill the process.
 //! * [`point`]: the calls at which a process touches the world outside of it.
 //! * [`phase`]: the parts of purserd's life that are watched and cut.
@@ -10,6 +13,8 @@
 //! Needs root (to trace a process that lets nobody trace it), strace and a C compiler.
 
 pub mod buyer;
+pub mod calls;
+pub mod canary;
 pub mod judge;
 pub mod matrix;
 pub mod phase;
@@ -18,6 +23,7 @@ pub mod pos;
 mod start;
 pub mod strace;
 pub mod table;
+pub mod two_syncs;
 pub mod world;
 
 /// Why a test cannot go on, in words for the person who reads the test's output.
