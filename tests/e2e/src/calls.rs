@@ -43,7 +43,9 @@ impl Call {
     /// What its first argument, a descriptor, leads to.
     pub fn object(&self) -> Option<&str> {
         let (_, link) = self.arguments.split_once('<')?;
-        let end = link.find(">,").unwrap_or_else(|| link.trim_end_matches('>').len());
+        let end = link
+            .find(">,")
+            .unwrap_or_else(|| link.trim_end_matches('>').len());
         link.get(..end)
     }
 }
@@ -138,7 +140,10 @@ mod tests {
 ";
         let calls = read(trace).unwrap();
         assert_eq!(calls.len(), 2);
-        assert_eq!((calls[0].name.as_str(), calls[0].returned_at_us), ("fdatasync", 100_000_102));
+        assert_eq!(
+            (calls[0].name.as_str(), calls[0].returned_at_us),
+            ("fdatasync", 100_000_102)
+        );
         assert_eq!(calls[0].object(), Some("/s/journal.db-wal"));
         assert!(calls[0].returned_zero());
         assert!(calls[1].failed_with("ETIMEDOUT"));

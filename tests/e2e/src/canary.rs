@@ -53,14 +53,19 @@ pub fn of_bytes(name: &str, bytes: &[u8]) -> Vec<Needle> {
 /// # Errors
 /// A character that is no digit, or an odd number of them.
 pub fn of_digits(name: &str, digits: &str) -> Result<Vec<Needle>, Fault> {
-    ensure(digits.len().is_multiple_of(2), || format!("{name} is not whole bytes"))?;
+    ensure(digits.len().is_multiple_of(2), || {
+        format!("{name} is not whole bytes")
+    })?;
     let ascii = digits.as_bytes();
     let numbers: Option<Vec<u8>> = ascii
         .iter()
         .map(|digit| digit.checked_sub(b'0').filter(|number| *number <= 9))
         .collect();
     let numbers = numbers.ok_or_else(|| format!("{name} is not digits"))?;
-    let packed: Vec<u8> = numbers.chunks_exact(2).map(|pair| (pair[0] << 4) | pair[1]).collect();
+    let packed: Vec<u8> = numbers
+        .chunks_exact(2)
+        .map(|pair| (pair[0] << 4) | pair[1])
+        .collect();
     let mut needles = of_bytes(&format!("{name}, packed"), &packed);
     needles.extend(of_bytes(&format!("{name}, digits"), ascii));
     needles.extend(of_bytes(&format!("{name}, numbers"), &numbers));
@@ -132,7 +137,10 @@ pub fn search(file: &Path, needles: &[Needle]) -> Result<Vec<Hit>, Fault> {
                 around: around(&chunk, at),
             };
             // What lies in the overlap is found twice.
-            if !hits.iter().any(|it| (&it.needle, it.offset) == (&hit.needle, hit.offset)) {
+            if !hits
+                .iter()
+                .any(|it| (&it.needle, it.offset) == (&hit.needle, hit.offset))
+            {
                 hits.push(hit);
             }
         }
@@ -151,7 +159,9 @@ pub fn search_all(places: &[PathBuf], needles: &[Needle]) -> Result<Vec<Hit>, Fa
     for place in places {
         let kind = fs::symlink_metadata(place)?.file_type();
         if kind.is_dir() {
-            let entries: Result<Vec<_>, _> = fs::read_dir(place)?.map(|entry| entry.map(|it| it.path())).collect();
+            let entries: Result<Vec<_>, _> = fs::read_dir(place)?
+                .map(|entry| entry.map(|it| it.path()))
+                .collect();
             hits.extend(search_all(&entries?, needles)?);
         } else if kind.is_file() {
             hits.extend(search(place, needles)?);
@@ -208,7 +218,14 @@ fn around(chunk: &[u8], at: usize) -> String {
 /// gdb is missing, or may not trace.
 pub fn core_of(process: u32, core: &Path) -> Result<(), Fault> {
     let output = Command::new("gdb")
-        .args(["-nx", "-batch", "-iex", "set auto-load no", "-iex", "set debuginfod enabled off"])
+        .args([
+            "-nx",
+            "-batch",
+            "-iex",
+            "set auto-load no",
+            "-iex",
+            "set debuginfod enabled off",
+        ])
         .args(["-p", &process.to_string()])
         .args(["-ex", &format!("generate-core-file {}", core.display())])
         .stdin(Stdio::null())
@@ -243,7 +260,12 @@ mod tests {
         for planted in &needles {
             let content = [b"before".as_slice(), &planted.bytes, b"after"].concat();
             let hits = hits_in(&content, &needles);
-            assert!(hits.iter().any(|hit| hit.needle == planted.name && hit.offset == 6), "{}", planted.name);
+            assert!(
+                hits.iter()
+                    .any(|hit| hit.needle == planted.name && hit.offset == 6),
+                "{}",
+                planted.name
+            );
         }
         assert!(hits_in(b"907162534488", &needles).is_empty());
     }

@@ -55,7 +55,9 @@ pub fn judge(calls: &[Call], card_at_us: u64) -> Result<TwoSyncs, Fault> {
         format!("told before it was durable: {first_told:#?} with {syncs:#?}")
     })?;
     let window = card_at_us..=first_told.returned_at_us;
-    ensure(!window.is_empty(), || "paid was told before the card came".to_owned())?;
+    ensure(!window.is_empty(), || {
+        "paid was told before the card came".to_owned()
+    })?;
     let expired = expired(calls);
     let in_window: Vec<&&Call> = expired
         .iter()
@@ -100,7 +102,8 @@ fn expired(calls: &[Call]) -> Vec<&Call> {
         "read" if call.object().is_some_and(|object| object.contains("[timerfd]")) => {
             !call.failed_with("EAGAIN")
         }
-        "read" | "write" | "writev" | "recvfrom" | "recvmsg" | "sendto" | "sendmsg" | "accept" | "accept4" => {
+        "read" | "write" | "writev" | "recvfrom" | "recvmsg" | "sendto" | "sendmsg" | "accept"
+        | "accept4" => {
             call.failed_with("EAGAIN") && call.object().is_some_and(|object| limited.contains(object))
         }
         _ => false,
@@ -114,9 +117,9 @@ fn has_limit(call: &Call) -> bool {
     let after_list = || arguments.rsplit_once("], ").map(|(_, rest)| rest);
     let limit = match call.name.as_str() {
         // epoll_wait(3<…>, [], 1024, 20), epoll_pwait(3<…>, [], 1024, 20, NULL, 8)
-        "epoll_wait" | "epoll_wait_old" | "epoll_pwait" | "epoll_pwait2" | "poll" | "ppoll" => {
-            after_list().and_then(|rest| rest.split_once(", ")).map(|(_, limit)| limit)
-        }
+        "epoll_wait" | "epoll_wait_old" | "epoll_pwait" | "epoll_pwait2" | "poll" | "ppoll" => after_list()
+            .and_then(|rest| rest.split_once(", "))
+            .map(|(_, limit)| limit),
         "futex" => arguments.split_once(", {").map(|(_, limit)| limit),
         "select" | "pselect6" => arguments.rsplit_once(", {").map(|(_, limit)| limit),
         _ => None,
@@ -161,7 +164,10 @@ mod tests {
     #[test]
     fn paid_before_the_second_sync_returns_is_refused() {
         is_refused(&[INTENT, EVIDENCE, TOLD, DURABLE], "told before it was durable");
-        is_refused(&[INTENT, TOLD, EVIDENCE, DURABLE, TOLD], "told before it was durable");
+        is_refused(
+            &[INTENT, TOLD, EVIDENCE, DURABLE, TOLD],
+            "told before it was durable",
+        );
     }
 
     #[test]
