@@ -8,7 +8,7 @@ use crate::{Fault, ensure};
 /// The calls that strace has to show for [`judge`].
 pub const CALLS: &str = "fsync,fdatasync,sync,syncfs,sync_file_range,msync,write,writev,pwritev2,sendto,sendmsg,sendmmsg,\
                          futex,?futex_waitv,?futex_wait,?epoll_wait,?epoll_wait_old,epoll_pwait,?epoll_pwait2,?poll,ppoll,?select,\
-                         pselect6,?nanosleep,clock_nanosleep,?pause,rt_sigtimedwait,semtimedop,restart_syscall,setsockopt,\
+                         pselect6,?nanosleep,clock_nanosleep,?pause,rt_sigtimedwait,semtimedop,restart_syscall,setsockopt,ioctl,\
                          read,recvfrom,recvmsg,?accept,accept4,?io_uring_enter";
 
 const SYNCS: [&str; 6] = ["fsync", "fdatasync", "sync", "syncfs", "sync_file_range", "msync"];
@@ -82,15 +82,7 @@ fn of<'a>(calls: &'a [Call], names: &'a [&str]) -> impl Iterator<Item = &'a Call
 
 /// The calls that returned because their time was over.
 fn expired(calls: &[Call]) -> Vec<&Call> {
-    // Sockets whose reads and writes have a time limit; others that answer EAGAIN never wait.
-    let limited: BTreeSet<&str> = calls
-        .iter()
-        .filter(|call| {
-            call.name == "setsockopt"
-                && (call.arguments.contains("SO_RCVTIMEO") || call.arguments.contains("SO_SNDTIMEO"))
-        })
-        .filter_map(Call::object)
-        .collect();
+    let patient = patient_reads(calls);
     let is_expired = |call: &&Call| match call.name.as_str() {
         "futex" | "futex_wait" | "futex_waitv" => call.failed_with("ETIMEDOUT"),
         // A poll, a futex or a sleep that strace interrupted when it came.
@@ -103,12 +95,35 @@ fn expired(calls: &[Call]) -> Vec<&Call> {
             !call.failed_with("EAGAIN")
         }
         "read" | "write" | "writev" | "recvfrom" | "recvmsg" | "sendto" | "sendmsg" | "accept"
-        | "accept4" => {
-            call.failed_with("EAGAIN") && call.object().is_some_and(|object| limited.contains(object))
-        }
+        | "accept4" => call.failed_with("EAGAIN") && patient.contains(&(call.thread, call.entered_at_line)),
         _ => false,
     };
     calls.iter().filter(is_expired).collect()
+}
+
+/// The calls on sockets that have a time limit and are not told to answer at once, by thread and line.
+fn patient_reads(calls: &[Call]) -> BTreeSet<(u32, usize)> {
+    let mut in_order: Vec<&Call> = calls.iter().collect();
+    in_order.sort_by_key(|call| call.entered_at_line);
+    let (mut limited, mut at_once) = (BTreeSet::new(), BTreeSet::new());
+    let mut patient = BTreeSet::new();
+    for call in in_order {
+        let Some(object) = call.object() else { continue };
+        let arguments = call.arguments.as_str();
+        if call.name == "setsockopt"
+            && (arguments.contains("SO_RCVTIMEO") || arguments.contains("SO_SNDTIMEO"))
+        {
+            limited.insert(object);
+        } else if call.name == "ioctl" && arguments.contains("FIONBIO, [1]") {
+            at_once.insert(object);
+        } else if call.name == "ioctl" && arguments.contains("FIONBIO, [0]") {
+            at_once.remove(object);
+        } else if limited.contains(object) && !at_once.contains(object) && !arguments.contains("MSG_DONTWAIT")
+        {
+            patient.insert((call.thread, call.entered_at_line));
+        }
+    }
+    patient
 }
 
 /// Whether a call that waits is given a time limit other than 0, which is no wait.
@@ -206,7 +221,9 @@ mod tests {
         let limit = "11 100.290000 setsockopt(4<TCP:[1->2]>, SOL_SOCKET, SO_RCVTIMEO_OLD, \"x\", 16) = 0 <0.000010>\n";
         let read = "11 100.300000 recvfrom(4<TCP:[1->2]>, 0x1, 8, 0, NULL, NULL) = -1 EAGAIN (Resource temporarily unavailable) <0.010000>\n";
         is_refused(&[INTENT, limit, read, EVIDENCE, DURABLE, TOLD], "1 waits ran out");
+        let at_once = "11 100.295000 ioctl(4<TCP:[1->2]>, FIONBIO, [1]) = 0 <0.000010>\n";
         assert!(judged(&[INTENT, read, EVIDENCE, DURABLE, TOLD]).is_ok());
+        assert!(judged(&[INTENT, limit, at_once, read, EVIDENCE, DURABLE, TOLD]).is_ok());
     }
 
     #[test]
