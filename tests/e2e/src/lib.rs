@@ -1,9 +1,11 @@
 //! End to end: what the tests share around the real purserd.
 //!
 //! * [`world`]: a purserd with a card, a buyer and a till, on a copy of a state that was prepared once.
+//! * [`calls`]: the calls of all threads of some processes, as one strace shows them.
+//! * [`two_syncs`]: what a trace must show of a sale in steady state.
+//! * [`canary`]: secrets that must be found nowhere, and the search for them.
 //! * [`strace`]: watches a thread of a process, and lets one of its calls fail or kill the process.
 //! * [`point`]: the calls at which a process touches the world outside of it.
-//! * [`trace`]: what several threads did, in its order.
 //! * [`phase`]: the parts of purserd's life that are watched and cut.
 //! * [`judge`]: what must hold after whatever happened.
 //! * [`matrix`]: every phase cut at every point, counted.
@@ -15,6 +17,8 @@
 
 pub mod bus;
 pub mod buyer;
+pub mod calls;
+pub mod canary;
 pub mod faults;
 pub mod judge;
 pub mod matrix;
@@ -25,7 +29,7 @@ pub mod pos;
 mod start;
 pub mod strace;
 pub mod table;
-pub mod trace;
+pub mod two_syncs;
 pub mod world;
 
 /// Why a test cannot go on, in words for the person who reads the test's output.
