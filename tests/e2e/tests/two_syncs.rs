@@ -60,7 +60,7 @@ fn third_sale() -> Result<TwoSyncs, Fault> {
             .any(|device| device.name == READER && device.card_present == Some(false)))
     })?;
 
-    let logs: Result<Vec<String>, Fault> = straces.into_iter().map(Strace::finish).collect();
+    let logs: Result<Vec<String>, Fault> = straces.into_iter().map(|it| it.finish(false)).collect();
     let logs = logs?.concat();
     let card_at_us = u64::try_from(card_at.as_micros())?;
     let judged = judge(&calls::read(&logs)?, card_at_us);
