@@ -1,8 +1,8 @@
 //! A store of entries in memory: the same rules as every store, and a disk that a crash cuts to its last sync.
 
 use purser_ledger::{
-    Books, Commit, Entry, Existing, Find, FindError, Head, Operation, OperationId, Refused, Scheme, SchemeBytes,
-    Snapshot, Store, StoreBroken, admit,
+    Books, Commit, Entry, Existing, Find, FindError, Head, Operation, OperationId, Refused, Scheme,
+    SchemeBytes, Snapshot, Store, StoreBroken, admit,
 };
 
 use crate::flaw::Flaw;
