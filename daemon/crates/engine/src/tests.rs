@@ -70,7 +70,7 @@ fn begin_sale(engine: &mut Engine) {
     let Some(Output::Find(id, _)) = engine.poll_output() else {
         panic!("the reference is looked up");
     };
-    engine.handle(NOW, Input::Found { id, stored: None });
+    engine.handle(NOW, Input::Found { id, stored: Ok(None) });
 }
 
 fn device(engine: &mut Engine, event: DeviceEvent) {
