@@ -112,15 +112,12 @@ struct Target {
 fn cargo_build(workspace: &Path, packages: &[&str]) -> Result<Vec<Artifact>, StackError> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(&cargo);
+    // Not from the workspace's folder: a relative CARGO_TARGET_DIR means the same folder as for the cargo that runs us.
     command
-        .current_dir(workspace)
-        .args([
-            "build",
-            "--message-format",
-            "json-render-diagnostics",
-            "--profile",
-        ])
-        .arg(profile())
+        .args(["build", "--message-format", "json-render-diagnostics"])
+        .arg("--manifest-path")
+        .arg(workspace.join("Cargo.toml"))
+        .args(["--profile", &profile()])
         .args(packages.iter().flat_map(|package| ["--package", package]));
     let failed = |source| StackError::Io {
         action: "run",
