@@ -247,3 +247,11 @@ fn is_found(places: &[PathBuf], text: &str) -> Result<(), Fault> {
         format!("the search does not find {text} in {places:?}")
     })
 }
+
+/// Source: the published example at cnblogs.com/ttss 4280430.
+#[test]
+fn a_session_key_is_the_first_block_of_a_diversification() {
+    let key: Key16 = "11223344556677888877665544332211".parse().expect("it is a key");
+    let block = [0x11, 0x22, 0x33, 0x44, 0, 0, 0, 1];
+    assert_eq!(key.diversify(block).to_hex()[..16], *"003238abc57659dd");
+}
