@@ -219,18 +219,17 @@ fn needles(state_dir: &Path, debits: usize) -> Result<Vec<Needle>, Fault> {
 
 /// What each journaled attempt made its session key of: challenge, the card's counter, the low half of the terminal's.
 fn sessions(state_dir: &Path) -> Result<Vec<[u8; 8]>, Fault> {
-    let mut begin = LAB_ISSUER.0.to_vec();
-    begin.extend_from_slice(&LAB_SERIAL.asn().0);
-    begin.extend_from_slice(&[WALLET, LAB_KEY_INDEX]);
+    let begin = format!("{LAB_ISSUER}{}{WALLET:02x}{LAB_KEY_INDEX:02x}", LAB_SERIAL.asn()).to_lowercase();
     let mut sessions: Vec<[u8; 8]> = Vec::new();
     for file in ["journal.db", "journal.db-wal"] {
-        let content = fs::read(state_dir.join(file))?;
-        for window in content.windows(begin.len() + 16) {
-            let Some(rest) = window.strip_prefix(begin.as_slice()) else {
+        // The journal's entries are JSON; what is none of them is passed over.
+        let content = String::from_utf8_lossy(&fs::read(state_dir.join(file))?).into_owned();
+        for after in content.split(&begin).skip(1) {
+            let Some(digits) = after.get(..2 * 16) else {
                 continue;
             };
             // PSAM terminal number 6, terminal SN 4, offline SN 2, challenge 4.
-            let [_, _, _, _, _, _, _, _, t0, t1, s0, s1, c0, c1, c2, c3] = *rest else {
+            let [_, _, _, _, _, _, _, _, t0, t1, s0, s1, c0, c1, c2, c3] = from_hex(digits)?[..] else {
                 continue;
             };
             let block = [c0, c1, c2, c3, s0, s1, t0, t1];
@@ -247,4 +246,12 @@ fn is_found(places: &[PathBuf], text: &str) -> Result<(), Fault> {
     ensure(!hits.is_empty(), || {
         format!("the search does not find {text} in {places:?}")
     })
+}
+
+/// Source: the published example at cnblogs.com/ttss 4280430.
+#[test]
+fn a_session_key_is_the_first_block_of_a_diversification() {
+    let key: Key16 = "11223344556677888877665544332211".parse().expect("it is a key");
+    let block = [0x11, 0x22, 0x33, 0x44, 0, 0, 0, 1];
+    assert_eq!(key.diversify(block).to_hex()[..16], *"003238abc57659dd");
 }
