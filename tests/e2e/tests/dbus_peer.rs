@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
-use e2e::buyer::Buyer;
 use e2e::bus::Bus;
+use e2e::buyer::Buyer;
 use e2e::peer::{Peer, script_path};
 use e2e::{Fault, ensure};
 use purser_lab::card::{Fault as CardFault, Minor, ScriptedFault, instruction};
@@ -113,8 +113,10 @@ fn a_till_in_python_sells_with_a_pin_by_descriptor_and_is_told_by_signals() -> R
 #[test]
 fn a_till_that_left_the_bus_is_told_by_number_what_it_missed() -> Result<(), Fault> {
     let shop = Shop::open()?;
-    shop.card
-        .script(ScriptedFault::next(instruction::DEBIT, CardFault::TearAfterExecute));
+    shop.card.script(ScriptedFault::next(
+        instruction::DEBIT,
+        CardFault::TearAfterExecute,
+    ));
     shop.card.insert();
     let torn = shop.till_with_pin("order-1")?.finish()?.expect_code(4)?;
     let entries = torn.entries();

@@ -57,5 +57,8 @@ fn a_till_in_python_sells_repeats_is_refused_and_cancels_over_varlink() -> Resul
 
 fn last_sale(end: &PeerEnd) -> &serde_json::Value {
     let events = end.told.iter().rev().map(|told| &told["event"]["sale"]);
-    events.clone().find(|sale| sale.is_object()).unwrap_or(&serde_json::Value::Null)
+    events
+        .clone()
+        .find(|sale| sale.is_object())
+        .unwrap_or(&serde_json::Value::Null)
 }
