@@ -48,7 +48,7 @@ impl Peer {
     ///
     /// # Errors
     /// What it tells is no JSON.
-    pub fn next_line(&mut self) -> Result<Option<Value>, Fault> {
+    pub fn hear(&mut self) -> Result<Option<Value>, Fault> {
         let mut line = String::new();
         if self.lines.read_line(&mut line)? == 0 {
             return Ok(None);
@@ -61,7 +61,7 @@ impl Peer {
     /// # Errors
     /// It ends before.
     pub fn wait_for_state(&mut self, state: &str) -> Result<Value, Fault> {
-        while let Some(told) = self.next_line()? {
+        while let Some(told) = self.hear()? {
             if told["event"]["sale"]["state"] == state || told["sale"]["state"] == state {
                 return Ok(told);
             }
@@ -75,7 +75,7 @@ impl Peer {
     /// What it tells is no JSON.
     pub fn finish(mut self) -> Result<PeerEnd, Fault> {
         let mut told = Vec::new();
-        while let Some(line) = self.next_line()? {
+        while let Some(line) = self.hear()? {
             told.push(line);
         }
         let code = self.child.wait()?.code();
