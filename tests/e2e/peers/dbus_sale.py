@@ -64,12 +64,14 @@ class Till:
         with self.signals() as queue:
             # First the signals, then what happened before them: so nothing falls in between.
             self.call("Watch", "s", wanted.reference)
-            after, more = wanted.after, True
+            after, more, outcome = wanted.after, True, None
             while more:
                 events, more = self.call("Events", "tus", after, 0, wanted.reference)
                 for event in events:
                     tell(event=event)
-                    after = event["number"]
+                    after, outcome = event["number"], event["sale"]["outcome"]
+            if outcome in EXIT_CODES:
+                return EXIT_CODES[outcome]
             return self.follow(queue, wanted.reference, after, None)
 
     def follow(self, queue, reference, after, pin_fd):
