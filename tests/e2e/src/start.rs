@@ -70,6 +70,11 @@ pub(crate) fn live(mut world: World, blow: Option<&Blow>) -> Result<Lived, Fault
             None => lived.points.extend(seen(&log, role, &objects)?),
         }
     }
+    if blow.is_some_and(|blow| blow.point.role == MAIN) {
+        // strace holds this purserd from its first call on: a blow that did not fall in the start must not fall later, while
+        // it is judged.
+        lived.world.stack.kill();
+    }
     Ok(lived)
 }
 
