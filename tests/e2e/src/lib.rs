@@ -10,6 +10,8 @@
 //! * [`judge`]: what must hold after whatever happened.
 //! * [`matrix`]: every phase cut at every point, counted.
 //! * [`faults`]: cards and tills that fail.
+//! * [`hotplug`]: readers that leave in the middle of a sale.
+//! * [`pcscd`]: the real pcscd, in namespaces of its own.
 //! * [`peer`]: clients that this project did not write.
 //! * [`bus`]: a message bus of its own.
 //!
@@ -20,8 +22,10 @@ pub mod buyer;
 pub mod calls;
 pub mod canary;
 pub mod faults;
+pub mod hotplug;
 pub mod judge;
 pub mod matrix;
+pub mod pcscd;
 pub mod peer;
 pub mod phase;
 pub mod point;

@@ -20,6 +20,8 @@ pub enum Fault {
     StatusAfterExecute(StatusWord),
     /// The card does not execute, and says nothing until it is reset.
     MuteUntilReset,
+    /// The card executes the command, and says nothing until it is reset.
+    MuteAfterExecute,
 }
 
 /// A fault and the command that it waits for. It strikes once.
