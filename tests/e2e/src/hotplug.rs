@@ -213,8 +213,9 @@ pub fn sales_while_the_reader_goes(world: &mut World, away: &mut Away) -> Result
 }
 
 fn live(world: &mut World, away: &mut Away, row: &Row, reference: &str) -> Result<[String; 4], Fault> {
-    world.card.remove();
     wait_for_reader(world)?;
+    world.card.remove();
+    world.wait_for_empty_readers()?;
     if row.state == State::Recovering {
         make_doubt(world, &format!("{reference}-earlier"))?;
     }

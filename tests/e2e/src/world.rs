@@ -198,7 +198,11 @@ impl World {
         pos.follow(reference, told, is_over)
     }
 
-    fn wait_for_empty_readers(&self) -> Result<(), Fault> {
+    /// Waits until purserd knows that no card is in any reader.
+    ///
+    /// # Errors
+    /// A card stays.
+    pub fn wait_for_empty_readers(&self) -> Result<(), Fault> {
         let mut pos = self.pos()?;
         let end = Instant::now() + PATIENCE;
         loop {
