@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use crate::access::Caller;
 use crate::fault::invalid_argument;
 use crate::model::{
-    BeginSaleArguments, ConcludeArguments, EventsArguments, Fault, INTERFACE, JournalArguments,
-    ProvidePinArguments, ReadPurseArguments, ReferenceArguments, VARLINK_CONTRACT, WatchArguments,
+    BeginSaleArguments, ConcludeArguments, DriverArguments, EventsArguments, Fault, INTERFACE,
+    JournalArguments, ProvidePinArguments, ReadPurseArguments, RecordDriverArguments, ReferenceArguments,
+    VARLINK_CONTRACT, WatchArguments,
 };
 use crate::parse::{self, arguments};
 use crate::service::Service;
@@ -115,7 +116,8 @@ async fn ours(service: &Service, caller: &Caller, call: Incoming) -> Answer {
     let answered = match name {
         "Watch" => return watch(service, caller, call).await,
         "ProvidePin" => provide_pin(service, caller, call).await,
-        "GetInfo" | "Status" | "Devices" | "Totals" | "Head" => {
+        "RecordDriver" => record_driver(service, caller, call).await,
+        "GetInfo" | "Status" | "Devices" | "Drivers" | "Totals" | "Head" => {
             without_arguments(service, caller, name, call.parameters).await
         }
         _ => with_arguments(service, caller, name, call.parameters).await,
@@ -150,6 +152,8 @@ pub fn fuzz(data: &[u8]) {
     }
     drop(arguments::<JournalArguments>(given.clone()));
     drop(arguments::<ProvidePinArguments>(given.clone()));
+    drop(arguments::<DriverArguments>(given.clone()));
+    drop(arguments::<RecordDriverArguments>(given.clone()));
     drop(arguments::<WatchArguments>(given));
 }
 
@@ -168,6 +172,7 @@ async fn without_arguments(service: &Service, caller: &Caller, name: &str, param
         "GetInfo" => Ok(to_value(service.info())),
         "Status" => Ok(to_value(service.status())),
         "Devices" => Ok(to_value(service.devices())),
+        "Drivers" => service.drivers(caller).map(to_value),
         "Totals" => service.totals(caller).await.map(to_value),
         "Head" => service.head().await.map(to_value),
         _ => return None,
@@ -208,6 +213,14 @@ async fn with_arguments(service: &Service, caller: &Caller, name: &str, given: V
             Ok(ask) => service.journal(caller, &ask).await.map(to_value),
             Err(fault) => Err(fault),
         },
+        "ReloadDriver" => match arguments::<DriverArguments>(given) {
+            Ok(ask) => service.reload_driver(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
+        "StopRecording" => match arguments::<DriverArguments>(given) {
+            Ok(ask) => service.stop_recording(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
         _ => return None,
     })
 }
@@ -223,6 +236,21 @@ async fn provide_pin(service: &Service, caller: &Caller, call: Incoming) -> Answ
     Some(
         service
             .provide_pin(caller, &ask.reference, pin, last_try)
+            .await
+            .map(to_value),
+    )
+}
+
+async fn record_driver(service: &Service, caller: &Caller, call: Incoming) -> Answered {
+    let ask = match arguments::<RecordDriverArguments>(call.parameters) {
+        Ok(ask) => ask,
+        Err(fault) => return Some(Err(fault)),
+    };
+    let index = usize::try_from(ask.file).unwrap_or(usize::MAX);
+    let file = call.descriptors.into_iter().nth(index);
+    Some(
+        service
+            .record_driver(caller, &ask.driver, file)
             .await
             .map(to_value),
     )
