@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use purser_driver_wire::limits::LOG_MAX_BYTES;
 use purser_driver_wire::{CallId, LogLevel, Quota, Reply, Text};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::mask::mask;
 use crate::run::EVENTS_MAX;
 use crate::{CallError, Counters, DownReason, DriverEvent, State, Status};
 
@@ -31,6 +31,7 @@ impl Desk {
             last_exchange: None,
             process_id: None,
             counters: Counters::default(),
+            last_down: None,
         });
         let desk = Self {
             events,
@@ -81,7 +82,12 @@ impl Desk {
     }
 
     pub(crate) fn set(&self, state: State) {
-        self.status.send_modify(|status| status.state = state);
+        self.status.send_modify(|status| {
+            if let State::Restarting { reason, .. } | State::Failed { reason } = &state {
+                status.last_down = Some(reason.clone());
+            }
+            status.state = state;
+        });
     }
 
     /// Notes the present driver host's process id and gives the one before.
@@ -111,7 +117,8 @@ impl Desk {
     }
 
     /// A line that the driver host limited already.
-    pub(crate) fn log(&mut self, level: LogLevel, text: Text<LOG_MAX_BYTES>) {
+    pub(crate) fn log(&mut self, level: LogLevel, text: &str) {
+        let text = Text::cut(&mask(text));
         self.tell(DriverEvent::Log { level, text });
     }
 
@@ -130,7 +137,7 @@ impl Desk {
                 if dropped > 0 {
                     self.logs_dropped(dropped);
                 }
-                self.log(LogLevel::Warn, Text::cut(line));
+                self.log(LogLevel::Warn, line);
             }
         }
     }

@@ -20,6 +20,8 @@ pub struct Status {
     pub process_id: Option<u32>,
     /// What was dropped or broken since the supervisor began.
     pub counters: Counters,
+    /// Why it last went down by itself since the supervisor began, also when it is ready again.
+    pub last_down: Option<DownReason>,
 }
 
 /// Where a driver instance is in its life.
