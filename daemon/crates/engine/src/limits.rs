@@ -155,14 +155,9 @@ fn age_seconds(counted: &Unsettled, now: Now) -> Option<u64> {
 }
 
 impl Engine {
-    /// How much of each limit is used.
-    pub fn limit_uses(&self) -> Vec<LimitUse> {
-        self.config.limits.uses(&self.counted(), self.judged_now())
-    }
-
-    /// True when the clock stands where it can be believed (money rule T2).
-    pub fn is_clock_trusted(&self) -> bool {
-        self.present().trusted
+    /// The time before which the clock is not trusted, in seconds since 1970 (money rule T2).
+    pub fn clock_floor_unix_seconds(&self) -> i64 {
+        self.floor_unix_seconds
     }
 
     /// Whether limits let a new sale begin.
@@ -179,8 +174,8 @@ impl Engine {
         }
     }
 
-    /// Claims, and the sales that may still become some.
-    fn counted(&self) -> Unsettled {
+    /// What [`Limits::uses`] is asked with: claims, and the sales that may still become some.
+    pub fn counted(&self) -> Unsettled {
         let mut counted = self.unsettled.clone();
         // What has not happened yet has no age.
         let at = purser_ledger::Wall {

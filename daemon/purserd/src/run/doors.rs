@@ -10,6 +10,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::board::Board;
 use super::drivers::Drivers;
 use super::facts::DaemonFacts;
 use super::health::problem;
@@ -26,6 +27,7 @@ const CALLS_MAX: usize = 64;
 pub(super) struct Facing {
     pub(super) started_at: Wall,
     pub(super) is_sam_locked: bool,
+    pub(super) board: Board,
 }
 
 /// The open doors, before the loop turns.
@@ -133,6 +135,8 @@ fn facts(
         started_at: facing.started_at,
         instances: drivers.instances().to_vec(),
         seen: drivers.seen(),
+        board: facing.board,
+        reserve_bytes: config.journal_options().reserve_bytes,
         bus,
         problems: (!facing.is_sam_locked)
             .then_some(not_locked)

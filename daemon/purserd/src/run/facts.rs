@@ -7,10 +7,11 @@ use purser_api::model::{Counts, Device, Problem};
 use purser_api::{
     BusState, EntriesQuery, Facts, FactsUnavailable, InfoFacts, Recorded, StatusFacts, TotalsFacts,
 };
-use purser_journal::{Overview, Query, Reader};
+use purser_journal::{DiskRoom, Overview, Query, Reader};
 use purser_ledger::{Account, Head, OperationId, Standing, Wall};
 use tokio::sync::watch;
 
+use super::board::Board;
 use super::drivers::{Instance, Seen};
 
 /// Connections that are kept open between reads: as many as the API reads at once.
@@ -25,6 +26,8 @@ pub(super) struct DaemonFacts {
     pub(super) started_at: Wall,
     pub(super) instances: Vec<Instance>,
     pub(super) seen: Seen,
+    pub(super) board: Board,
+    pub(super) reserve_bytes: u64,
     pub(super) bus: watch::Receiver<BusState>,
     /// What start-up found wrong and did not stop at.
     pub(super) problems: Vec<Problem>,
@@ -74,6 +77,7 @@ impl Facts for DaemonFacts {
         Ok(TotalsFacts {
             counts: counts(&overview),
             books: overview.totals.books().clone(),
+            limits: self.board.uses(),
         })
     }
 
@@ -83,6 +87,17 @@ impl Facts for DaemonFacts {
 
     fn devices(&self) -> Vec<Device> {
         self.all_devices()
+    }
+
+    fn look(&self) {
+        match DiskRoom::look(&self.state_dir, self.reserve_bytes) {
+            Ok(disk) => self.board.see_disk(disk),
+            Err(error) => tracing::warn!(%error, "the free space of the state folder cannot be seen"),
+        }
+    }
+
+    fn changes(&self) -> watch::Receiver<()> {
+        self.board.changes()
     }
 
     fn status(&self) -> StatusFacts {

@@ -16,7 +16,7 @@ pub use arguments::{
 pub use device::{Device, DevicesReply, InfoReply, Limits, Problem, StatusReply};
 pub use error::{ErrorName, Fault};
 pub use journal::{
-    Balance, Counts, Entry, EventsReply, HeadReply, JournalReply, TotalsReply, Transfer, WatchReply,
+    Balance, Counts, Entry, EventsReply, HeadReply, JournalReply, LimitUse, TotalsReply, Transfer, WatchReply,
     WhereReply,
 };
 pub use sale::{Amount, BeginSaleReply, Event, Purse, PurseReply, Sale, SaleReply, Slip, Time};
