@@ -94,7 +94,7 @@ impl Desk {
             Ok(tape) => self.set_tape(Some(tape)),
             Err(error) => {
                 let line = format!("the recording cannot begin: {error}");
-                self.log(LogLevel::Error, Text::cut(&line));
+                self.log(LogLevel::Error, &line);
             }
         }
     }
@@ -117,7 +117,7 @@ impl Desk {
         if let Some(Err(Ended)) = self.tape.as_mut().map(note) {
             self.set_tape(None);
             let line = "the recording has ended: its file is full, or cannot be written";
-            self.log(LogLevel::Warn, Text::cut(line));
+            self.log(LogLevel::Warn, line);
         }
     }
 
