@@ -15,7 +15,11 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("purser-driver-recording", &["purser-driver-wire"]),
     (
         "purser-driver-supervisor",
-        &["purser-driver-recording", "purser-driver-wire", "purser-plugin-api"],
+        &[
+            "purser-driver-recording",
+            "purser-driver-wire",
+            "purser-plugin-api",
+        ],
     ),
     ("purser-api", &["purser-engine", "purser-ledger", "purser-purse"]),
     ("purser-plugin-api", &[]),
@@ -37,7 +41,11 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("purser-pcsc", &["purser-plugin-api"]),
     (
         "purser-replay",
-        &["purser-driver-recording", "purser-driver-wire", "purser-plugin-api"],
+        &[
+            "purser-driver-recording",
+            "purser-driver-wire",
+            "purser-plugin-api",
+        ],
     ),
 ];
 

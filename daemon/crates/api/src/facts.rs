@@ -1,6 +1,9 @@
 //! What bypasses the engine: the journal on a read-only connection, and how the devices and the daemon do.
 
+use purser_engine::LimitUse;
 use purser_ledger::{Books, Content, Head, OperationId, Owner, Reference};
+
+use tokio::sync::watch;
 
 use crate::drivers::DriverRefusal;
 use crate::model::{Counts, Device, Driver, Problem, Time};
@@ -34,6 +37,8 @@ pub struct TotalsFacts {
     pub books: Books,
     /// The counts.
     pub counts: Counts,
+    /// How much of each limit is used.
+    pub limits: Vec<LimitUse>,
 }
 
 /// What the running daemon is.
@@ -126,7 +131,13 @@ pub trait Facts: Send + Sync + 'static {
     /// [`DriverRefusal`]: the caller is told.
     fn check_driver(&self, name: &str) -> Result<(), DriverRefusal>;
 
-    /// How the daemon does. Must not block.
+    /// Looks at what [`Self::status`] tells and only the system knows, such as free space. Blocks.
+    fn look(&self);
+
+    /// Changes when [`Self::status`] may tell something else. Not everything is announced. Must not block.
+    fn changes(&self) -> watch::Receiver<()>;
+
+    /// How the daemon does, as last looked at. Must not block.
     fn status(&self) -> StatusFacts;
 
     /// What the daemon is. Must not block.

@@ -36,11 +36,15 @@ mod pin;
 #[cfg(feature = "doors")]
 mod project;
 #[cfg(feature = "doors")]
+mod quota;
+#[cfg(feature = "doors")]
 mod reads;
 #[cfg(feature = "doors")]
 mod reasons;
 #[cfg(feature = "doors")]
 mod service;
+#[cfg(feature = "doors")]
+mod status;
 #[cfg(feature = "doors")]
 mod watch;
 #[cfg(feature = "doors")]

@@ -9,12 +9,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::access::{Access, Caller};
 use crate::drivers::DriverCall;
-use crate::facts::{BusState, EntriesQuery, Facts};
+use crate::facts::{EntriesQuery, Facts};
 use crate::fold::fold_each;
 use crate::hub::{Filter, Hub};
 use crate::model::{self, Fault, PAGE_MAX};
 use crate::pin::PinReader;
+use crate::quota::{Pass, Quotas};
 use crate::reads::Reads;
+use crate::status::{StatusTeller, StatusWatch};
 use crate::watch::Watch;
 use crate::{fault, parse, project, varlink, whereabouts};
 
@@ -51,6 +53,8 @@ pub struct Service {
     hub: Hub,
     pub(crate) access: Access,
     pins: PinReader,
+    quotas: Quotas,
+    status: StatusTeller,
 }
 
 impl Service {
@@ -63,13 +67,16 @@ impl Service {
         hub: Hub,
         access: Access,
     ) -> Self {
+        let reads = Reads::new(facts);
         Self {
             calls,
             driver_calls,
-            reads: Reads::new(facts),
+            status: StatusTeller::new(reads.clone()),
+            reads,
             hub,
             access,
             pins: PinReader::default(),
+            quotas: Quotas::new(),
         }
     }
 
@@ -95,20 +102,31 @@ impl Service {
     }
 
     /// How the daemon does. For everyone.
-    pub fn status(&self) -> model::StatusReply {
-        let status = self.reads.facts().status();
-        let bus = match status.bus {
-            BusState::Off => "off",
-            BusState::Connected => "connected",
-            BusState::Lost => "lost",
-        };
-        model::StatusReply {
-            ready: status.ready,
-            version: self.reads.facts().info().version,
-            started_at: status.started_at,
-            bus: bus.to_owned(),
-            problems: status.problems,
-        }
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn status(&self) -> model::StatusReply {
+        self.status.now().await
+    }
+
+    /// How the daemon does, now and whenever it changes.
+    pub(crate) fn watch_status(&self) -> StatusWatch {
+        self.status.watch()
+    }
+
+    /// Counts a call of this caller; a refusal is to be told after [`Self::pause`].
+    pub(crate) fn admit(&self, caller: &Caller) -> Result<Pass, Fault> {
+        self.quotas.admit(caller.uid, self.is_operator(caller))
+    }
+
+    /// Counts a new connection of this caller. False: it connects too often.
+    pub(crate) fn admit_connection(&self, caller: &Caller) -> bool {
+        self.quotas.admit_connection(caller.uid, self.is_operator(caller))
+    }
+
+    /// Waits as long as a refusal for lack of quota takes.
+    pub(crate) async fn pause(&self) {
+        self.quotas.pause().await;
     }
 
     /// The devices. For everyone.
@@ -368,6 +386,7 @@ impl Service {
             balances: project::balances(&totals.books),
             counts: totals.counts,
             balanced: totals.books.are_balanced(),
+            limits: project::limits(&totals.limits),
         })
     }
 

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::fs::File;
 
 use purser_driver_recording::What;
-use purser_driver_wire::limits::LOG_MAX_BYTES;
 use purser_driver_wire::{CallId, LogLevel, Quota, Reply, Text};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::mask::mask;
 use crate::run::EVENTS_MAX;
 use crate::tape::{Ended, Tape};
 use crate::{CallError, Counters, DownReason, DriverEvent, State, Status};
@@ -94,7 +94,7 @@ impl Desk {
             Ok(tape) => self.set_tape(Some(tape)),
             Err(error) => {
                 let line = format!("the recording cannot begin: {error}");
-                self.log(LogLevel::Error, Text::cut(&line));
+                self.log(LogLevel::Error, &line);
             }
         }
     }
@@ -117,7 +117,7 @@ impl Desk {
         if let Some(Err(Ended)) = self.tape.as_mut().map(note) {
             self.set_tape(None);
             let line = "the recording has ended: its file is full, or cannot be written";
-            self.log(LogLevel::Warn, Text::cut(line));
+            self.log(LogLevel::Warn, line);
         }
     }
 
@@ -167,7 +167,8 @@ impl Desk {
     }
 
     /// A line that the driver host limited already.
-    pub(crate) fn log(&mut self, level: LogLevel, text: Text<LOG_MAX_BYTES>) {
+    pub(crate) fn log(&mut self, level: LogLevel, text: &str) {
+        let text = Text::cut(&mask(text));
         self.tell(DriverEvent::Log { level, text });
     }
 
@@ -186,7 +187,7 @@ impl Desk {
                 if dropped > 0 {
                     self.logs_dropped(dropped);
                 }
-                self.log(LogLevel::Warn, Text::cut(line));
+                self.log(LogLevel::Warn, line);
             }
         }
     }

@@ -18,6 +18,7 @@ mod event;
 mod handle;
 mod host_link;
 pub mod manifest;
+mod mask;
 mod run;
 mod session;
 mod slots;

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::desk::Desk;
 use crate::handle::{Order, PendingCall};
 use crate::host_link::HostLink;
+use crate::mask::masked;
 use crate::slots::Slots;
 use crate::start::{Launched, Stderr};
 use crate::{CallError, DownReason, DriverConfig, DriverEvent, NotSent};
@@ -211,7 +212,7 @@ impl Session<'_> {
                     self.desk.count(|counters| counters.breaches += 1);
                 }
             }
-            ToDaemon::Log { level, text } => self.desk.log(level, text),
+            ToDaemon::Log { level, text } => self.desk.log(level, text.as_str()),
             ToDaemon::LogsDropped { count } => self.desk.logs_dropped(count),
             ToDaemon::Breaches { count } => {
                 self.desk.count(|counters| counters.breaches += u64::from(count));
@@ -229,7 +230,7 @@ impl Session<'_> {
             return self.desk.allow_unasked();
         };
         let is_disconnect = matches!(call.call, Call::Disconnect { .. });
-        match result {
+        match result.map_err(masked) {
             Ok(reply) if !reply.answers(&call.call) => {
                 self.under_way = Some(call);
                 return Err(DownReason::OutOfPlace);

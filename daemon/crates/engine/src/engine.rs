@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use purser_ledger::{
-    CardId, Commit, DeviceName, Monotonic, Now, Operation, OperationId, Reference, Snapshot, Wall,
+    CardId, Commit, DeviceName, Monotonic, Now, Operation, OperationId, Reference, Snapshot, Unsettled, Wall,
 };
 use purser_purse::pboc::SoftwareSam;
 
@@ -38,6 +38,10 @@ pub struct Engine {
     pub(crate) visits: BTreeMap<DeviceName, Visit>,
     /// Operations whose debit is intended and not proven either way.
     pub(crate) open: BTreeMap<OperationId, Operation>,
+    /// The claims that wait for settlement.
+    pub(crate) unsettled: Unsettled,
+    /// False while the journal's disk has no room for another sale's evidence (money rule P3).
+    pub(crate) has_room: bool,
     /// Operations with a commit on its way to the store: one each.
     pub(crate) changing: BTreeMap<OperationId, Changing>,
     pub(crate) finds: BTreeMap<FindId, PendingFind>,
@@ -77,6 +81,8 @@ impl Engine {
                 .into_iter()
                 .map(|operation| (operation.id, operation))
                 .collect(),
+            unsettled: snapshot.unsettled,
+            has_room: true,
             changing: BTreeMap::new(),
             finds: BTreeMap::new(),
             tries_left: BTreeMap::new(),
@@ -104,6 +110,7 @@ impl Engine {
                 self.handle_request(id, peer, request, OperationId::new(random));
             }
             Input::Found { id, stored } => self.handle_found(id, stored),
+            Input::Room(has_room) => self.has_room = has_room,
             Input::Committed(receipt) => self.handle_committed(receipt),
             Input::Refused {
                 operation,

@@ -10,6 +10,7 @@
 
 mod error;
 mod file;
+mod limits;
 mod merge;
 mod values;
 
@@ -18,6 +19,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use purser_engine::Limits;
 use purser_ledger::{Currency, DeviceName};
 use purser_purse::pboc::{IssuerId, Profile, PsamTerminalNumber};
 use serde::de::DeserializeOwned;
@@ -50,6 +52,8 @@ pub struct Config {
     pub sam_credential: PathBuf,
     /// Free space that sales leave alone, in mebibytes; none: the journal's own default.
     pub journal_reserve_mib: Option<u32>,
+    /// What may wait for settlement.
+    pub limits: Limits,
     /// Where the D-Bus interface is offered.
     pub bus: Bus,
     /// The drivers, by name.
@@ -97,6 +101,18 @@ impl Config {
             return Err(errors);
         }
         complete(path, merged, drivers).map_err(|error| vec![error])
+    }
+}
+
+impl Config {
+    /// How the journal is opened.
+    pub(crate) fn journal_options(&self) -> purser_journal::Options {
+        let usual = purser_journal::Options::default();
+        purser_journal::Options {
+            reserve_bytes: self
+                .journal_reserve_mib
+                .map_or(usual.reserve_bytes, |mib| u64::from(mib) << 20),
+        }
     }
 }
 
@@ -199,6 +215,7 @@ fn complete(path: &Path, file: File, drivers: Vec<Driver>) -> Result<Config, Con
             "name the file that holds the software SAM's keys",
         )
     })?;
+    let limits = limits::limits(path, file.limits, &file.issuers)?;
     Ok(Config {
         psam_terminal_number,
         profile: profile(file.purse),
@@ -210,6 +227,7 @@ fn complete(path: &Path, file: File, drivers: Vec<Driver>) -> Result<Config, Con
         pin_wait: file.timeouts.pin_wait_ms.unwrap_or(WaitMs::MINUTE),
         sam_credential: credential,
         journal_reserve_mib: file.journal.reserve_mib,
+        limits,
         bus: file.bus.bus.unwrap_or_default(),
         drivers,
     })

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use purser_ledger::{Monotonic, Now, Wall};
 
 /// Reads the present. The time zone is the system's as it was at start; its summer time is followed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Clock {
     started: Instant,
     zone: TimeZone,

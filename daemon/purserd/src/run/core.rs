@@ -9,6 +9,7 @@ use purser_ledger::{Monotonic, Operation, Owner, StoreBroken};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::board::Board;
 use super::clock::Clock;
 use super::drivers::Drivers;
 use super::journal_wait::JournalWait;
@@ -30,6 +31,7 @@ pub(super) struct Core {
     drivers: Drivers,
     reloads: Reloads,
     hub: Hub,
+    board: Board,
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     request_last: u64,
     wait: JournalWait,
@@ -45,8 +47,9 @@ impl Core {
         clock: Clock,
         journal: JournalThread,
         drivers: Drivers,
-        hub: Hub,
+        (hub, board): (Hub, Board),
     ) -> Self {
+        board.update(&engine);
         Self {
             engine,
             clock,
@@ -54,6 +57,7 @@ impl Core {
             drivers,
             reloads: Reloads::default(),
             hub,
+            board,
             waiting: BTreeMap::new(),
             request_last: 0,
             wait: JournalWait::default(),
@@ -155,7 +159,11 @@ impl Core {
                     refused,
                 });
             }
-            Done::Found { id, found } => {
+            Done::Found { id, found, disk } => {
+                if let Some(disk) = disk {
+                    self.board.see_disk(disk);
+                    self.handle(Input::Room(disk.is_enough()));
+                }
                 if let Err(damaged) = &found {
                     tracing::error!(error = %crate::verbs::chain(damaged), "a sale cannot be read");
                 }
@@ -166,6 +174,7 @@ impl Core {
             }
             Done::Broken(broken) => return Err(broken),
         }
+        self.board.update(&self.engine);
         Ok(())
     }
 

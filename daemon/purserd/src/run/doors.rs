@@ -10,6 +10,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::board::Board;
 use super::drivers::Drivers;
 use super::facts::DaemonFacts;
 use super::health::problem;
@@ -28,6 +29,7 @@ const DRIVER_CALLS_MAX: usize = 16;
 pub(super) struct Facing {
     pub(super) started_at: Wall,
     pub(super) is_sam_locked: bool,
+    pub(super) board: Board,
 }
 
 /// The open doors, before the loop turns.
@@ -144,6 +146,8 @@ fn facts(
         started_at: facing.started_at,
         instances: drivers.instances().to_vec(),
         seen: drivers.seen(),
+        board: facing.board,
+        reserve_bytes: config.journal_options().reserve_bytes,
         bus,
         problems: (!facing.is_sam_locked)
             .then_some(not_locked)

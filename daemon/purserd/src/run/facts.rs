@@ -9,10 +9,11 @@ use purser_api::{
     TotalsFacts,
 };
 use purser_driver_supervisor::manifest;
-use purser_journal::{Overview, Query, Reader};
+use purser_journal::{DiskRoom, Overview, Query, Reader};
 use purser_ledger::{Account, Head, OperationId, Standing, Wall};
 use tokio::sync::watch;
 
+use super::board::Board;
 use super::drivers::{Instance, Seen};
 
 /// Connections that are kept open between reads: as many as the API reads at once.
@@ -27,6 +28,8 @@ pub(super) struct DaemonFacts {
     pub(super) started_at: Wall,
     pub(super) instances: Vec<Instance>,
     pub(super) seen: Seen,
+    pub(super) board: Board,
+    pub(super) reserve_bytes: u64,
     pub(super) bus: watch::Receiver<BusState>,
     /// What start-up found wrong and did not stop at.
     pub(super) problems: Vec<Problem>,
@@ -76,6 +79,7 @@ impl Facts for DaemonFacts {
         Ok(TotalsFacts {
             counts: counts(&overview),
             books: overview.totals.books().clone(),
+            limits: self.board.uses(),
         })
     }
 
@@ -99,6 +103,17 @@ impl Facts for DaemonFacts {
             Ok(_) => Ok(()),
             Err(error) => Err(DriverRefusal::Refused(crate::verbs::chain(&error))),
         }
+    }
+
+    fn look(&self) {
+        match DiskRoom::look(&self.state_dir, self.reserve_bytes) {
+            Ok(disk) => self.board.see_disk(disk),
+            Err(error) => tracing::warn!(%error, "the free space of the state folder cannot be seen"),
+        }
+    }
+
+    fn changes(&self) -> watch::Receiver<()> {
+        self.board.changes()
     }
 
     fn status(&self) -> StatusFacts {

@@ -23,6 +23,7 @@ impl DaemonFacts {
 
     pub(super) fn health(&self) -> StatusFacts {
         let mut problems = self.problems.clone();
+        problems.extend(self.board.problems());
         let bus = *self.bus.borrow();
         if bus == BusState::Lost {
             let cause = "the D-Bus interface is not on its bus";
@@ -41,7 +42,8 @@ impl DaemonFacts {
         );
         let ready = devices
             .iter()
-            .any(|device| device.card_reader && device.state == "ready");
+            .any(|device| device.card_reader && device.state == "ready")
+            && self.board.may_sell();
         StatusFacts {
             ready,
             started_at: time(self.started_at),

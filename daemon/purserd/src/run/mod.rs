@@ -5,6 +5,7 @@
 //! ```
 //! Everything runs on one thread but the journal, which waits for the disk on its own, and reads for the API.
 
+mod board;
 mod clock;
 mod core;
 mod devices;
@@ -27,11 +28,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use purser_engine::Engine;
-use purser_journal::{Journal, JournalThread, Options};
+use purser_journal::{Journal, JournalThread};
 use purser_ledger::{Snapshot, Store};
 use purser_purse::pboc::SoftwareSam;
 use tokio::sync::mpsc;
 
+use self::board::Board;
 use self::clock::Clock;
 use self::core::Core;
 use self::turn::Sources;
@@ -85,7 +87,7 @@ fn prepare(config: &Config, places: &Places) -> Result<Parts, Exit> {
     let keys = credential::locate(&config.sam_credential, folder, credentials.as_deref());
     let our_uid = rustix::process::geteuid().as_raw();
     let sam = credential::load_sam(&keys, our_uid).map_err(|error| failed(Exit::Config)(&error))?;
-    let journal = Journal::open(&places.state_dir, &options(config))
+    let journal = Journal::open(&places.state_dir, &config.journal_options())
         .map_err(|error| failed(exit_of(&error))(&error))?;
     let snapshot = journal
         .snapshot()
@@ -97,15 +99,6 @@ fn prepare(config: &Config, places: &Places) -> Result<Parts, Exit> {
         journal,
         snapshot,
     })
-}
-
-fn options(config: &Config) -> Options {
-    let usual = Options::default();
-    Options {
-        reserve_bytes: config
-            .journal_reserve_mib
-            .map_or(usual.reserve_bytes, |mib| u64::from(mib) << 20),
-    }
 }
 
 fn on_runtime(config: Config, places: &Places, parts: Parts) -> Exit {
@@ -131,6 +124,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
     let clock = Clock::new();
     let started_at = clock.now().wall;
     let is_sam_locked = sam.is_locked_in_memory();
+    let board = Board::new(config.limits.clone(), clock.clone(), journal.disk());
     let engine = Engine::resume(engine_config(&config), sam, snapshot, clock.now());
     let (done, done_queue) = mpsc::channel(DONE_MAX);
     let journal = JournalThread::start(journal, move |answer| {
@@ -152,6 +146,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         doors::Facing {
             started_at,
             is_sam_locked,
+            board: board.clone(),
         },
     )
     .await;
@@ -166,7 +161,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         bus,
         open,
     } = doors;
-    let core = Core::new(engine, clock, journal, drivers, hub);
+    let core = Core::new(engine, clock, journal, drivers, (hub, board));
     let (exit, journal) = match Sources::new((calls, driver_calls), done_queue, driver_events) {
         Ok(sources) => turn::turn(core, sources, bus).await,
         Err(error) => {
@@ -201,6 +196,7 @@ fn engine_config(config: &Config) -> purser_engine::Config {
         pin_pads: config.pin_pads.clone(),
         card_wait_ms: config.card_wait.ms(),
         pin_wait_ms: config.pin_wait.ms(),
+        limits: config.limits.clone(),
         built_unix_seconds: env!("PURSERD_BUILT_UNIX_SECONDS")
             .parse()
             .expect("the build script writes a number"),

@@ -19,8 +19,8 @@ pub use device::{
 };
 pub use error::{ErrorName, Fault};
 pub use journal::{
-    Balance, Counts, Entry, EventsReply, HeadReply, JournalReply, TotalsReply, Transfer, WatchReply,
-    WhereReply,
+    Balance, Counts, Entry, EventsReply, HeadReply, JournalReply, LimitUse, TotalsReply, Transfer,
+    WatchReply, WhereReply,
 };
 pub use sale::{Amount, BeginSaleReply, Event, Purse, PurseReply, Sale, SaleReply, Slip, Time};
 

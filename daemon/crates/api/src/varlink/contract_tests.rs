@@ -88,6 +88,7 @@ fn the_contract_file_says_of_every_type_what_the_code_has() {
         Entry::CUSTOM_TYPE,
         Balance::CUSTOM_TYPE,
         Counts::CUSTOM_TYPE,
+        LimitUse::CUSTOM_TYPE,
         Device::CUSTOM_TYPE,
         Driver::CUSTOM_TYPE,
         Problem::CUSTOM_TYPE,

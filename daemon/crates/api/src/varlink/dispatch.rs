@@ -10,10 +10,11 @@ use crate::fault::invalid_argument;
 use crate::model::{
     BeginSaleArguments, ConcludeArguments, DriverArguments, EventsArguments, Fault, INTERFACE,
     JournalArguments, ProvidePinArguments, ReadPurseArguments, RecordDriverArguments, ReferenceArguments,
-    VARLINK_CONTRACT, WatchArguments,
+    VARLINK_CONTRACT, WatchArguments, WatchReply,
 };
 use crate::parse::{self, arguments};
 use crate::service::Service;
+use crate::status::StatusWatch;
 use crate::watch::Watch;
 
 /// The standard interface that every Varlink service has.
@@ -24,9 +25,29 @@ pub(super) enum Answer {
     /// One reply.
     Reply(Value),
     /// A stream of replies.
-    Stream(Box<Watch>),
+    Stream(Box<Stream>),
     /// An error.
     Error(ErrorReply),
+}
+
+/// What a call with `more` is answered with.
+pub(super) enum Stream {
+    /// Events.
+    Sales(Watch),
+    /// How the daemon does.
+    Status(StatusWatch),
+}
+
+impl Stream {
+    /// The next reply. Cancel safe.
+    pub(super) async fn next(&mut self) -> Result<Value, Fault> {
+        match self {
+            Self::Sales(watch) => Ok(to_value(WatchReply {
+                event: watch.next().await?,
+            })),
+            Self::Status(watch) => Ok(to_value(watch.next().await)),
+        }
+    }
 }
 
 /// An error as it goes over the wire.
@@ -115,6 +136,9 @@ async fn ours(service: &Service, caller: &Caller, call: Incoming) -> Answer {
     let name = method.rsplit('.').next().unwrap_or_default();
     let answered = match name {
         "Watch" => return watch(service, caller, call).await,
+        "Status" if call.more && is_empty(&call.parameters) => {
+            return Answer::Stream(Box::new(Stream::Status(service.watch_status())));
+        }
         "ProvidePin" => provide_pin(service, caller, call).await,
         "RecordDriver" => record_driver(service, caller, call).await,
         "GetInfo" | "Status" | "Devices" | "Drivers" | "Totals" | "Head" => {
@@ -170,7 +194,7 @@ async fn without_arguments(service: &Service, caller: &Caller, name: &str, param
     }
     Some(match name {
         "GetInfo" => Ok(to_value(service.info())),
-        "Status" => Ok(to_value(service.status())),
+        "Status" => Ok(to_value(service.status().await)),
         "Devices" => Ok(to_value(service.devices())),
         "Drivers" => service.drivers(caller).map(to_value),
         "Totals" => service.totals(caller).await.map(to_value),
@@ -265,9 +289,13 @@ async fn watch(service: &Service, caller: &Caller, call: Incoming) -> Answer {
         Err(fault) => Err(fault),
     };
     match watched {
-        Ok(watch) => Answer::Stream(Box::new(watch)),
+        Ok(watch) => Answer::Stream(Box::new(Stream::Sales(watch))),
         Err(fault) => Answer::Error(fault.into()),
     }
+}
+
+fn is_empty(parameters: &Value) -> bool {
+    parameters.as_object().is_none_or(serde_json::Map::is_empty)
 }
 
 fn to_value(reply: impl Serialize) -> Value {

@@ -12,11 +12,15 @@ mod dispatch;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::fault;
+use crate::model::Fault;
 use crate::service::Service;
 use connection::Client;
 
@@ -31,6 +35,12 @@ pub const CONNECTIONS_PER_USER_MAX: usize = 32;
 /// The connections that are kept for operators: a few shells and a monitor. Whoever comes to see why all others are taken
 /// must get in.
 pub const CONNECTIONS_FOR_OPERATORS: usize = 16;
+
+/// Clients that are told at a time why they are turned away. Further ones are closed without a word.
+const FAREWELLS_MAX: usize = 32;
+
+/// How long the door rests after it turned a client away: whoever connects in a loop costs a thousand accepts a second at most.
+const TURN_AWAY_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long the door waits after an accept that failed for lack of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -65,12 +75,24 @@ pub async fn serve(listener: UnixListener, service: Service) -> io::Result<()> {
 }
 
 /// The connections that are open.
-#[derive(Default)]
 struct Clients {
     tasks: JoinSet<u32>,
     of_user: BTreeMap<u32, usize>,
     /// True while clients are turned away, so that a flood is logged once.
     is_full: bool,
+    /// Places for clients that are told why they are turned away.
+    farewells: Arc<Semaphore>,
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            of_user: BTreeMap::new(),
+            is_full: false,
+            farewells: Arc::new(Semaphore::new(FAREWELLS_MAX)),
+        }
+    }
 }
 
 impl Clients {
@@ -83,10 +105,19 @@ impl Clients {
             }
         };
         let uid = client.caller().uid;
-        if !self.has_place(uid, service.is_operator(client.caller())) {
+        let refused = if !self.has_place(uid, service.is_operator(client.caller())) {
+            Some(fault::too_many_connections())
+        } else if !service.admit_connection(client.caller()) {
+            Some(fault::too_many_calls())
+        } else {
+            None
+        };
+        if let Some(fault) = refused {
             if !std::mem::replace(&mut self.is_full, true) {
-                tracing::warn!(uid, "too many Varlink connections; new ones are closed");
+                tracing::warn!(uid, %fault, "Varlink clients are turned away");
             }
+            self.turn_away(client, fault);
+            tokio::time::sleep(TURN_AWAY_PAUSE).await;
             return;
         }
         *self.of_user.entry(uid).or_default() += 1;
@@ -97,6 +128,16 @@ impl Clients {
             }
             uid
         });
+    }
+
+    /// Tells a client why, if not too many are being told already.
+    fn turn_away(&self, client: Client, fault: Fault) {
+        if let Ok(place) = Arc::clone(&self.farewells).try_acquire_owned() {
+            tokio::spawn(async move {
+                client.turn_away(fault).await;
+                drop(place);
+            });
+        }
     }
 
     fn has_place(&self, uid: u32, is_operator: bool) -> bool {

@@ -252,9 +252,10 @@ async fn users_who_take_every_connection_do_not_shut_operators_out() {
     // The door admits in the order in which clients came.
     let late = shop.socket.clone();
     let turned_away = as_user(OWNER, &[], move || async move {
-        Raw::connect(&late).await.receive().await.is_none()
+        Raw::connect(&late).await.receive().await
     });
-    assert!(turned_away.await);
+    let refused = split(turned_away.await.expect("it is told why")).unwrap_err();
+    assert_eq!(refused.0, "QuotaConnections");
     for user in [
         (OPERATOR, &[OPERATORS][..]),
         (DAEMON_UID, &[][..]),

@@ -10,13 +10,13 @@ use purser_api::{
     Access, Answered, BusState, Call, DriverCall, DriverRefusal, DriverRequest, EntriesQuery, Facts,
     FactsUnavailable, Hub, InfoFacts, News, Recorded, Service, StatusFacts, TotalsFacts,
 };
-use purser_engine::{BeginSale, Peer, Progress, PurseView, Reply, Request, RequestError, SaleView};
+use purser_engine::{BeginSale, Limits, Peer, Progress, PurseView, Reply, Request, RequestError, SaleView};
 use purser_ledger::{
     Amount, Books, CardId, CloseReason, Commit, Conclusion, Content, DebitKey, DeviceName, DoubtReason,
-    Entry, Head, Operation, OperationId, Owner, PaidProof, Reference, Refused, SaleClosed, SaleConcluded,
-    SaleInDoubt, SaleIntended, SalePaid, Scheme, SchemeBytes, Wall,
+    Entry, Head, Monotonic, Now, Operation, OperationId, Owner, PaidProof, Reference, Refused, SaleClosed,
+    SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, Scheme, SchemeBytes, Unsettled, Wall,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// A running daemon and its socket.
 pub(crate) struct Shop {
@@ -35,6 +35,8 @@ pub(crate) struct State {
     entries: Vec<Recorded>,
     books: Books,
     operations: u32,
+    is_unready: bool,
+    changes: watch::Sender<()>,
     /// What was seen of PINs: their masked form.
     pub(crate) pins: Vec<String>,
     /// Calls are kept here and not answered while this is set.
@@ -100,6 +102,13 @@ impl Shop {
         let view = view.clone();
         drop(state);
         self.hub.publish(&News::Hint(view));
+    }
+
+    /// The daemon can sell no more, or again.
+    pub(crate) fn set_ready(&self, is_ready: bool) {
+        let mut state = self.lock();
+        state.is_unready = !is_ready;
+        state.changes.send_replace(());
     }
 
     /// The card pays.
@@ -405,6 +414,13 @@ impl Facts for Journal {
                 paid: 1,
                 ..Counts::default()
             },
+            limits: Limits::default().uses(
+                &Unsettled::default(),
+                Now {
+                    monotonic: Monotonic(0),
+                    wall: at(0),
+                },
+            ),
         })
     }
 
@@ -450,9 +466,15 @@ impl Facts for Journal {
         }
     }
 
+    fn look(&self) {}
+
+    fn changes(&self) -> watch::Receiver<()> {
+        self.lock().changes.subscribe()
+    }
+
     fn status(&self) -> StatusFacts {
         StatusFacts {
-            ready: true,
+            ready: !self.lock().is_unready,
             started_at: time(),
             bus: BusState::Off,
             problems: vec![Problem {
