@@ -12,6 +12,8 @@
 //! * [`faults`]: cards and tills that fail.
 //! * [`peer`]: clients that this project did not write.
 //! * [`bus`]: a message bus of its own.
+//! * [`raw`]: a client that sends what it likes.
+//! * [`flood`]: users who mean harm.
 //!
 //! Needs root (to trace a process that lets nobody trace it), strace and a C compiler.
 
@@ -20,12 +22,14 @@ pub mod buyer;
 pub mod calls;
 pub mod canary;
 pub mod faults;
+pub mod flood;
 pub mod judge;
 pub mod matrix;
 pub mod peer;
 pub mod phase;
 pub mod point;
 pub mod pos;
+pub mod raw;
 mod start;
 pub mod strace;
 pub mod table;

@@ -39,7 +39,11 @@ pub const CONNECTIONS_FOR_OPERATORS: usize = 16;
 /// Clients that are told at a time why they are turned away. Further ones are closed without a word.
 const FAREWELLS_MAX: usize = 32;
 
-/// How long the door rests after it turned a client away: whoever connects in a loop costs a thousand accepts a second at most.
+/// Clients that are turned away in a row before the door rests. With [`TURN_AWAY_PAUSE`]: whoever connects in a loop costs four
+/// thousand accepts a second at most, and whoever stands in line behind a hundred of them waits for a moment only.
+const TURNED_AWAY_IN_A_ROW: u32 = 4;
+
+/// How long the door rests then.
 const TURN_AWAY_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long the door waits after an accept that failed for lack of descriptors or memory.
@@ -80,6 +84,8 @@ struct Clients {
     of_user: BTreeMap<u32, usize>,
     /// True while clients are turned away, so that a flood is logged once.
     is_full: bool,
+    /// Clients turned away since the door last rested.
+    in_a_row: u32,
     /// Places for clients that are told why they are turned away.
     farewells: Arc<Semaphore>,
 }
@@ -90,6 +96,7 @@ impl Default for Clients {
             tasks: JoinSet::new(),
             of_user: BTreeMap::new(),
             is_full: false,
+            in_a_row: 0,
             farewells: Arc::new(Semaphore::new(FAREWELLS_MAX)),
         }
     }
@@ -117,7 +124,11 @@ impl Clients {
                 tracing::warn!(uid, %fault, "Varlink clients are turned away");
             }
             self.turn_away(client, fault);
-            tokio::time::sleep(TURN_AWAY_PAUSE).await;
+            self.in_a_row = self.in_a_row.saturating_add(1);
+            if self.in_a_row >= TURNED_AWAY_IN_A_ROW {
+                self.in_a_row = 0;
+                tokio::time::sleep(TURN_AWAY_PAUSE).await;
+            }
             return;
         }
         *self.of_user.entry(uid).or_default() += 1;
