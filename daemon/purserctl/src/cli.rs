@@ -48,6 +48,9 @@ pub(crate) enum Verb {
     Purse(Purse),
     /// Card readers and PIN pads with their true state
     Devices,
+    /// Drivers: list, reload or record them; for operators
+    #[command(subcommand)]
+    Driver(Driver),
     /// Journal entries
     Journal(Journal),
     /// The books
@@ -88,6 +91,31 @@ pub(crate) enum Words {
     References,
     /// Names of card readers
     Readers,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Driver {
+    /// Every configured driver: what it is, how it is, why it went down last
+    List,
+    /// Start a driver from its file and manifest as they are now; refused while a card is being served at it
+    Reload {
+        /// The driver's name
+        name: String,
+    },
+    /// Record a driver's traffic, secrets masked, into a new file; or end that
+    Record(Record),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Record {
+    /// The driver's name
+    pub(crate) name: String,
+    /// The file to make; only its owner may read it
+    #[arg(required_unless_present = "stop", conflicts_with = "stop")]
+    pub(crate) file: Option<PathBuf>,
+    /// End the recording that is under way
+    #[arg(long)]
+    pub(crate) stop: bool,
 }
 
 #[derive(Debug, Args)]

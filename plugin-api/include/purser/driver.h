@@ -184,6 +184,7 @@ struct purser_host {
  * [L-2]  purser_driver_entry and get_extension have no side effects: no device is touched, no thread started.
  *        Manifests are made by calling them.
  * [L-3]  id, version and tables are valid until the process ends.
+ * [L-6]  When destroy has returned, no thread of the driver runs and nothing calls emit or log any more.
  */
 struct purser_driver_entry {
     uint32_t struct_size;

@@ -5,7 +5,8 @@ use purser_ledger::{Books, Content, Head, OperationId, Owner, Reference};
 
 use tokio::sync::watch;
 
-use crate::model::{Counts, Device, Problem, Time};
+use crate::drivers::DriverRefusal;
+use crate::model::{Counts, Device, Driver, Problem, Time};
 
 /// One journal entry as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +121,15 @@ pub trait Facts: Send + Sync + 'static {
 
     /// Every configured device with its true state. Must not block.
     fn devices(&self) -> Vec<Device>;
+
+    /// Every configured driver. Must not block.
+    fn drivers(&self) -> Vec<Driver>;
+
+    /// Whether a driver's file and manifest, as they are now, may be loaded. Blocks.
+    ///
+    /// # Errors
+    /// [`DriverRefusal`]: the caller is told.
+    fn check_driver(&self, name: &str) -> Result<(), DriverRefusal>;
 
     /// Looks at what [`Self::status`] tells and only the system knows, such as free space. Blocks.
     fn look(&self);

@@ -1,6 +1,6 @@
 //! From the engine's and the ledger's types to the words of the API.
 
-use purser_engine::{End, Outcome, Progress, PurseView, SaleView, Slip, LimitKind, LimitLevel, LimitUse};
+use purser_engine::{End, LimitKind, LimitLevel, LimitUse, Outcome, Progress, PurseView, SaleView, Slip};
 use purser_ledger::{Account, Amount, Books, CardId, Conclusion, Entry, PaidProof, Wall};
 
 use crate::fold::Folded;

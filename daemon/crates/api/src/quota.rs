@@ -210,10 +210,17 @@ mod tests {
     #[test]
     fn a_burst_is_taken_then_so_many_a_second_and_another_user_is_not_meant() {
         let (quotas, now) = (Quotas::new(), Instant::now());
-        let taken = |now, operator| (0..10_000).filter(|_| quotas.admit_at(7, operator, now).is_ok()).count();
+        let taken = |now, operator| {
+            (0..10_000)
+                .filter(|_| quotas.admit_at(7, operator, now).is_ok())
+                .count()
+        };
         assert_eq!(u32::try_from(taken(now, false)), Ok(CALLS_AT_ONCE));
         let refused = quotas.admit_at(7, false, now).unwrap_err();
-        assert!(refused.is(ErrorName::QuotaCalls) && refused.transient, "{refused:?}");
+        assert!(
+            refused.is(ErrorName::QuotaCalls) && refused.transient,
+            "{refused:?}"
+        );
         assert!(quotas.admit_at(8, false, now).is_ok());
         let later = now + Duration::from_secs(1);
         assert_eq!(u32::try_from(taken(later, false)), Ok(CALLS_PER_SECOND));

@@ -8,6 +8,7 @@ use purser_ledger::{MINOR_MAX, NAME_BYTES_MAX, Owner};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::access::{Access, Caller};
+use crate::drivers::DriverCall;
 use crate::facts::{EntriesQuery, Facts};
 use crate::fold::{Folded, fold_each};
 use crate::hub::{Filter, Hub};
@@ -47,21 +48,29 @@ pub enum Answered {
 #[derive(Clone)]
 pub struct Service {
     calls: mpsc::Sender<Call>,
-    reads: Reads,
+    pub(crate) driver_calls: mpsc::Sender<DriverCall>,
+    pub(crate) reads: Reads,
     hub: Hub,
-    access: Access,
+    pub(crate) access: Access,
     pins: PinReader,
     quotas: Quotas,
     status: StatusTeller,
 }
 
 impl Service {
-    /// A service that asks the engine over `calls` (bounded; when it is full the caller is told `Busy`), reads `facts`, tells
-    /// what is published in `hub`, and lets in whom `access` lets in.
-    pub fn new(calls: mpsc::Sender<Call>, facts: Arc<dyn Facts>, hub: Hub, access: Access) -> Self {
+    /// A service that asks the engine over `calls` and the owner of the drivers over `driver_calls` (both bounded; when one is
+    /// full the caller is told `Busy`), reads `facts`, tells what is published in `hub`, and lets in whom `access` lets in.
+    pub fn new(
+        calls: mpsc::Sender<Call>,
+        driver_calls: mpsc::Sender<DriverCall>,
+        facts: Arc<dyn Facts>,
+        hub: Hub,
+        access: Access,
+    ) -> Self {
         let reads = Reads::new(facts);
         Self {
             calls,
+            driver_calls,
             status: StatusTeller::new(reads.clone()),
             reads,
             hub,

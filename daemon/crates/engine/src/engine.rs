@@ -144,6 +144,12 @@ impl Engine {
         self.open.values()
     }
 
+    /// The devices at which a card is being served or a PIN awaited: whoever ends a driver of theirs cuts what they do.
+    pub fn served_devices(&self) -> impl Iterator<Item = &DeviceName> {
+        let pads = self.visits.values().filter_map(Visit::pad);
+        self.visits.keys().chain(pads)
+    }
+
     pub(crate) fn ask(&mut self, device: &DeviceName, query: Query) -> CallId {
         let id = self.next_call();
         self.outputs.push_back(Output::Ask(id, device.clone(), query));

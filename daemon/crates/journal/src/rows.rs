@@ -1,6 +1,8 @@
 //! Rows to values and back: the statements that the writer, the reader and the check share.
 
-use purser_ledger::{Account, Content, DebitKey, Entry, FoldError, Head, Operation, OperationId, Reference, Scheme};
+use purser_ledger::{
+    Account, Content, DebitKey, Entry, FoldError, Head, Operation, OperationId, Reference, Scheme,
+};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -187,9 +189,8 @@ pub(crate) fn terminal_sn_max(conn: &Connection) -> Result<Option<u32>, ReadErro
 
 /// When the oldest claim with a trusted time was recorded (money rule T2), as far as the first [`OLDEST_LOOKED_AT`] entries tell.
 pub(crate) fn oldest_claim(conn: &Connection) -> Result<Option<i64>, ReadError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT number, digest, operation, content FROM entries ORDER BY number LIMIT ?1",
-    )?;
+    let mut statement = conn
+        .prepare_cached("SELECT number, digest, operation, content FROM entries ORDER BY number LIMIT ?1")?;
     let mut rows = statement.query((OLDEST_LOOKED_AT,))?;
     while let Some(row) = rows.next()? {
         let content = RawEntry::read(row)?.decode()?.content;

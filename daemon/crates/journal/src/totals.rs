@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use purser_ledger::{Account, Books, Currency, Entry, Transfer, Unsettled};
 use rusqlite::Connection;
 
-use crate::rows::{self, account_name, signed};
 use crate::ReadError;
+use crate::rows::{self, account_name, signed};
 
 /// What the journal adds up to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +29,12 @@ impl Totals {
     /// The claims that wait for settlement: until there is one, every claim.
     pub(crate) fn unsettled(&self, conn: &Connection) -> Result<Unsettled, ReadError> {
         let of = |currency| self.count(Account::Claims, currency);
-        let count = self.books.currencies().into_iter().map(of).fold(0, u64::saturating_add);
+        let count = self
+            .books
+            .currencies()
+            .into_iter()
+            .map(of)
+            .fold(0, u64::saturating_add);
         let oldest = match rows::oldest_claim(conn) {
             // An old entry that is damaged must not keep the terminal from starting.
             Err(error) if error.is_damage() => None,

@@ -2,6 +2,7 @@
 
 mod completion;
 mod doctor;
+mod driver;
 mod look;
 mod sale;
 
@@ -38,6 +39,7 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
             });
         }
         Verb::Conclude(asked) => return conclude(cli, client, asked).await,
+        Verb::Driver(asked) => return driver::run(cli, client, asked).await,
         Verb::Status => return look::status(cli, client).await,
         Verb::Purse(asked) => look::purse(cli, client, asked).await?,
         Verb::Devices => look::devices(cli, client).await?,

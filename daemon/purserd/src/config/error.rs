@@ -97,7 +97,7 @@ impl ConfigError {
 }
 
 /// The part of a device's name that is its driver's.
-pub(super) fn driver_of(device: &DeviceName) -> &str {
+pub(crate) fn driver_of(device: &DeviceName) -> &str {
     let name = device.as_str();
     name.split_once('/').map_or(name, |(driver, _)| driver)
 }

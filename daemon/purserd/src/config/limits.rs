@@ -43,9 +43,9 @@ pub(super) fn limits(
         amount_max: minor(given.amount_max),
         count_max: given.count_max.map_or(usual.count_max, |claims| claims.0),
         total_max: minor(given.total_max),
-        age_max_seconds: given
-            .age_max_hours
-            .map_or(usual.age_max_seconds, |hours| hours.0.saturating_mul(HOUR_SECONDS)),
+        age_max_seconds: given.age_max_hours.map_or(usual.age_max_seconds, |hours| {
+            hours.0.saturating_mul(HOUR_SECONDS)
+        }),
         warn_percent: given
             .warn_percent
             .and_then(|percent| u8::try_from(percent.0).ok())
@@ -54,5 +54,8 @@ pub(super) fn limits(
 }
 
 fn minor(named: BTreeMap<Currency, Minor>) -> BTreeMap<Currency, u64> {
-    named.into_iter().map(|(currency, minor)| (currency, minor.0)).collect()
+    named
+        .into_iter()
+        .map(|(currency, minor)| (currency, minor.0))
+        .collect()
 }

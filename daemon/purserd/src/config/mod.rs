@@ -24,6 +24,7 @@ use purser_ledger::{Currency, DeviceName};
 use purser_purse::pboc::{IssuerId, Profile, PsamTerminalNumber};
 use serde::de::DeserializeOwned;
 
+pub(crate) use error::driver_of;
 pub use error::{ConfigError, TextError};
 use file::{DriverFile, File, Purse};
 pub use values::{Bus, Devices, WaitMs};
@@ -188,7 +189,7 @@ fn complete(path: &Path, file: File, drivers: Vec<Driver>) -> Result<Config, Con
     };
     let known: Vec<String> = drivers.iter().map(|driver| driver.name.to_string()).collect();
     for device in file.pin.pads.iter().flat_map(|(reader, pad)| [reader, pad]) {
-        if !known.iter().any(|name| name == error::driver_of(device)) {
+        if !known.iter().any(|name| name == driver_of(device)) {
             return Err(ConfigError::UnknownDriver {
                 path: path.to_owned(),
                 device: device.clone(),

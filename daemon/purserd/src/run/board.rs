@@ -48,7 +48,8 @@ impl Board {
 
     /// Takes over what the engine knows, and tells what has changed for the worse or the better.
     pub(super) fn update(&self, engine: &Engine) {
-        let is_in_doubt = |standing: &Standing| matches!(standing, Standing::InDoubt(_) | Standing::Queried(_));
+        let is_in_doubt =
+            |standing: &Standing| matches!(standing, Standing::InDoubt(_) | Standing::Queried(_));
         let in_doubt = engine
             .open_operations()
             .filter(|operation| is_in_doubt(&operation.standing))
@@ -80,7 +81,11 @@ impl Board {
         drop(facts);
         if disk.is_low() && !was_low {
             let (free_mib, reserve_mib) = (disk.free_bytes >> 20, disk.reserve_bytes >> 20);
-            tracing::warn!(free_mib, reserve_mib, "the journal's disk runs full; new sales stop at the reserve");
+            tracing::warn!(
+                free_mib,
+                reserve_mib,
+                "the journal's disk runs full; new sales stop at the reserve"
+            );
         }
         if before.is_none_or(|before| before.is_enough() != disk.is_enough() || was_low != disk.is_low()) {
             self.changes.send_replace(());
@@ -110,7 +115,10 @@ impl Board {
     /// What of it an operator should know.
     pub(super) fn problems(&self) -> Vec<Problem> {
         let facts = self.lock();
-        let limits = self.uses_of(&facts).into_iter().filter_map(|it| limit_problem(&it));
+        let limits = self
+            .uses_of(&facts)
+            .into_iter()
+            .filter_map(|it| limit_problem(&it));
         let disk = facts.disk.and_then(disk_problem);
         let clock = (!self.now(&facts).wall.trusted).then(|| {
             problem(
@@ -156,14 +164,20 @@ fn log_level(kind: LimitKind, level: LimitLevel) {
     match level {
         LimitLevel::Within => tracing::info!(limit = ?kind, "well within the limit again"),
         LimitLevel::Near => tracing::warn!(limit = ?kind, "the limit is near; settle before new sales stop"),
-        LimitLevel::Reached => tracing::error!(limit = ?kind, "the limit is reached: no new sale begins; settle"),
+        LimitLevel::Reached => {
+            tracing::error!(limit = ?kind, "the limit is reached: no new sale begins; settle")
+        }
     }
 }
 
 /// A limit that is near or reached, in words.
 pub(crate) fn limit_problem(it: &LimitUse) -> Option<Problem> {
     let (name, what, key) = match it.kind {
-        LimitKind::Count => ("limit_count", "claims wait for settlement".to_owned(), "count_max"),
+        LimitKind::Count => (
+            "limit_count",
+            "claims wait for settlement".to_owned(),
+            "count_max",
+        ),
         LimitKind::Total(currency) => (
             "limit_total",
             format!("minor units of {currency} wait for settlement"),
@@ -175,17 +189,19 @@ pub(crate) fn limit_problem(it: &LimitUse) -> Option<Problem> {
             "age_max_hours",
         ),
     };
-    let told = |number: u64| if it.kind == LimitKind::Age { number / 3600 } else { number };
+    let told = |number: u64| {
+        if it.kind == LimitKind::Age {
+            number / 3600
+        } else {
+            number
+        }
+    };
     let cause = format!("{} of {} {what}", told(it.used), told(it.max));
     let remedy = format!("settle; the operator can raise limits.{key} in the configuration");
     match it.level() {
         LimitLevel::Within => None,
         LimitLevel::Near => Some(problem(&format!("{name}_near"), &cause, &remedy)),
-        LimitLevel::Reached => Some(problem(
-            name,
-            &format!("{cause}: no new sale begins"),
-            &remedy,
-        )),
+        LimitLevel::Reached => Some(problem(name, &format!("{cause}: no new sale begins"), &remedy)),
     }
 }
 
@@ -194,7 +210,9 @@ pub(crate) fn disk_problem(disk: DiskRoom) -> Option<Problem> {
     let mib = disk.reserve_bytes >> 20;
     let remedy = "free space on the disk of the state folder, or lower journal.reserve_mib";
     if !disk.is_enough() {
-        let cause = format!("the journal's disk has less free space than its reserve of {mib} MiB: no new sale begins");
+        let cause = format!(
+            "the journal's disk has less free space than its reserve of {mib} MiB: no new sale begins"
+        );
         return Some(problem("no_room", &cause, remedy));
     }
     let cause = format!("the journal's disk has less than twice its reserve of {mib} MiB free");

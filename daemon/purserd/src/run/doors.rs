@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use purser_api::{Access, BusState, Call, Hub, InfoFacts, Service, dbus, varlink};
+use purser_api::{Access, BusState, Call, DriverCall, Hub, InfoFacts, Service, dbus, varlink};
 use purser_ledger::Wall;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
@@ -22,6 +22,8 @@ use crate::verbs::chain;
 
 /// Calls that may wait for the loop; further callers are told that Purser is busy.
 const CALLS_MAX: usize = 64;
+/// Orders about drivers that may wait for the loop: operators are few.
+const DRIVER_CALLS_MAX: usize = 16;
 
 /// What the doors tell about the daemon.
 pub(super) struct Facing {
@@ -34,6 +36,7 @@ pub(super) struct Facing {
 pub(super) struct Doors {
     pub(super) hub: Hub,
     pub(super) calls: mpsc::Receiver<Call>,
+    pub(super) driver_calls: mpsc::Receiver<DriverCall>,
     /// How it stands with the bus; changes when the bus was found or missed for the first time.
     pub(super) bus: watch::Receiver<BusState>,
     pub(super) open: OpenDoors,
@@ -64,6 +67,7 @@ pub(super) async fn open(
         Exit::Failed
     })?;
     let (calls_in, calls) = mpsc::channel(CALLS_MAX);
+    let (driver_calls_in, driver_calls) = mpsc::channel(DRIVER_CALLS_MAX);
     let bus_named = match &config.bus {
         Bus::Off => None,
         Bus::System => Some(dbus::Bus::System),
@@ -77,7 +81,13 @@ pub(super) async fn open(
     });
     let hub = Hub::new();
     let facts = facts(config, places, drivers, facing, bus.clone());
-    let service = Service::new(calls_in, Arc::new(facts), hub.clone(), Access::look_up());
+    let service = Service::new(
+        calls_in,
+        driver_calls_in,
+        Arc::new(facts),
+        hub.clone(),
+        Access::look_up(),
+    );
     let mut tasks = Vec::new();
     if let Some(bus) = bus_named {
         let service = service.clone();
@@ -94,6 +104,7 @@ pub(super) async fn open(
     Ok(Doors {
         hub,
         calls,
+        driver_calls,
         bus,
         open: OpenDoors { socket, tasks },
     })

@@ -1,7 +1,7 @@
 //! The drivers: their supervisors, and what they are called for.
 
 use std::future::poll_fn;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -41,6 +41,8 @@ pub(super) type Seen = Arc<Mutex<Roster>>;
 pub(super) struct Instance {
     pub(super) name: DeviceName,
     pub(super) devices: Devices,
+    /// The shared object.
+    pub(super) path: PathBuf,
     pub(super) handle: Handle,
 }
 
@@ -84,6 +86,7 @@ pub(super) fn start(config: &Config, driver_host: &Path) -> (Drivers, Events, Ru
         instances.push(Instance {
             name: name.clone(),
             devices: *devices,
+            path: path.clone(),
             handle,
         });
         receivers.push(events);

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use purser_api::model::{Counts, Device, Problem};
+use purser_api::model::{Counts, Device, Driver, Problem};
 use purser_api::{
-    BusState, EntriesQuery, Facts, FactsUnavailable, InfoFacts, Recorded, StatusFacts, TotalsFacts,
+    BusState, DriverRefusal, EntriesQuery, Facts, FactsUnavailable, InfoFacts, Recorded, StatusFacts,
+    TotalsFacts,
 };
+use purser_driver_supervisor::manifest;
 use purser_journal::{DiskRoom, Overview, Query, Reader};
 use purser_ledger::{Account, Head, OperationId, Standing, Wall};
 use tokio::sync::watch;
@@ -87,6 +89,20 @@ impl Facts for DaemonFacts {
 
     fn devices(&self) -> Vec<Device> {
         self.all_devices()
+    }
+
+    fn drivers(&self) -> Vec<Driver> {
+        self.all_drivers()
+    }
+
+    fn check_driver(&self, name: &str) -> Result<(), DriverRefusal> {
+        let mut instances = self.instances.iter();
+        let instance = instances.find(|instance| instance.name.as_str() == name);
+        let path = &instance.ok_or(DriverRefusal::Unknown)?.path;
+        match manifest::check(path) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(DriverRefusal::Refused(crate::verbs::chain(&error))),
+        }
     }
 
     fn look(&self) {

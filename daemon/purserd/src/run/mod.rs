@@ -18,6 +18,7 @@ mod hear;
 mod journal_wait;
 mod journey;
 mod notify;
+mod orders;
 mod socket;
 mod translate;
 mod turn;
@@ -157,11 +158,12 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
     let doors::Doors {
         hub,
         calls,
+        driver_calls,
         bus,
         open,
     } = doors;
     let core = Core::new(engine, clock, journal, drivers, (hub, board));
-    let (exit, journal) = match Sources::new(calls, done_queue, driver_events) {
+    let (exit, journal) = match Sources::new((calls, driver_calls), done_queue, driver_events) {
         Ok(sources) => turn::turn(core, sources, bus).await,
         Err(error) => {
             tracing::error!(%error, "signals cannot be received");

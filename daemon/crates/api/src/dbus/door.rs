@@ -15,8 +15,8 @@ use super::value::{Dict, add_options, dict, list};
 use super::watchers::Watchers;
 use crate::access::Caller;
 use crate::model::{
-    ConcludeArguments, EventsArguments, Fault, JournalArguments, ReadPurseArguments, ReferenceArguments,
-    WatchArguments,
+    ConcludeArguments, DriverArguments, EventsArguments, Fault, JournalArguments, ReadPurseArguments,
+    ReferenceArguments, WatchArguments,
 };
 use crate::parse::arguments;
 use crate::quota::Pass;
@@ -107,6 +107,56 @@ impl Door {
     ) -> Result<Vec<Dict>, Refusal> {
         let _pass = self.enter(connection, &header).await?;
         Ok(list(self.service.devices().devices))
+    }
+
+    #[zbus(out_args("drivers"))]
+    async fn drivers(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Vec<Dict>, Refusal> {
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
+        Ok(list(self.service.drivers(&caller)?.drivers))
+    }
+
+    #[zbus(out_args("reloaded"))]
+    async fn reload_driver(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        driver: String,
+    ) -> Result<Dict, Refusal> {
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
+        let ask = DriverArguments { driver };
+        Ok(dict(self.service.reload_driver(&caller, &ask).await?.driver))
+    }
+
+    #[zbus(out_args("recorded"))]
+    async fn record_driver(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        driver: String,
+        file: OwnedFd,
+    ) -> Result<Dict, Refusal> {
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
+        let recorded = self
+            .service
+            .record_driver(&caller, &driver, Some(file.into()))
+            .await?;
+        Ok(dict(recorded.driver))
+    }
+
+    #[zbus(out_args("recorded"))]
+    async fn stop_recording(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        driver: String,
+    ) -> Result<Dict, Refusal> {
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
+        let ask = DriverArguments { driver };
+        Ok(dict(self.service.stop_recording(&caller, &ask).await?.driver))
     }
 
     #[zbus(out_args("standing", "sale"))]

@@ -67,6 +67,16 @@ error_names! {
     NoReader,
     /// The reader is in use.
     ReaderInUse,
+    /// No such driver.
+    UnknownDriver,
+    /// A card or a PIN is being served at the driver's devices.
+    DriverInUse,
+    /// The driver's file or manifest does not check out.
+    DriverRefused,
+    /// The driver is being recorded already.
+    AlreadyRecording,
+    /// The driver is not being recorded.
+    NotRecording,
     /// No card is in the reader.
     NoCard,
     /// Several readers hold a card.

@@ -46,7 +46,12 @@ impl Client {
 
     /// Tells it why it is not served, and leaves it time to ask: its first call finds the refusal, and no broken connection.
     pub(super) async fn turn_away(mut self, fault: Fault) {
-        if self.connection.send_error(&ErrorReply::from(fault), Vec::new()).await.is_ok() {
+        if self
+            .connection
+            .send_error(&ErrorReply::from(fault), Vec::new())
+            .await
+            .is_ok()
+        {
             tokio::time::sleep(FAREWELL).await;
         }
     }
@@ -114,10 +119,7 @@ async fn send(
 }
 
 /// Sends what a stream tells until it ends. A client that hangs up meanwhile, or calls something else, ends the connection.
-async fn tell_on(
-    connection: Connection<Bounded>,
-    mut stream: Stream,
-) -> zlink::Result<Connection<Bounded>> {
+async fn tell_on(connection: Connection<Bounded>, mut stream: Stream) -> zlink::Result<Connection<Bounded>> {
     let (mut read, mut write) = connection.split();
     let fault = loop {
         tokio::select! {

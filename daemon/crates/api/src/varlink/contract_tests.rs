@@ -45,6 +45,10 @@ fn the_contract_file_says_of_every_method_what_the_code_takes_and_gives() {
         ("GetInfo", method::<Nothing, InfoReply>()),
         ("Status", method::<Nothing, StatusReply>()),
         ("Devices", method::<Nothing, DevicesReply>()),
+        ("Drivers", method::<Nothing, DriversReply>()),
+        ("ReloadDriver", method::<DriverArguments, DriverReply>()),
+        ("RecordDriver", method::<RecordDriverArguments, DriverReply>()),
+        ("StopRecording", method::<DriverArguments, DriverReply>()),
         ("BeginSale", method::<BeginSaleArguments, BeginSaleReply>()),
         ("Attach", method::<AttachArguments, SaleReply>()),
         ("Watch", method::<WatchArguments, WatchReply>()),
@@ -86,6 +90,7 @@ fn the_contract_file_says_of_every_type_what_the_code_has() {
         Counts::CUSTOM_TYPE,
         LimitUse::CUSTOM_TYPE,
         Device::CUSTOM_TYPE,
+        Driver::CUSTOM_TYPE,
         Problem::CUSTOM_TYPE,
         Limits::CUSTOM_TYPE,
     ]

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use crate::access::Caller;
 use crate::fault::invalid_argument;
 use crate::model::{
-    BeginSaleArguments, ConcludeArguments, EventsArguments, Fault, INTERFACE, JournalArguments,
-    ProvidePinArguments, ReadPurseArguments, ReferenceArguments, VARLINK_CONTRACT, WatchArguments, WatchReply,
+    BeginSaleArguments, ConcludeArguments, DriverArguments, EventsArguments, Fault, INTERFACE,
+    JournalArguments, ProvidePinArguments, ReadPurseArguments, RecordDriverArguments, ReferenceArguments,
+    VARLINK_CONTRACT, WatchArguments, WatchReply,
 };
 use crate::parse::{self, arguments};
 use crate::service::Service;
@@ -139,7 +140,8 @@ async fn ours(service: &Service, caller: &Caller, call: Incoming) -> Answer {
             return Answer::Stream(Box::new(Stream::Status(service.watch_status())));
         }
         "ProvidePin" => provide_pin(service, caller, call).await,
-        "GetInfo" | "Status" | "Devices" | "Totals" | "Head" => {
+        "RecordDriver" => record_driver(service, caller, call).await,
+        "GetInfo" | "Status" | "Devices" | "Drivers" | "Totals" | "Head" => {
             without_arguments(service, caller, name, call.parameters).await
         }
         _ => with_arguments(service, caller, name, call.parameters).await,
@@ -174,6 +176,8 @@ pub fn fuzz(data: &[u8]) {
     }
     drop(arguments::<JournalArguments>(given.clone()));
     drop(arguments::<ProvidePinArguments>(given.clone()));
+    drop(arguments::<DriverArguments>(given.clone()));
+    drop(arguments::<RecordDriverArguments>(given.clone()));
     drop(arguments::<WatchArguments>(given));
 }
 
@@ -192,6 +196,7 @@ async fn without_arguments(service: &Service, caller: &Caller, name: &str, param
         "GetInfo" => Ok(to_value(service.info())),
         "Status" => Ok(to_value(service.status().await)),
         "Devices" => Ok(to_value(service.devices())),
+        "Drivers" => service.drivers(caller).map(to_value),
         "Totals" => service.totals(caller).await.map(to_value),
         "Head" => service.head().await.map(to_value),
         _ => return None,
@@ -232,6 +237,14 @@ async fn with_arguments(service: &Service, caller: &Caller, name: &str, given: V
             Ok(ask) => service.journal(caller, &ask).await.map(to_value),
             Err(fault) => Err(fault),
         },
+        "ReloadDriver" => match arguments::<DriverArguments>(given) {
+            Ok(ask) => service.reload_driver(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
+        "StopRecording" => match arguments::<DriverArguments>(given) {
+            Ok(ask) => service.stop_recording(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
         _ => return None,
     })
 }
@@ -247,6 +260,21 @@ async fn provide_pin(service: &Service, caller: &Caller, call: Incoming) -> Answ
     Some(
         service
             .provide_pin(caller, &ask.reference, pin, last_try)
+            .await
+            .map(to_value),
+    )
+}
+
+async fn record_driver(service: &Service, caller: &Caller, call: Incoming) -> Answered {
+    let ask = match arguments::<RecordDriverArguments>(call.parameters) {
+        Ok(ask) => ask,
+        Err(fault) => return Some(Err(fault)),
+    };
+    let index = usize::try_from(ask.file).unwrap_or(usize::MAX);
+    let file = call.descriptors.into_iter().nth(index);
+    Some(
+        service
+            .record_driver(caller, &ask.driver, file)
             .await
             .map(to_value),
     )

@@ -40,9 +40,11 @@ async fn who_calls_in_a_loop_is_told_to_call_less_and_nobody_else_is() {
     }
     let shop = Shop::open(access()).await;
     let path = shop.socket.clone();
-    let (answered, refused) = as_user(STRANGER, &[], move || async move {
-        call_until_refused(&path).await
-    })
+    let (answered, refused) = as_user(
+        STRANGER,
+        &[],
+        move || async move { call_until_refused(&path).await },
+    )
     .await;
     assert!(is(&refused, ErrorName::QuotaCalls), "{refused:?}");
     assert!(answered >= 400, "a till that starts is not refused: {answered}");
@@ -137,7 +139,10 @@ async fn who_calls_in_a_loop_over_dbus_is_told_to_call_less() {
     })
     .await;
     assert_eq!(refused.0, ErrorName::QuotaCalls.as_str());
-    assert!(refused.1.contains("a second") && refused.1.contains("Watch"), "{refused:?}");
+    assert!(
+        refused.1.contains("a second") && refused.1.contains("Watch"),
+        "{refused:?}"
+    );
     let bus = client(&private.address).await;
     assert!(call::<_, Dict>(&bus, "GetInfo", &()).await.is_ok());
 }

@@ -5,16 +5,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use purser_api::model::{Counts, Device, Problem, Time};
+use purser_api::model::{Counts, Device, Driver, Problem, Time};
 use purser_api::{
-    Access, Answered, BusState, Call, EntriesQuery, Facts, FactsUnavailable, Hub, InfoFacts, News, Recorded,
-    Service, StatusFacts, TotalsFacts,
+    Access, Answered, BusState, Call, DriverCall, DriverRefusal, DriverRequest, EntriesQuery, Facts,
+    FactsUnavailable, Hub, InfoFacts, News, Recorded, Service, StatusFacts, TotalsFacts,
 };
 use purser_engine::{BeginSale, Limits, Peer, Progress, PurseView, Reply, Request, RequestError, SaleView};
 use purser_ledger::{
     Amount, Books, CardId, CloseReason, Commit, Conclusion, Content, DebitKey, DeviceName, DoubtReason,
-    Entry, Head, Monotonic, Now, Operation, OperationId, Owner, PaidProof, Reference, Refused, SaleClosed, SaleConcluded,
-    SaleInDoubt, SaleIntended, SalePaid, Scheme, SchemeBytes, Unsettled, Wall,
+    Entry, Head, Monotonic, Now, Operation, OperationId, Owner, PaidProof, Reference, Refused, SaleClosed,
+    SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, Scheme, SchemeBytes, Unsettled, Wall,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -68,7 +68,10 @@ impl Shop {
         let state = Arc::new(Mutex::new(State::default()));
         let hub = Hub::new();
         let (calls, queue) = mpsc::channel(8);
-        let service = Service::new(calls, Arc::new(Journal(Arc::clone(&state))), hub.clone(), access);
+        let (driver_calls, driver_queue) = mpsc::channel(8);
+        let facts = Arc::new(Journal(Arc::clone(&state)));
+        let service = Service::new(calls, driver_calls, facts, hub.clone(), access);
+        tokio::spawn(drivers(driver_queue));
         tokio::spawn(engine(queue, Arc::clone(&state), hub.clone()));
         Self {
             service,
@@ -362,6 +365,19 @@ async fn engine(mut queue: mpsc::Receiver<Call>, state: Arc<Mutex<State>>, hub: 
     }
 }
 
+/// A driver whose card never leaves, and which is never recorded.
+async fn drivers(mut queue: mpsc::Receiver<DriverCall>) {
+    while let Some(call) = queue.recv().await {
+        let answer = match call.request {
+            DriverRequest::Reload => Err(DriverRefusal::InUse),
+            DriverRequest::Record(_) => Ok(()),
+            DriverRequest::StopRecording => Err(DriverRefusal::NotRecording),
+        };
+        // The asker may have gone.
+        drop(call.reply.send(answer));
+    }
+}
+
 struct Journal(Arc<Mutex<State>>);
 
 impl Journal {
@@ -425,6 +441,29 @@ impl Facts for Journal {
             restarts: 0,
             last_answer_at: Some(time()),
         }]
+    }
+
+    fn drivers(&self) -> Vec<Driver> {
+        vec![Driver {
+            name: "counter".to_owned(),
+            id: Some("virtual-reader".to_owned()),
+            version: Some("0.1.0".to_owned()),
+            classes: Some(vec!["purser.card-reader/1".to_owned()]),
+            manifest: "/lib/libx.driver.toml".to_owned(),
+            state: "ready".to_owned(),
+            restarts: 0,
+            last_failure: None,
+            remedy: None,
+            recording: false,
+        }]
+    }
+
+    fn check_driver(&self, name: &str) -> Result<(), DriverRefusal> {
+        if name == "counter" {
+            Ok(())
+        } else {
+            Err(DriverRefusal::Unknown)
+        }
     }
 
     fn look(&self) {}

@@ -140,7 +140,10 @@ async fn a_watcher_that_does_not_read_is_cut_off_while_others_go_on() {
         number += 1;
         let reference = format!("order-{number}");
         // Past the door, which does not take thousands of calls a second.
-        shop.service.begin_sale(&ourselves, &ask(&reference)).await.unwrap();
+        shop.service
+            .begin_sale(&ourselves, &ask(&reference))
+            .await
+            .unwrap();
         shop.pay(&reference);
         told += entries(&mut quick, 2).await.len();
     }

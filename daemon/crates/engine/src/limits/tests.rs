@@ -59,10 +59,7 @@ fn limits(count: u64, total: u64) -> Limits {
 struct Anything(u64);
 
 impl Store for Anything {
-    fn append(
-        &mut self,
-        group: &[purser_ledger::Commit],
-    ) -> Result<Vec<Result<Head, Refused>>, StoreBroken> {
+    fn append(&mut self, group: &[purser_ledger::Commit]) -> Result<Vec<Result<Head, Refused>>, StoreBroken> {
         let taken = group.iter().map(|_| {
             self.0 += 1;
             let digest = [0; 32];
@@ -136,7 +133,9 @@ impl Till {
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Reply(id, reply) => replies.push((id, reply)),
-                Output::Find(id, _) => self.engine.handle(self.now, Input::Found { id, stored: Ok(None) }),
+                Output::Find(id, _) => self
+                    .engine
+                    .handle(self.now, Input::Found { id, stored: Ok(None) }),
                 Output::Commit(commit) => {
                     let receipt: JournalReceipt = purser_ledger::commit(&mut self.store, &[commit])
                         .unwrap()

@@ -132,6 +132,14 @@ impl Visit {
         free
     }
 
+    /// The pad at which the PIN is awaited.
+    pub(crate) fn pad(&self) -> Option<&DeviceName> {
+        match &self.state {
+            State::WaitingForPin { pad } => pad.as_ref(),
+            _ => None,
+        }
+    }
+
     pub(crate) fn protocol(&self) -> Protocol {
         self.connection
             .expect("a card that answers is connected")
