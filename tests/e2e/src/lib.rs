@@ -14,6 +14,8 @@
 //! * [`pcscd`]: the real pcscd, in namespaces of its own.
 //! * [`peer`]: clients that this project did not write.
 //! * [`bus`]: a message bus of its own.
+//! * [`raw`]: a client that sends what it likes.
+//! * [`flood`]: users who mean harm.
 //!
 //! Needs root (to trace a process that lets nobody trace it), strace and a C compiler.
 
@@ -23,6 +25,7 @@ pub mod calls;
 pub mod canary;
 pub mod faults;
 pub mod hotplug;
+pub mod flood;
 pub mod judge;
 pub mod matrix;
 pub mod pcscd;
@@ -30,6 +33,7 @@ pub mod peer;
 pub mod phase;
 pub mod point;
 pub mod pos;
+pub mod raw;
 mod start;
 pub mod strace;
 pub mod table;

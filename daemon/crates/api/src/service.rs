@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::access::{Access, Caller};
 use crate::drivers::DriverCall;
 use crate::facts::{EntriesQuery, Facts};
-use crate::fold::fold_each;
+use crate::fold::{Folded, fold_each};
 use crate::hub::{Filter, Hub};
 use crate::model::{self, Fault, PAGE_MAX};
 use crate::pin::PinReader;
@@ -119,9 +119,14 @@ impl Service {
         self.quotas.admit(caller.uid, self.is_operator(caller))
     }
 
-    /// Counts a new connection of this caller. False: it connects too often.
-    pub(crate) fn admit_connection(&self, caller: &Caller) -> bool {
-        self.quotas.admit_connection(caller.uid, self.is_operator(caller))
+    /// Counts a new connection of this user. False: it connects too often.
+    pub(crate) fn admit_connection(&self, uid: u32) -> bool {
+        self.quotas.admit_connection(uid)
+    }
+
+    /// Waits until this caller may read more of the journal. Cancel safe.
+    pub(crate) async fn wait_for_quota(&self, caller: &Caller) {
+        self.quotas.wait(caller.uid).await;
     }
 
     /// Waits as long as a refusal for lack of quota takes.
@@ -344,13 +349,10 @@ impl Service {
     ) -> Result<model::EventsReply, Fault> {
         let query = self.query(caller, Some(ask.after), ask.limit, ask.reference.as_deref())?;
         let limit = query.limit;
-        let folded = self
-            .reads
-            .run(move |facts| fold_each(facts, facts.entries(&query)?))
-            .await?;
+        let events = self.read_page(caller, query, project::folded_event).await?;
         Ok(model::EventsReply {
-            more: is_full(folded.len(), limit),
-            events: folded.iter().map(project::folded_event).collect(),
+            more: is_full(events.len(), limit),
+            events,
         })
     }
 
@@ -365,14 +367,29 @@ impl Service {
     ) -> Result<model::JournalReply, Fault> {
         let query = self.query(caller, ask.after, ask.limit, ask.reference.as_deref())?;
         let limit = query.limit;
-        let folded = self
-            .reads
-            .run(move |facts| fold_each(facts, facts.entries(&query)?))
-            .await?;
+        let entries = self.read_page(caller, query, project::entry).await?;
         Ok(model::JournalReply {
-            more: is_full(folded.len(), limit),
-            entries: folded.iter().map(project::entry).collect(),
+            more: is_full(entries.len(), limit),
+            entries,
         })
+    }
+
+    /// Reads and words entries, all on a thread that no sale waits for; counts them as the caller's use.
+    async fn read_page<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        query: EntriesQuery,
+        word: fn(&Folded) -> T,
+    ) -> Result<Vec<T>, Fault> {
+        let page = self
+            .reads
+            .run(move |facts| {
+                let folded = fold_each(facts, facts.entries(&query)?)?;
+                Ok(folded.iter().map(word).collect::<Vec<_>>())
+            })
+            .await?;
+        self.quotas.charge(caller.uid, page.len());
+        Ok(page)
     }
 
     /// The books. For operators and members of the group that may sell.

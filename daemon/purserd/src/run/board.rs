@@ -170,7 +170,8 @@ fn log_level(kind: LimitKind, level: LimitLevel) {
     }
 }
 
-fn limit_problem(it: &LimitUse) -> Option<Problem> {
+/// A limit that is near or reached, in words.
+pub(crate) fn limit_problem(it: &LimitUse) -> Option<Problem> {
     let (name, what, key) = match it.kind {
         LimitKind::Count => (
             "limit_count",
@@ -204,7 +205,8 @@ fn limit_problem(it: &LimitUse) -> Option<Problem> {
     }
 }
 
-fn disk_problem(disk: DiskRoom) -> Option<Problem> {
+/// A disk that is low or full, in words.
+pub(crate) fn disk_problem(disk: DiskRoom) -> Option<Problem> {
     let mib = disk.reserve_bytes >> 20;
     let remedy = "free space on the disk of the state folder, or lower journal.reserve_mib";
     if !disk.is_enough() {

@@ -55,7 +55,7 @@ pub(super) async fn open(
     drivers: &Drivers,
     facing: Facing,
 ) -> Result<Doors, Exit> {
-    let (listener, socket) = socket::listen(&places.run_dir).map_err(|error| {
+    let (listener, socket) = socket::open(&places.run_dir).map_err(|error| {
         tracing::error!(error = %chain(&error), "purserd does not start");
         match error {
             SocketError::InUse(_) => Exit::InUse,

@@ -34,7 +34,8 @@ use purser_purse::pboc::SoftwareSam;
 use tokio::sync::mpsc;
 
 use self::board::Board;
-use self::clock::Clock;
+pub(crate) use self::board::{disk_problem, limit_problem};
+pub(crate) use self::clock::Clock;
 use self::core::Core;
 use self::turn::Sources;
 use crate::cli::Places;
@@ -197,10 +198,15 @@ fn engine_config(config: &Config) -> purser_engine::Config {
         card_wait_ms: config.card_wait.ms(),
         pin_wait_ms: config.pin_wait.ms(),
         limits: config.limits.clone(),
-        built_unix_seconds: env!("PURSERD_BUILT_UNIX_SECONDS")
-            .parse()
-            .expect("the build script writes a number"),
+        built_unix_seconds: built_unix_seconds(),
     }
+}
+
+/// When this program was built: the first clock floor (money rule T2).
+pub(crate) fn built_unix_seconds() -> i64 {
+    env!("PURSERD_BUILT_UNIX_SECONDS")
+        .parse()
+        .expect("the build script writes a number")
 }
 
 /// The driver host beside this program (a checkout), else the installed one.
