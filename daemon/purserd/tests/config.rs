@@ -203,7 +203,10 @@ fn a_pin_pad_of_a_driver_that_is_not_configured_is_refused() {
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    assert_eq!(refusal(&[]), "cannot read purser.toml");
+    let expected = "\
+cannot read purser.toml: No such file or directory (os error 2)
+   = help: write it, or name another file with --config; the sources have an example";
+    assert_eq!(refusal(&[]), expected);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use purser_ledger::{MINOR_MAX, NAME_BYTES_MAX, Owner};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::access::{Access, Caller};
-use crate::facts::{BusState, EntriesQuery, Facts};
-use crate::fold::fold_each;
+use crate::facts::{BusState, EntriesQuery, Facts, FactsUnavailable};
+use crate::fold::{Folded, fold_each};
 use crate::hub::{Filter, Hub};
 use crate::model::{self, Fault, PAGE_MAX};
 use crate::pin::PinReader;
@@ -125,6 +125,9 @@ impl Service {
             reader: parse::optional_reader(ask.reader.as_deref())?,
             pin_through_api: ask.pin_through_api.unwrap_or(false),
         });
+        if !self.reads.facts().may_begin_sales() {
+            return Err(fault::no_new_sales());
+        }
         let (standing, sale) = match self.ask(self.peer(caller), request).await? {
             Answered::Reply(Reply::Sale { is_new: true, view }) => ("new", project::under_way(&view)),
             Answered::Reply(Reply::Sale { is_new: false, view }) => {
@@ -303,7 +306,8 @@ impl Service {
             reference: Some(reference.to_owned()),
         };
         let found = self.events(caller, &page).await?.events.pop();
-        found.ok_or_else(fault::journal_unavailable)
+        // The engine knows it: the journal had it.
+        found.ok_or_else(|| fault::of_facts(FactsUnavailable::Damaged { entry: Some(number) }))
     }
 
     /// The events of entries after a number. Callers who are not operators see those of their own sales.
@@ -317,10 +321,7 @@ impl Service {
     ) -> Result<model::EventsReply, Fault> {
         let query = self.query(caller, Some(ask.after), ask.limit, ask.reference.as_deref())?;
         let limit = query.limit;
-        let folded = self
-            .reads
-            .run(move |facts| fold_each(facts, facts.entries(&query)?))
-            .await?;
+        let folded = self.folded(query).await?;
         Ok(model::EventsReply {
             more: is_full(folded.len(), limit),
             events: folded.iter().map(project::folded_event).collect(),
@@ -338,10 +339,7 @@ impl Service {
     ) -> Result<model::JournalReply, Fault> {
         let query = self.query(caller, ask.after, ask.limit, ask.reference.as_deref())?;
         let limit = query.limit;
-        let folded = self
-            .reads
-            .run(move |facts| fold_each(facts, facts.entries(&query)?))
-            .await?;
+        let folded = self.folded(query).await?;
         Ok(model::JournalReply {
             more: is_full(folded.len(), limit),
             entries: folded.iter().map(project::entry).collect(),
@@ -389,6 +387,20 @@ impl Service {
         };
         let entries = self.journal(caller, &entries).await?.entries;
         Ok(whereabouts::tell(sale, entries))
+    }
+
+    /// The entries with their operations. A number that was never told is refused: who asks for what is behind it remembers
+    /// another journal, and would miss all that happens until this one is as long.
+    async fn folded(&self, query: EntriesQuery) -> Result<Vec<Folded>, Fault> {
+        let after = query.after;
+        let (folded, newest) = self
+            .reads
+            .run(move |facts| Ok((fold_each(facts, facts.entries(&query)?)?, facts.head()?.number)))
+            .await?;
+        if after > newest {
+            return Err(fault::never_told(after, newest));
+        }
+        Ok(folded)
     }
 
     fn query(

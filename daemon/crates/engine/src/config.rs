@@ -24,6 +24,7 @@ pub struct Config {
     pub card_wait_ms: u64,
     /// How long a sale waits for a PIN after the last sign of the buyer, in milliseconds.
     pub pin_wait_ms: u64,
-    /// When this program was built, in seconds since 1970: the first clock floor (money rule T2).
+    /// When this program was built, in seconds since 1970: the first clock floor, and what the ceiling counts from (money rule
+    /// T2).
     pub built_unix_seconds: i64,
 }

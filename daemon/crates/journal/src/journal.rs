@@ -11,6 +11,7 @@ use purser_ledger::{
 use rusqlite::{Connection, ErrorCode};
 
 use crate::chain::ChainKey;
+use crate::head_file::HeadFile;
 use crate::memory::Memory;
 use crate::room::{HEADROOM_COMMITS, Room};
 use crate::{OpenError, ReadError, append, rows, start};
@@ -43,6 +44,7 @@ pub struct Journal {
     pub(crate) key: ChainKey,
     pub(crate) memory: Memory,
     pub(crate) room: Room,
+    pub(crate) head_file: HeadFile,
     is_broken: Cell<bool>,
     /// Dropped last: whoever gets the lock finds the journal closed.
     _lock: File,
@@ -74,6 +76,7 @@ impl Journal {
             key: parts.key,
             memory: parts.memory,
             room: parts.room,
+            head_file: parts.head_file,
             is_broken: Cell::new(false),
             _lock: parts.lock,
         })
@@ -116,6 +119,7 @@ impl Journal {
         match checkpoint {
             Ok(Checkpoint::Whole) => {
                 pay_header_sync(&self.conn)?;
+                self.head_file.sync();
                 self.room.extend(HEADROOM_COMMITS, self.memory.commits_to_end())?;
                 Ok(Maintained::Restarted)
             }

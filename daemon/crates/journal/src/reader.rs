@@ -170,14 +170,26 @@ pub(crate) enum Beside {
 /// A connection that cannot write.
 pub(crate) fn connect(folder: &StateFolder, beside: Beside) -> Result<Connection, OpenError> {
     let path = folder.journal();
-    if !path.try_exists()? {
-        return Err(OpenError::Absent);
+    if folder.lacks_journal()? {
+        return Err(if folder.has_key()? {
+            OpenError::Gone
+        } else {
+            OpenError::Absent
+        });
     }
+    match connect_to(folder, &path, beside) {
+        Err(OpenError::NotAJournal) if folder.has_key()? => Err(OpenError::FirstPage),
+        Err(OpenError::Absent) if folder.has_key()? => Err(OpenError::Gone),
+        connected => connected,
+    }
+}
+
+fn connect_to(folder: &StateFolder, path: &Path, beside: Beside) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = if beside == Beside::Writer || folder.wal().try_exists()? {
-        Connection::open_with_flags(&path, flags)?
+        Connection::open_with_flags(path, flags)?
     } else {
-        let uri = format!("file:{}?immutable=1", uri_path(&path));
+        let uri = format!("file:{}?immutable=1", uri_path(path));
         Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?
     };
     conn.busy_timeout(BUSY)?;

@@ -140,7 +140,7 @@ pub struct Snapshot {
     pub open: Vec<Operation>,
     /// The highest terminal serial number ever intended; none before the first.
     pub terminal_sn_max: Option<u32>,
-    /// The newest record's time, in seconds since 1970: the clock floor (money rule T2).
+    /// The newest record's time, in seconds since 1970: the clock floor where it is plausible (money rule T2).
     pub newest_unix_seconds: Option<i64>,
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use purser_api::{Access, BusState, Call, Hub, InfoFacts, Service, dbus, varlink};
-use purser_ledger::Wall;
+use purser_ledger::{ClockRange, Wall};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::drivers::Drivers;
 use super::facts::DaemonFacts;
 use super::health::problem;
+use super::journal_check::JournalCheck;
 use super::socket::{self, SocketError};
 use crate::cli::Places;
 use crate::config::{Bus, Config};
@@ -25,7 +26,9 @@ const CALLS_MAX: usize = 64;
 /// What the doors tell about the daemon.
 pub(super) struct Facing {
     pub(super) started_at: Wall,
+    pub(super) clock: ClockRange,
     pub(super) is_sam_locked: bool,
+    pub(super) check: JournalCheck,
 }
 
 /// The open doors, before the loop turns.
@@ -131,6 +134,8 @@ fn facts(
             pin_through_api: config.pin_through_api,
         },
         started_at: facing.started_at,
+        clock: facing.clock,
+        check: facing.check,
         instances: drivers.instances().to_vec(),
         seen: drivers.seen(),
         bus,

@@ -7,11 +7,12 @@ use purser_api::model::{Counts, Device, Problem};
 use purser_api::{
     BusState, EntriesQuery, Facts, FactsUnavailable, InfoFacts, Recorded, StatusFacts, TotalsFacts,
 };
-use purser_journal::{Overview, Query, Reader};
-use purser_ledger::{Account, Head, OperationId, Standing, Wall};
+use purser_journal::{OpenError, Overview, Query, ReadError, Reader};
+use purser_ledger::{Account, ClockRange, Head, OperationId, Standing, Wall};
 use tokio::sync::watch;
 
 use super::drivers::{Instance, Seen};
+use super::journal_check::JournalCheck;
 
 /// Connections that are kept open between reads: as many as the API reads at once.
 const READERS_MAX: usize = 4;
@@ -26,6 +27,10 @@ pub(super) struct DaemonFacts {
     pub(super) instances: Vec<Instance>,
     pub(super) seen: Seen,
     pub(super) bus: watch::Receiver<BusState>,
+    /// What the full check of the journal found so far.
+    pub(super) check: JournalCheck,
+    /// What the clock may say.
+    pub(super) clock: ClockRange,
     /// What start-up found wrong and did not stop at.
     pub(super) problems: Vec<Problem>,
 }
@@ -38,9 +43,9 @@ impl DaemonFacts {
         let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let reader = match pooled {
             Some(reader) => reader,
-            None => Reader::open(&self.state_dir).map_err(|error| unavailable(&error))?,
+            None => Reader::open(&self.state_dir).map_err(|error| not_open(&error))?,
         };
-        let answer = read(&reader).map_err(|error| unavailable(&error))?;
+        let answer = read(&reader).map_err(|error| not_read(&error))?;
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if readers.len() < READERS_MAX {
             readers.push(reader);
@@ -49,9 +54,26 @@ impl DaemonFacts {
     }
 }
 
-fn unavailable(error: &dyn std::error::Error) -> FactsUnavailable {
+fn not_open(error: &OpenError) -> FactsUnavailable {
+    log(error);
+    match error {
+        error if error.is_transient() => FactsUnavailable::Busy,
+        error if error.is_damage() => FactsUnavailable::Damaged { entry: None },
+        _ => FactsUnavailable::Unreadable,
+    }
+}
+
+fn not_read(error: &ReadError) -> FactsUnavailable {
+    log(error);
+    match error {
+        error if error.is_transient() => FactsUnavailable::Busy,
+        error if error.is_damage() => FactsUnavailable::Damaged { entry: error.entry() },
+        _ => FactsUnavailable::Unreadable,
+    }
+}
+
+fn log(error: &dyn std::error::Error) {
     tracing::error!(error = %crate::verbs::chain(error), "the journal cannot be read for the API");
-    FactsUnavailable
 }
 
 impl Facts for DaemonFacts {
@@ -79,6 +101,10 @@ impl Facts for DaemonFacts {
 
     fn head(&self) -> Result<Head, FactsUnavailable> {
         self.read(Reader::head)
+    }
+
+    fn may_begin_sales(&self) -> bool {
+        !self.check.stops_sales()
     }
 
     fn devices(&self) -> Vec<Device> {

@@ -6,8 +6,9 @@ use std::time::SystemTime;
 use purser_api::model::{Device, Problem, Time};
 use purser_api::{BusState, StatusFacts};
 use purser_driver_supervisor::{State, Status};
-use purser_ledger::Wall;
+use purser_ledger::{ClockStand, Wall};
 
+use super::clock;
 use super::drivers::Instance;
 use super::facts::DaemonFacts;
 
@@ -32,6 +33,11 @@ impl DaemonFacts {
                 "start the bus; Purser tries again by itself",
             ));
         }
+        problems.extend(self.clock_problem());
+        problems.extend(self.check.cause().map(|cause| {
+            let remedy = "keep a copy of the state folder, check its disk, and run purserd verify-journal";
+            problem("journal_damaged", cause, remedy)
+        }));
         let devices = self.all_devices();
         problems.extend(
             devices
@@ -39,9 +45,10 @@ impl DaemonFacts {
                 .filter(|device| device.state == "failed")
                 .map(device_problem),
         );
-        let ready = devices
-            .iter()
-            .any(|device| device.card_reader && device.state == "ready");
+        let ready = !self.check.stops_sales()
+            && devices
+                .iter()
+                .any(|device| device.card_reader && device.state == "ready");
         StatusFacts {
             ready,
             started_at: time(self.started_at),
@@ -94,6 +101,22 @@ impl DaemonFacts {
             remedy: absent("plug the device in").or(bare.remedy.clone()),
             ..bare
         }]
+    }
+
+    fn clock_problem(&self) -> Option<Problem> {
+        let now = clock::wall_clock();
+        let (cause, remedy) = match self.clock.stand(now.as_second()) {
+            ClockStand::Within => return None,
+            ClockStand::Behind => (
+                format!("the clock says {now}, which is before the newest record or the build date"),
+                "set the clock; sales go on meanwhile, with the last time that was believed, marked",
+            ),
+            ClockStand::Ahead => (
+                format!("the clock says {now}, more than twenty years after this program was built"),
+                "set the clock, or install a newer Purser; sales go on meanwhile, with the last time that was believed, marked",
+            ),
+        };
+        Some(problem("clock_untrusted", &cause, remedy))
     }
 
     fn wall_at(&self, at: tokio::time::Instant) -> Wall {
