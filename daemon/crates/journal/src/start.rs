@@ -47,9 +47,12 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Parts, OpenError> {
     folder.sync()?;
     let used = Arc::new(AtomicU64::new(0));
     follow_wal(&mut conn, Arc::clone(&used))?;
-    let key = key(&folder, known_key, &conn)?;
+    let key = match known_key {
+        Some(key) => key,
+        None => folder.create_key()?,
+    };
     pay_header_sync(&conn)?;
-    let memory = check::load(&conn, &key)?;
+    let memory = Memory::load(&conn)?;
     let mut room = Room::open(&folder, used, options.reserve_bytes)?;
     let to_end = memory.commits_to_end();
     if !room.extend(HEADROOM_COMMITS, to_end)? && !room.fits(0, to_end) {
@@ -82,14 +85,19 @@ fn connect(folder: &StateFolder, key: Option<&ChainKey>) -> Result<Connection, O
     // The WAL and the room in it outlive this process; a start that is refused leaves them as they are.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     conn.busy_timeout(BUSY)?;
-    let version = schema::check(&conn)?;
-    if let Some(key) = key {
-        if version == 0 {
-            // The tables are made before the key is: they were here, and with them perhaps claims.
-            return Err(OpenError::Gone);
+    // Before anything is written: a start that is refused must leave what is there to whoever mends it, and the first write to
+    // a WAL that SQLite does not read begins it anew.
+    match (schema::check(&conn)?, key) {
+        (0, None) if folder.has_head()? => return Err(OpenError::KeyMissing),
+        (0, None) => {}
+        // The tables are made before the key is: they were here, and with them perhaps claims.
+        (0, Some(_)) => return Err(OpenError::Gone),
+        (_, None) if has_entries(folder, &conn)? => return Err(OpenError::KeyMissing),
+        (_, None) => {}
+        (_, Some(key)) => {
+            head_file::check(folder, &conn, key)?;
+            check::check(&conn, key)?;
         }
-        // Before anything is written: the first write to a WAL that SQLite does not read begins it anew.
-        head_file::check(folder, &conn, key)?;
     }
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.pragma_update(None, "page_size", signed(schema::PAGE_BYTES))?;
@@ -128,14 +136,7 @@ fn follow_wal(conn: &mut Connection, used: Arc<AtomicU64>) -> Result<(), OpenErr
     Ok(())
 }
 
-fn key(folder: &StateFolder, known: Option<ChainKey>, conn: &Connection) -> Result<ChainKey, OpenError> {
-    if let Some(key) = known {
-        return Ok(key);
-    }
-    let has_entries = conn.prepare("SELECT 1 FROM entries LIMIT 1")?.exists(())?;
-    if has_entries || folder.has_head()? {
-        Err(OpenError::KeyMissing)
-    } else {
-        folder.create_key()
-    }
+/// Whether the journal has, or ever had, an entry.
+fn has_entries(folder: &StateFolder, conn: &Connection) -> Result<bool, OpenError> {
+    Ok(conn.prepare("SELECT 1 FROM entries LIMIT 1")?.exists(())? || folder.has_head()?)
 }

@@ -122,8 +122,9 @@ pub enum VerifyError {
     /// The journal cannot be read to its end.
     #[error("the journal cannot be read to its end")]
     Read(#[from] ReadError),
-    /// Something is wrong; stop selling, keep the folder, put a good copy back.
-    #[error("the journal is not as Purser wrote it; stop selling and keep the state folder as it is")]
+    /// Something is wrong. Keep the folder and check its disk; where the finding is about rows that follow from the entries, or
+    /// about the file's structure, stop selling.
+    #[error("the journal is not as Purser wrote it; keep a copy of the state folder as it is")]
     Found(#[from] Finding),
 }
 

@@ -24,7 +24,7 @@ const ROWS: [Row; 24] = [
     (
         "syntax error",
         |home| append(home, "[bus2\n"),
-        &["unclosed table, expected `]`", "purser.toml:10:"],
+        &["unclosed table, expected `]`", "purser.toml:9:"],
     ),
     (
         "unknown key",
@@ -32,7 +32,7 @@ const ROWS: [Row; 24] = [
         &[
             "unknown key `through_apy`",
             "did you mean `through_api`?",
-            "purser.toml:11:1",
+            "purser.toml:10:1",
         ],
     ),
     (
@@ -43,7 +43,7 @@ const ROWS: [Row; 24] = [
     (
         "wrong type",
         |home| append(home, "[pin]\nthrough_api = \"yes\"\n"),
-        &["expected true or false", "purser.toml:11:15"],
+        &["expected true or false", "purser.toml:10:15"],
     ),
     (
         "a number where a text belongs",
@@ -71,7 +71,7 @@ const ROWS: [Row; 24] = [
     (
         "value out of range",
         |home| append(home, "[timeouts]\ncard_wait_ms = 5\n"),
-        &["expected 1000 to 3600000 milliseconds", "purser.toml:11:"],
+        &["expected 1000 to 3600000 milliseconds", "purser.toml:10:"],
     ),
     (
         "negative amount",
@@ -86,7 +86,7 @@ const ROWS: [Row; 24] = [
     (
         "duplicate key",
         |home| append(home, "bus = \"off\"\n"),
-        &["duplicate key", "purser.toml:10:1"],
+        &["duplicate key", "purser.toml:9:1"],
     ),
     (
         "limit for a currency that no card has",

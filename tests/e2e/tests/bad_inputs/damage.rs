@@ -44,7 +44,7 @@ const GONE: &[&str] = &[
 const VERIFY: &str = "run purserd verify-journal";
 
 /// Given a journal whose newest entries are in its WAL.
-const WITH_WAL: [Row; 12] = [
+const WITH_WAL: [Row; 11] = [
     ("WAL missing", WAL, |state| remove(state, WAL), TAIL),
     ("WAL header damaged", WAL, |state| flip(state, WAL, 0), TAIL),
     ("WAL salt damaged", WAL, |state| flip(state, WAL, 17), TAIL),
@@ -63,12 +63,6 @@ const WITH_WAL: [Row; 12] = [
     ("data base missing", DB, |state| remove(state, DB), GONE),
     ("data base of no bytes", DB, |state| cut(state, DB, 0), GONE),
     ("folder instead of the data base", DB, folder, GONE),
-    (
-        "not a data base",
-        DB,
-        |state| Ok(fs::write(state.join(DB), "a letter ".repeat(900))?),
-        FIRST_PAGE,
-    ),
     (
         "chain key missing",
         KEY,
@@ -94,7 +88,19 @@ const WITH_WAL: [Row; 12] = [
 ];
 
 /// Given a journal all of which is in the data base file.
-const SETTLED: [Row; 10] = [
+const SETTLED: [Row; 12] = [
+    (
+        "not a data base",
+        DB,
+        |state| Ok(fs::write(state.join(DB), "a letter ".repeat(900))?),
+        FIRST_PAGE,
+    ),
+    (
+        "first bytes of the data base damaged",
+        DB,
+        |state| flip(state, DB, 3),
+        FIRST_PAGE,
+    ),
     (
         "data base cut in the middle",
         DB,
@@ -184,7 +190,6 @@ fn refused(template: &Template, state: &Path, row: &Row) -> Result<String, Fault
     let home = Home::with_state(state)?;
     spoil(&home.state)?;
     let said = home.refused(&template.programs, REFUSED, words)?;
-    says(&said, &[&home.state.to_string_lossy()])?;
     let path = home.state.join(file);
     if path.is_dir() {
         fs::remove_dir(&path)?;

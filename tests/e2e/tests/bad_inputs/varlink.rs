@@ -42,7 +42,12 @@ fn amounts() -> Vec<Row> {
             b,
             begin("new", yen(-1)),
             "InvalidArgument",
-            &["amount.minor", "-1", "interface description"],
+            &[
+                "amount.minor",
+                "-1",
+                "a whole number from 0 on",
+                "interface description",
+            ],
         ),
         (
             "amount beyond every purse",
@@ -77,7 +82,7 @@ fn amounts() -> Vec<Row> {
             b,
             json!({ "reference": "new" }),
             "InvalidArgument",
-            &["missing field `amount`"],
+            &["missing parameter `amount`"],
         ),
         (
             "currency in lower case",
@@ -98,7 +103,7 @@ fn amounts() -> Vec<Row> {
             b,
             begin("new", json!({ "minor": 1, "currency": "JPY", "tip": 1 })),
             "InvalidArgument",
-            &["unknown field `tip`"],
+            &["unknown parameter `tip`"],
         ),
     ]
 }
@@ -141,7 +146,7 @@ fn names() -> Vec<Row> {
             b,
             json!({ "amount": yen(1) }),
             "InvalidArgument",
-            &["missing field `reference`"],
+            &["missing parameter `reference`"],
         ),
         (
             "unknown operation",
@@ -183,7 +188,7 @@ fn names() -> Vec<Row> {
             b,
             json!({ "reference": "new", "amount": yen(1), "discount": 1 }),
             "InvalidArgument",
-            &["unknown field `discount`"],
+            &["unknown parameter `discount`"],
         ),
         (
             "parameter of a method without any",

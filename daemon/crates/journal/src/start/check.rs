@@ -21,8 +21,8 @@ const TAIL_ENTRIES: u64 = 64;
 /// it would keep a shop waiting after each power cut; the full check does it while the shop sells.
 const COMPARED_ENTRIES_MAX: u64 = 20_000;
 
-/// Loads what the writer keeps in memory, and checks it.
-pub(super) fn load(conn: &Connection, key: &ChainKey) -> Result<Memory, OpenError> {
+/// Checks a journal. Only reads; what is read may not be durable yet.
+pub(super) fn check(conn: &Connection, key: &ChainKey) -> Result<(), OpenError> {
     let terminal_sn = check_tail(conn, key)?;
     let memory = Memory::load(conn)?;
     check_open(&memory)?;
@@ -32,7 +32,7 @@ pub(super) fn load(conn: &Connection, key: &ChainKey) -> Result<Memory, OpenErro
     if memory.head.number <= COMPARED_ENTRIES_MAX {
         check_references(conn)?;
     }
-    Ok(memory)
+    Ok(())
 }
 
 /// Checks the newest entries against the record chain. Gives the highest terminal serial number that they intended.
