@@ -1,6 +1,6 @@
 //! The engine: what it holds, and which part takes which input.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use purser_ledger::{
@@ -36,6 +36,8 @@ pub struct Engine {
     pub(crate) visits: BTreeMap<DeviceName, Visit>,
     /// Operations whose debit is intended and not proven either way.
     pub(crate) open: BTreeMap<OperationId, Operation>,
+    /// Cards with an earlier payment that cannot be read: none of them is debited.
+    pub(crate) held: BTreeSet<CardId>,
     /// Operations with a commit on its way to the store: one each.
     pub(crate) changing: BTreeMap<OperationId, Changing>,
     pub(crate) finds: BTreeMap<FindId, PendingFind>,
@@ -73,6 +75,7 @@ impl Engine {
                 .into_iter()
                 .map(|operation| (operation.id, operation))
                 .collect(),
+            held: snapshot.held.into_iter().collect(),
             changing: BTreeMap::new(),
             finds: BTreeMap::new(),
             tries_left: BTreeMap::new(),

@@ -173,8 +173,10 @@ impl Store for Journal {
 
     fn snapshot(&self) -> Result<Snapshot, StoreBroken> {
         let snapshot = self.read(|conn| {
+            let rows::Open { operations, held } = rows::open(conn)?;
             Ok(Snapshot {
-                open: rows::open_operations(conn)?,
+                open: operations,
+                held,
                 terminal_sn_max: rows::terminal_sn_max(conn)?,
                 newest_unix_seconds: rows::newest(conn)?.map(|newest| newest.content.at.unix_seconds),
             })

@@ -46,8 +46,10 @@ pub struct Overview {
     pub operations: u64,
     /// How many debits were ever intended.
     pub debits: u64,
-    /// Every operation whose debit is proven neither way, oldest first.
+    /// Every operation whose debit is proven neither way and that can be read, oldest first.
     pub open: Vec<Operation>,
+    /// How many more there are that cannot be read.
+    pub unreadable: usize,
 }
 
 /// Reads a journal, also while its writer is at work. Sees durable entries only.
@@ -107,7 +109,7 @@ impl Reader {
     /// # Errors
     /// [`ReadError`]; a transient one is worth another call.
     pub fn open_operations(&self) -> Result<Vec<Operation>, ReadError> {
-        rows::open_operations(&self.conn)
+        Ok(rows::open(&self.conn)?.operations)
     }
 
     /// Balances and counts, with the head that they belong to.
@@ -141,11 +143,13 @@ impl Reader {
     /// [`ReadError`]; a transient one is worth another call.
     pub fn overview(&self) -> Result<Overview, ReadError> {
         let moment = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Deferred)?;
+        let rows::Open { operations, held } = rows::open(&moment)?;
         Ok(Overview {
             totals: Totals::load(&moment)?,
             operations: rows::count(&moment, "SELECT count(*) FROM operations")?,
             debits: rows::count(&moment, "SELECT count(*) FROM debits")?,
-            open: rows::open_operations(&moment)?,
+            open: operations,
+            unreadable: held.len(),
         })
     }
 

@@ -139,7 +139,7 @@ fn counts(overview: &Overview) -> Counts {
         .into_iter()
         .map(|currency| totals.count(Account::Claims, currency))
         .sum();
-    let open = number(overview.open.len());
+    let open = number(overview.open.len().saturating_add(overview.unreadable));
     Counts {
         paid,
         not_debited: overview.debits.saturating_sub(open).saturating_sub(paid),

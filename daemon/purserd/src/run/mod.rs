@@ -94,6 +94,9 @@ fn prepare(config: &Config, places: &Places) -> Result<Parts, Exit> {
     let snapshot = journal
         .snapshot()
         .map_err(|error| failed(Exit::StoreBroken)(&error))?;
+    for card in &snapshot.held {
+        tracing::error!(%state_dir, %card, "an open payment of this card cannot be read; no sale uses the card until purserd verify-journal finds the journal whole");
+    }
     let (entries, open) = (journal.head().number, snapshot.open.len());
     tracing::info!(%state_dir, entries, open, "journal is open and synced");
     Ok(Parts {

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use e2e::world::World;
 use e2e::{Fault, ensure};
+use purser_lab::card::{Minor, Serial};
 use serde_json::json;
 
 use crate::purserd::{Home, Running, Started};
@@ -180,6 +182,7 @@ pub(crate) fn rows(template: &Template) -> Result<Group, Fault> {
     }
     group.row("older copy put back", older_copy(template));
     group.row("old entry changed", old_entry(template));
+    group.row("open sale's entry damaged", open_entry(template));
     group.row("one byte of each page changed", each_page(template));
     Ok(group)
 }
@@ -257,6 +260,70 @@ fn old_entry(template: &Template) -> Result<String, Fault> {
     })?;
     paid_sales_are_found(&running)?;
     Ok(told)
+}
+
+/// The entry of a sale that is in doubt: its card is left alone, all others pay; mended, the sale is found out.
+fn open_entry(template: &Template) -> Result<String, Fault> {
+    const GOOD: &str = "\"reference\":\"doubt\"";
+    const BAD: &str = "\"referenze\":\"doubt\"";
+    let mut world = World::copy(&template.world)?;
+    let state = world.stack.layout().state_dir();
+    fs::remove_dir_all(&state)?;
+    crate::purserd::copy_state(&template.settled(), &state)?;
+    change_text(&state, GOOD, BAD)?;
+    world.stack.start_again()?;
+    let told = world.sell("same-card")?;
+    let held = told.last().ok_or("nothing is told")?;
+    let said = format!("{:?}: {:?}; {:?}", held.reason, held.cause, held.remedy);
+    says(
+        &said,
+        &[
+            "card_held",
+            "entries of it are damaged",
+            "take another card",
+            "purserd verify-journal",
+        ],
+    )?;
+    let debits = world.card.status().ep_offline_sn;
+    ensure(u64::from(debits) == world.paid + 1, || {
+        "the held card was debited".to_owned()
+    })?;
+    world.card.remove();
+
+    let other = world.stack.new_card(
+        "other",
+        Serial([0, 0, 0, 0, 0x20, 0x26, 0, 0, 0, 9]),
+        Minor(1_000),
+    )?;
+    let mut till = world.stack.till()?;
+    till.begin_sale("other-card", e2e::world::PRICE)?;
+    other.insert();
+    till.wait_for_outcome("other-card", "paid")?;
+    drop(other);
+    let answer = crate::purserd::call(
+        &world.stack.layout().socket(),
+        "Attach",
+        json!({ "reference": IN_DOUBT }),
+    )?;
+    ensure(answer["error"] == "org.purser.Purser1.JournalDamaged", || {
+        format!("{answer}")
+    })?;
+    let totals = till.call(async |purser| purser.totals().await)?;
+    ensure(totals.balanced && totals.counts.in_doubt == 1, || {
+        format!("{totals:?}")
+    })?;
+
+    world.stack.stop()?;
+    change_text(&state, BAD, GOOD)?;
+    world.stack.start_again()?;
+    world.card.insert();
+    world.stack.till()?.wait_for_outcome(IN_DOUBT, "paid")?;
+    world.stack.stop()?;
+    let verified = world
+        .stack
+        .run_verb(&["verify-journal", "--expect", &template.head])?;
+    ensure(verified.status.success(), || format!("{verified:?}"))?;
+    Ok(said)
 }
 
 /// Every page of the file, spoilt at four places, one at a time.

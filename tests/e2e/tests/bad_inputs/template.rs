@@ -23,6 +23,8 @@ pub(crate) const IN_DOUBT: &str = "doubt";
 pub(crate) struct Template {
     pub(crate) programs: Arc<Programs>,
     folder: TempDir,
+    /// The world that made it, with its card.
+    pub(crate) world: e2e::world::Template,
     /// The newest entry of both.
     pub(crate) head: String,
 }
@@ -65,6 +67,7 @@ impl Template {
         let made = Self {
             programs,
             folder,
+            world: world.into_template(),
             head,
         };
         made.settle()?;

@@ -61,7 +61,8 @@ fn check_tail(conn: &Connection, key: &ChainKey) -> Result<Option<u32>, OpenErro
     Ok(terminal_sn)
 }
 
-/// What is in doubt in the books is what the open operations are about: none of them is missing.
+/// What is in doubt in the books is what the open operations are about: none of them is missing. Of one that cannot be read
+/// nobody knows the amount.
 fn check_open(memory: &Memory) -> Result<(), OpenError> {
     let mut open: BTreeMap<Currency, u64> = BTreeMap::new();
     for operation in memory.open.values() {
@@ -70,7 +71,9 @@ fn check_open(memory: &Memory) -> Result<(), OpenError> {
     }
     let books = memory.totals.books();
     let is_booked = |currency: Currency| {
-        books.balance(Account::InDoubt, currency).minor() == open.get(&currency).copied().unwrap_or(0)
+        let booked = books.balance(Account::InDoubt, currency).minor();
+        let open = open.get(&currency).copied().unwrap_or(0);
+        booked == open || (!memory.held.is_empty() && booked > open)
     };
     if books
         .currencies()
