@@ -102,7 +102,9 @@ fn ten_thousand_hostile_calls_leave_a_sales_p99_within_twice_its_quiet_value() -
         flooded.percentile(50),
         flooded.percentile(99),
     );
-    ensure(ratio <= 2.0, || format!("the flood makes sales {ratio:.2} times as slow"))
+    ensure(ratio <= 2.0, || {
+        format!("the flood makes sales {ratio:.2} times as slow")
+    })
 }
 
 /// Sales with watchers that do not read: more events than the sockets and the queue behind them hold.
@@ -127,11 +129,14 @@ fn watcher(stack: &Stack) -> Result<Raw, Fault> {
 
 /// A watcher on the bus whose socket nobody reads from here on: its runtime does not turn.
 fn watcher_on_the_bus(address: &str) -> Result<(tokio::runtime::Runtime, zbus::Connection), Fault> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let bus = runtime.block_on(async {
         let bus = zbus::connection::Builder::address(address).build().await?;
         let (name, object) = ("org.purser.Purser1", "/org/purser/Purser1");
-        bus.call_method(Some(name), object, Some(name), "Watch", &("",)).await?;
+        bus.call_method(Some(name), object, Some(name), "Watch", &("",))
+            .await?;
         Ok::<_, zbus::Error>(bus)
     })?;
     Ok((runtime, bus))
@@ -153,9 +158,10 @@ fn read_to_the_end(raw: &mut Raw) -> Result<u64, Fault> {
         let told = raw.receive()?.ok_or("it is told why it ends")?;
         match told["error"].as_str() {
             Some(error) => {
-                ensure(error.ends_with(".Lagged") && told["parameters"]["after"] == last, || {
-                    format!("it is behind, and told after which number: {told}")
-                })?;
+                ensure(
+                    error.ends_with(".Lagged") && told["parameters"]["after"] == last,
+                    || format!("it is behind, and told after which number: {told}"),
+                )?;
                 return Ok(last);
             }
             None => last = told["parameters"]["event"]["number"].as_u64().unwrap_or(last),
@@ -211,7 +217,9 @@ fn watchers_that_do_not_read_delay_no_sale_and_go_on_by_number() -> Result<(), F
     reader.thread().unpark();
     let (before, after) = (alone.percentile(50), watched.percentile(50));
     println!("a sale takes {before:?} alone and {after:?} beside three watchers that do not read");
-    ensure(after <= 2 * before, || "watchers that do not read delay sales".to_owned())?;
+    ensure(after <= 2 * before, || {
+        "watchers that do not read delay sales".to_owned()
+    })?;
     let last = read_to_the_end(&mut silent)?;
     silent.send("Watch", &json!({ "after": last }), true)?;
     let next = silent.receive()?.ok_or("it goes on")?;

@@ -33,6 +33,10 @@ impl DaemonFacts {
                 "start the bus; Purser tries again by itself",
             ));
         }
+        problems.extend(self.check.cause().map(|cause| {
+            let remedy = "keep a copy of the state folder, check its disk, and run purserd verify-journal";
+            problem("journal_damaged", cause, remedy)
+        }));
         let devices = self.all_devices();
         problems.extend(
             devices
@@ -43,7 +47,8 @@ impl DaemonFacts {
         let ready = devices
             .iter()
             .any(|device| device.card_reader && device.state == "ready")
-            && self.board.may_sell();
+            && self.board.may_sell()
+            && !self.check.stops_sales();
         StatusFacts {
             ready,
             started_at: time(self.started_at),

@@ -126,9 +126,15 @@ impl Clients {
                 return;
             }
         };
-        let kept = if service.is_operator(client.caller()) { 0 } else { CONNECTIONS_FOR_OPERATORS };
+        let kept = if service.is_operator(client.caller()) {
+            0
+        } else {
+            CONNECTIONS_FOR_OPERATORS
+        };
         if self.tasks.len() >= CONNECTIONS_MAX - kept {
-            return self.say_farewell(client, uid, fault::too_many_connections()).await;
+            return self
+                .say_farewell(client, uid, fault::too_many_connections())
+                .await;
         }
         *self.of_user.entry(uid).or_default() += 1;
         let service = service.clone();

@@ -187,7 +187,7 @@ impl Till {
     }
 
     fn uses(&self) -> Vec<LimitUse> {
-        let wall = self.now.wall.lifted_to(self.engine.clock_floor_unix_seconds());
+        let wall = self.engine.clock_range().judge(self.now.wall);
         let now = Now { wall, ..self.now };
         self.engine.config.limits.uses(&self.engine.counted(), now)
     }
