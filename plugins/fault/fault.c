@@ -24,6 +24,9 @@ const struct purser_driver_entry *purser_driver_entry(void);
 #ifndef FAULT_STRUCT_SIZE
 #define FAULT_STRUCT_SIZE sizeof(struct purser_driver_entry)
 #endif
+#ifndef FAULT_TRANSMIT
+#define FAULT_TRANSMIT faulty_transmit
+#endif
 #ifndef FAULT_ID
 #define FAULT_ID "fault"
 #endif
@@ -270,9 +273,7 @@ static int32_t faulty_disconnect(struct purser_instance *reader, const struct pu
 static const struct purser_card_reader_1 faulty_reader = {
     .struct_size = sizeof faulty_reader,
     .connect = faulty_connect,
-#ifndef FAULT_NO_TRANSMIT
-    .transmit = faulty_transmit,
-#endif
+    .transmit = FAULT_TRANSMIT,
     .disconnect = faulty_disconnect,
 };
 
@@ -378,6 +379,7 @@ static const struct purser_driver_entry faulty_entry = {
     .destroy = faulty_destroy,
 };
 
-#ifndef FAULT_NO_ENTRY
-const struct purser_driver_entry *purser_driver_entry(void) { return &faulty_entry; }
+#ifdef FAULT_NO_ENTRY
+__attribute__((visibility("hidden")))
 #endif
+const struct purser_driver_entry *purser_driver_entry(void) { return &faulty_entry; }

@@ -10,16 +10,20 @@
 //! * [`judge`]: what must hold after whatever happened.
 //! * [`matrix`]: every phase cut at every point, counted.
 //! * [`faults`]: cards and tills that fail.
+//! * [`attack`]: what must hold while a driver misbehaves.
+//! * [`faulty`]: a driver that misbehaves, and the neighbour who goes on selling.
 //! * [`peer`]: clients that this project did not write.
 //! * [`bus`]: a message bus of its own.
 //!
 //! Needs root (to trace a process that lets nobody trace it), strace and a C compiler.
 
+pub mod attack;
 pub mod bus;
 pub mod buyer;
 pub mod calls;
 pub mod canary;
 pub mod faults;
+pub mod faulty;
 pub mod judge;
 pub mod matrix;
 pub mod peer;

@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 
 pub use error::{ConfigError, TextError};
 use file::{DriverFile, File, Purse};
-pub use values::{Bus, Devices, WaitMs};
+pub use values::{AnswerMs, Bus, Devices, DriverMs, StartMs, WaitMs};
 
 /// What the operator decided.
 #[derive(Clone, Debug)]
@@ -64,6 +64,10 @@ pub struct Driver {
     pub path: PathBuf,
     /// How many of its devices are used.
     pub devices: Devices,
+    /// Time to load it and make its instance; none: the supervisor's own default.
+    pub start_ms: Option<StartMs>,
+    /// The most time for one answer about a card; none: as long as cards may take.
+    pub answer_ms: Option<AnswerMs>,
     /// What the driver itself is told, as a TOML document.
     pub settings: String,
 }
@@ -139,6 +143,8 @@ fn driver(path: &Path) -> Result<Driver, ConfigError> {
     let DriverFile {
         path: object,
         devices,
+        start_ms,
+        answer_ms,
         settings,
     } = read(path)?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -151,6 +157,8 @@ fn driver(path: &Path) -> Result<Driver, ConfigError> {
         name,
         path: folder.join(object),
         devices,
+        start_ms,
+        answer_ms,
         settings: settings.to_string(),
     })
 }
