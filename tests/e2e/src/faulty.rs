@@ -35,6 +35,9 @@ const START_MS: u64 = 2000;
 /// How long a sale of the neighbour may take at most while a driver misbehaves: less than a hang of that driver, were it
 /// felt. On an idle machine a sale takes about a tenth of a second.
 pub const NEIGHBOUR_MAX: Duration = Duration::from_millis(1900);
+/// How soon the neighbour's next buyer comes. Without a pause a driver tells more cards and digits than [E-5] allows, and is
+/// killed for it.
+const NEXT_BUYER: Duration = Duration::from_millis(40);
 /// How often a state is looked at that nobody announces.
 const LOOK_AGAIN: Duration = Duration::from_millis(3);
 
@@ -312,6 +315,7 @@ impl Neighbour {
                 ensure(sale.outcome == "paid", || format!("the neighbour's {sale:?}"))?;
                 takings.paid += 1;
                 card.remove();
+                thread::sleep(NEXT_BUYER);
             }
             takings.left = u64::from(card.status().ep.0);
             Ok(takings)
