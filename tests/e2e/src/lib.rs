@@ -12,6 +12,8 @@
 //! * [`faults`]: cards and tills that fail.
 //! * [`hotplug`]: readers that leave in the middle of a sale.
 //! * [`pcscd`]: the real pcscd, in namespaces of its own.
+//! * [`attack`]: what must hold while a driver misbehaves.
+//! * [`faulty`]: a driver that misbehaves, and the neighbour who goes on selling.
 //! * [`peer`]: clients that this project did not write.
 //! * [`bus`]: a message bus of its own.
 //! * [`raw`]: a client that sends what it likes.
@@ -19,11 +21,13 @@
 //!
 //! Needs root (to trace a process that lets nobody trace it), strace and a C compiler.
 
+pub mod attack;
 pub mod bus;
 pub mod buyer;
 pub mod calls;
 pub mod canary;
 pub mod faults;
+pub mod faulty;
 pub mod flood;
 pub mod hotplug;
 pub mod judge;
