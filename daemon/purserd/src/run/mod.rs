@@ -35,7 +35,7 @@ use self::clock::Clock;
 use self::core::Core;
 use self::turn::Sources;
 use crate::cli::Places;
-use crate::config::Config;
+use crate::config::{Config, Sam};
 use crate::credential;
 use crate::exit::Exit;
 use crate::journal_verbs::exit_of;
@@ -81,7 +81,10 @@ fn prepare(config: &Config, places: &Places) -> Result<Parts, Exit> {
     harden::harden().map_err(|error| failed(Exit::Failed)(&error))?;
     let folder = places.config.parent().unwrap_or(Path::new("."));
     let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    let keys = credential::locate(&config.sam_credential, folder, credentials.as_deref());
+    let Sam::Credential(credential) = &config.sam else {
+        return Err(Exit::Config);
+    };
+    let keys = credential::locate(credential, folder, credentials.as_deref());
     let our_uid = rustix::process::geteuid().as_raw();
     let sam = credential::load_sam(&keys, our_uid).map_err(|error| failed(Exit::Config)(&error))?;
     let journal = Journal::open(&places.state_dir, &options(config))
