@@ -1,6 +1,8 @@
 //! The lab: what a developer, a test and the demo need in place of cards and the world around them.
 //!
 //! * [`card`]: a virtual purse card, pure, with faults on demand.
+//! * [`psam`]: a virtual PSAM: the shop's keys and its counter in a card of their own, with faults on demand.
+//! * [`chip`]: what both have in common for those below.
 //! * [`issuer`]: master keys (public ones), personalisation, checking evidence as the provider does.
 //! * [`store`]: a card on disk that survives any kill.
 //! * [`vpcd`]: a card in a reader: a thread that can insert it, remove it and tear it.
@@ -10,8 +12,10 @@
 //! Nothing here is for a shop: the keys are public, and a virtual card's money is worth what the lab says.
 
 pub mod card;
+pub mod chip;
 pub mod control;
 pub mod issuer;
+pub mod psam;
 #[cfg(feature = "stack")]
 pub mod stack;
 pub mod store;
