@@ -85,6 +85,17 @@ impl World {
             }
             _ => {}
         }
+        if let (Standing::Paid(paid), Some(key)) = (&operation.standing, operation.key()) {
+            let is_claimed = matches!(paid.proof, PaidProof::Answer | PaidProof::Prove);
+            let shop = &self.shops[s];
+            hold!(
+                Mac2WasChecked,
+                !is_claimed || shop.psam.is_none() || shop.mac2_verified.contains(&key.terminal_sn),
+                "{} of shop {s} is paid by {:?}, and the PSAM never found its MAC2 right",
+                operation.reference,
+                paid.proof
+            );
+        }
         let is_due = matches!(operation.standing, Standing::Paid(_))
             && operation.conclusion == Some(Conclusion::Abandoned);
         let owed = operation.refund_owed;

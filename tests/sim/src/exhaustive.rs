@@ -12,17 +12,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use purser_engine::{End, Progress};
 use purser_lab::card::{Fault, ScriptedFault, instruction};
 
+use purser_ledger::Entry;
+use purser_purse::CommandName;
+
+use crate::device::Call;
 use crate::failure::Failure;
 use crate::flaw::Flaw;
 use crate::kit::{CardKind, Kit};
 use crate::plastic::{Place, Plastic};
 use crate::pos::TicketState;
+use crate::psam::Oddity;
 use crate::rule::{Rule, Violation, hold};
 use crate::shop::Job;
 use crate::store::Disk;
 use crate::tally::Tally;
 use crate::trace::Trace;
-use crate::world::{Step, World};
+use crate::world::{PSAM, Step, World};
 
 /// What the card does at the first DEBIT that it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,7 +78,38 @@ const AWAY: [Away; 5] = [
     Away::Loaded,
     Away::Both,
 ];
-const CASES: usize = CARDS.len() * AT_DEBIT.len() * AWAY.len();
+/// The SAM of the shop, and when it is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AtSam {
+    /// Keys in the process.
+    Software,
+    /// A PSAM that stays in its reader.
+    Psam,
+    /// A PSAM that loses its power before it gets the sale's INIT_SAM.
+    LostBeforeInit,
+    /// A PSAM that loses its power before the intent is on the disk.
+    LostBeforeIntent,
+    /// A PSAM that loses its power before the card gets its DEBIT.
+    LostBeforeDebit,
+    /// A PSAM that loses its power before it gets MAC2.
+    LostBeforeCheck,
+    /// A PSAM that has checked MAC2, and its answer is lost.
+    CheckLost,
+    /// A PSAM that is taken out before it gets MAC2, and put in when nothing else happens.
+    OutBeforeCheck,
+}
+
+const AT_SAM: [AtSam; 8] = [
+    AtSam::Software,
+    AtSam::Psam,
+    AtSam::LostBeforeInit,
+    AtSam::LostBeforeIntent,
+    AtSam::LostBeforeDebit,
+    AtSam::LostBeforeCheck,
+    AtSam::CheckLost,
+    AtSam::OutBeforeCheck,
+];
+const CASES: usize = CARDS.len() * AT_DEBIT.len() * AWAY.len() * AT_SAM.len();
 
 /// The price of the sale, and what other shops take and load meanwhile, in minor units.
 const PRICE: u64 = 300;
@@ -88,6 +124,7 @@ struct Case {
     balance: u32,
     at_debit: AtDebit,
     away: Away,
+    at_sam: AtSam,
 }
 
 impl Case {
@@ -98,6 +135,7 @@ impl Case {
             balance,
             at_debit: AT_DEBIT[index / CARDS.len() % AT_DEBIT.len()],
             away: AWAY[index / CARDS.len() / AT_DEBIT.len() % AWAY.len()],
+            at_sam: AT_SAM[index / CARDS.len() / AT_DEBIT.len() / AWAY.len()],
         }
     }
 }
@@ -116,13 +154,15 @@ struct Run {
     crashes: Vec<Point>,
     lives: Vec<Vec<Point>>,
     has_been_away: bool,
+    /// The PSAM has been lost once, as the case says.
+    is_psam_lost: bool,
     presentations: u8,
 }
 
 /// What was run, and where it ended.
 #[derive(Clone, Debug, Default, serde::Serialize)]
 pub struct Summary {
-    /// Cases: card × what it does at DEBIT × where it goes.
+    /// Cases: card × what it does at DEBIT × where it goes × which SAM.
     pub cases: u64,
     /// Runs without a crash that came to their end.
     pub undisturbed: u64,
@@ -255,7 +295,11 @@ impl Run {
             config.pin_free_up_to.insert(kit.currency, PRICE);
             world.shops[0].config = Some(config);
         }
+        if case.at_sam != AtSam::Software {
+            world.give_psam(0);
+        }
         Self {
+            is_psam_lost: false,
             world,
             case,
             crashes: crashes.to_vec(),
@@ -299,7 +343,37 @@ impl Run {
         }
     }
 
+    /// The PSAM is lost, once, before the step at which the case says so.
+    fn lose_psam(&mut self, step: Step) {
+        let shop = &self.world.shops[0];
+        let calls = |d: usize, name| {
+            let front = shop.devices[d].calls.front();
+            step == Step::Device(0, d)
+                && matches!(front, Some((_, Call::Transmit { command, .. })) if command.name() == name)
+        };
+        let intends = step == Step::Journal(0)
+            && matches!(shop.jobs.front(), Some(Job::Commit(commit)) if matches!(commit.entry, Entry::SaleIntended(_)));
+        let is_now = match self.case.at_sam {
+            AtSam::Software | AtSam::Psam => false,
+            AtSam::LostBeforeInit => calls(PSAM, CommandName::InitSam),
+            AtSam::LostBeforeIntent => intends,
+            AtSam::LostBeforeDebit => calls(0, CommandName::Debit),
+            AtSam::LostBeforeCheck | AtSam::CheckLost | AtSam::OutBeforeCheck => {
+                calls(PSAM, CommandName::CreditSam)
+            }
+        };
+        if !is_now || std::mem::replace(&mut self.is_psam_lost, true) {
+            return;
+        }
+        match (self.case.at_sam, &mut self.world.shops[0].psam) {
+            (AtSam::CheckLost, Some(psam)) => psam.oddity = Some(Oddity::AnswerLost),
+            (AtSam::OutBeforeCheck, _) => self.world.remove_psam(0),
+            _ => self.world.cut_psam(0),
+        }
+    }
+
     fn step(&mut self, step: Step) -> Result<(), Violation> {
+        self.lose_psam(step);
         let number = self.world.steps;
         let point = |in_append| Point {
             step: number,
@@ -373,6 +447,10 @@ impl Run {
 
     /// What cashier and buyer do when nothing moves. False when the sale has its end.
     fn go_on(&mut self) -> Result<bool, Violation> {
+        if self.case.at_sam == AtSam::OutBeforeCheck && !self.world.shops[0].devices[PSAM].holds_psam {
+            self.world.insert_psam(0);
+            return Ok(true);
+        }
         if self.world.type_pin(0, true) {
             return Ok(true);
         }

@@ -19,6 +19,8 @@ mod flaw;
 mod kit;
 mod plastic;
 mod pos;
+mod psam;
+mod psam_slot;
 #[cfg(test)]
 mod regressions;
 mod rng;

@@ -14,7 +14,7 @@ use crate::pos::Ask;
 use crate::rule::{Violation, hold};
 use crate::shop::Job;
 use crate::trace::tell;
-use crate::world::{Debit, Step, World};
+use crate::world::{Debit, PSAM, Step, World};
 
 impl World {
     /// Gives the engine its next input from the named line.
@@ -184,6 +184,9 @@ impl World {
         let Some((id, call)) = self.shops[s].devices[d].calls.pop_front() else {
             return Ok(());
         };
+        if d == PSAM {
+            return self.work_at_psam(s, id, call);
+        }
         match call {
             Call::Connect => self.connect(s, d, id),
             Call::Disconnect { connection } => self.disconnect(s, d, id, connection),

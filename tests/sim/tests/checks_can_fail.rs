@@ -98,6 +98,23 @@ fn a_door_that_drops_answers_is_caught() {
 }
 
 #[test]
+fn a_psam_that_repeats_terminal_serial_numbers_is_caught() {
+    let rule = caught(Flaw::PsamRepeatsNumbers);
+    assert!(
+        matches!(
+            rule,
+            Rule::SentOnce | Rule::ClaimHasItsDebit | Rule::ReferenceIsOneSale
+        ),
+        "{rule:?}"
+    );
+}
+
+#[test]
+fn a_sale_that_is_paid_without_the_psam_s_check_is_caught() {
+    assert_eq!(caught(Flaw::PsamAcceptsAnyMac2), Rule::Mac2WasChecked);
+}
+
+#[test]
 fn every_flaw_is_caught_within_its_schedules() {
     for flaw in Flaw::ALL {
         caught(flaw);

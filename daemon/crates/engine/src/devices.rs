@@ -13,8 +13,12 @@ const BUSY_RETRY_MS: u64 = 500;
 /// held it, or a contact may have been bad.
 const LOOKS_MAX: u8 = 3;
 
-#[derive(Debug, Default)]
-pub(crate) struct Devices(BTreeMap<DeviceName, Device>);
+#[derive(Debug)]
+pub(crate) struct Devices {
+    by_name: BTreeMap<DeviceName, Device>,
+    /// The PSAM's reader: no buyer's.
+    reserved: Option<DeviceName>,
+}
 
 #[derive(Debug)]
 struct Device {
@@ -47,15 +51,23 @@ pub(crate) enum CardAt {
 }
 
 impl Devices {
+    /// No device yet. A card in the reserved reader is no buyer's.
+    pub(crate) fn without(reserved: Option<DeviceName>) -> Self {
+        Self {
+            by_name: BTreeMap::new(),
+            reserved,
+        }
+    }
+
     pub(crate) fn handle(&mut self, name: &DeviceName, event: DeviceEvent) {
         let presence = Presence {
             served: false,
             retry_at: None,
             looks: 0,
         };
-        match (event, self.0.get_mut(name)) {
+        match (event, self.by_name.get_mut(name)) {
             (DeviceEvent::Arrived(abilities), _) => {
-                self.0.insert(
+                self.by_name.insert(
                     name.clone(),
                     Device {
                         abilities,
@@ -65,7 +77,7 @@ impl Devices {
                 );
             }
             (DeviceEvent::Left, _) => {
-                self.0.remove(name);
+                self.by_name.remove(name);
             }
             (DeviceEvent::CardInserted, Some(device)) => {
                 // An insertion without a removal before it is one that was told twice, or a removal that was missed: a card
@@ -80,15 +92,20 @@ impl Devices {
     }
 
     pub(crate) fn has_pin_pad(&self, name: &DeviceName) -> bool {
-        self.0.get(name).is_some_and(|device| device.abilities.pin_pad)
+        self.by_name
+            .get(name)
+            .is_some_and(|device| device.abilities.pin_pad)
     }
 
-    /// The named reader, or all.
+    /// The named reader of buyers' cards, or all.
     pub(crate) fn readers<'a>(
         &'a self,
         named: Option<&'a DeviceName>,
     ) -> impl Iterator<Item = &'a DeviceName> + 'a {
-        let readers = self.0.iter().filter(|(_, device)| device.abilities.card_reader);
+        let readers = self
+            .by_name
+            .iter()
+            .filter(|(name, device)| device.abilities.card_reader && self.reserved.as_ref() != Some(*name));
         readers
             .map(|(name, _)| name)
             .filter(move |name| named.is_none_or(|named| named == *name))
@@ -141,14 +158,14 @@ impl Devices {
 
     /// How often a card was put into this reader.
     pub(crate) fn insertions(&self, name: &DeviceName) -> u64 {
-        self.0.get(name).map_or(0, |device| device.insertions)
+        self.by_name.get(name).map_or(0, |device| device.insertions)
     }
 
     /// A reader reports no card although none was seen to leave: as good as taken out. Unless another card has come since
     /// `insertions`: then the report is about the one before.
     pub(crate) fn set_absent(&mut self, name: &DeviceName, insertions: u64) {
         if let Some(device) = self
-            .0
+            .by_name
             .get_mut(name)
             .filter(|device| device.insertions == insertions)
         {
@@ -157,24 +174,31 @@ impl Devices {
     }
 
     pub(crate) fn next_retry(&self) -> Option<Monotonic> {
-        self.0.values().filter_map(|device| device.card?.retry_at).min()
+        self.by_name
+            .values()
+            .filter_map(|device| device.card?.retry_at)
+            .min()
     }
 
     pub(crate) fn forget_due_retries(&mut self, now: Monotonic) {
-        for presence in self.0.values_mut().filter_map(|device| device.card.as_mut()) {
+        for presence in self
+            .by_name
+            .values_mut()
+            .filter_map(|device| device.card.as_mut())
+        {
             presence.retry_at = presence.retry_at.filter(|at| *at > now);
         }
     }
 
     fn presence(&self, name: &DeviceName) -> Option<Presence> {
-        self.0
+        self.by_name
             .get(name)
             .filter(|device| device.abilities.card_reader)?
             .card
     }
 
     fn change(&mut self, name: &DeviceName, change: impl FnOnce(&mut Presence)) {
-        if let Some(presence) = self.0.get_mut(name).and_then(|device| device.card.as_mut()) {
+        if let Some(presence) = self.by_name.get_mut(name).and_then(|device| device.card.as_mut()) {
             change(presence);
         }
     }

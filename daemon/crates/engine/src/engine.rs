@@ -1,15 +1,14 @@
 //! The engine: what it holds, and which part takes which input.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use purser_ledger::{
     CardId, Commit, DeviceName, Monotonic, Now, Operation, OperationId, Reference, Snapshot, Wall,
 };
-use purser_purse::pboc::SoftwareSam;
 
 use crate::commits::{Changing, Resolved};
 use crate::devices::Devices;
+use crate::psam::{Authority, Sam};
 use crate::requests::PendingFind;
 use crate::sale::{Decision, Sale};
 use crate::visit::Visit;
@@ -25,7 +24,7 @@ const UNIX_SECONDS_MAX: i64 = 253_370_764_800;
 /// All money operations of this terminal, in one place, owned by one task.
 pub struct Engine {
     pub(crate) config: Config,
-    pub(crate) sam: Arc<SoftwareSam>,
+    pub(crate) sam: Authority,
     pub(crate) now: Now,
     pub(crate) floor_unix_seconds: i64,
     /// The time of the newest intent: the next one is later, so that card, log and provider can tell two debits apart.
@@ -57,19 +56,24 @@ impl Engine {
     /// An engine that goes on where the store's entries end. Every sale whose intent is stored without an outcome is in
     /// doubt from here on, and says so in the journal.
     ///
-    /// The SAM may be shared with whoever else needs it: its keys lie in protected pages, which are made once.
-    pub fn resume(config: Config, sam: impl Into<Arc<SoftwareSam>>, snapshot: Snapshot, now: Now) -> Self {
+    /// The keys of a software SAM may be shared with whoever else needs them: they lie in protected pages, which are made once.
+    pub fn resume(config: Config, sam: impl Into<Sam>, snapshot: Snapshot, now: Now) -> Self {
         let floor = config
             .built_unix_seconds
             .max(snapshot.newest_unix_seconds.unwrap_or(i64::MIN));
+        let sam = sam.into();
+        let reserved = match &sam {
+            Sam::Psam(settings) => Some(settings.reader.clone()),
+            Sam::Software(_) => None,
+        };
         let mut engine = Self {
             config,
-            sam: sam.into(),
+            sam: Authority::from(sam),
             now,
             floor_unix_seconds: floor,
             intended_unix_seconds: floor,
             terminal_sn_last: snapshot.terminal_sn_max.unwrap_or(0),
-            devices: Devices::default(),
+            devices: Devices::without(reserved),
             sales: Vec::new(),
             visits: BTreeMap::new(),
             open: snapshot
@@ -116,6 +120,7 @@ impl Engine {
         }
         self.handle_expired();
         self.serve_cards();
+        self.serve_psam();
         self.hint_progress();
         self.answer_stop();
     }
@@ -129,7 +134,12 @@ impl Engine {
     pub fn poll_timeout(&self) -> Option<Monotonic> {
         let sales = self.sales.iter().filter_map(|sale| sale.deadline);
         let visits = self.visits.values().map(|visit| visit.deadline);
-        sales.chain(visits).chain(self.devices.next_retry()).min()
+        let psam = self.psam_card().and_then(|psam| psam.deadline());
+        sales
+            .chain(visits)
+            .chain(self.devices.next_retry())
+            .chain(psam)
+            .min()
     }
 
     /// The operations that are in doubt, with when they began.

@@ -10,6 +10,7 @@ mod devices;
 mod engine;
 mod input;
 mod output;
+mod psam;
 mod requests;
 mod sale;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub use config::Config;
 pub use engine::Engine;
 pub use input::{Abilities, Answer, BeginSale, CallFailure, DeviceEvent, Input, Peer, Request};
 pub use output::{Act, EnterPin, Output, Query, Reply, RequestError, Told};
+pub use psam::{PsamFault, PsamSettings, PsamState, PsamView, Sam};
 pub use view::{End, Outcome, Progress, PurseView, SaleView, Slip};
 
 /// The asker's number of a request.

@@ -2,7 +2,7 @@
 
 use purser_ledger::{
     Amount, CardId, CloseReason, Conclusion, DeviceName, DoubtReason, Head, Operation, OperationId, Owner,
-    QueryReason, Reference, Standing, VoidProof, Wall,
+    PaidProof, QueryReason, Reference, Standing, VoidProof, Wall,
 };
 
 /// A sale as its owner sees it; `S` is [`Progress`] for one under way and [`Outcome`] for one whose end is durable.
@@ -46,6 +46,8 @@ pub enum Progress {
     },
     /// The card checks the PIN.
     CheckingPin,
+    /// Waiting for the PSAM: it serves another sale, or is not ready. Nothing has moved.
+    WaitingForSam,
     /// Recording the intent, debiting the card, recording the evidence (S22–S24).
     Debiting,
     /// Recording an end at which nothing was debited.
@@ -101,6 +103,8 @@ pub struct Slip {
     pub at: Wall,
     /// The head of the record chain at the entry that proves the payment.
     pub head: Head,
+    /// How the payment is proven; not every way has a verified MAC2 (money rule P6).
+    pub proof: PaidProof,
 }
 
 /// What a purse says without a sale.
@@ -163,6 +167,7 @@ impl End {
                     head: operation
                         .paid_head
                         .expect("a paid sale has the head of its proof"),
+                    proof: paid.proof,
                 })
             }
         }

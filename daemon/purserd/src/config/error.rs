@@ -30,18 +30,29 @@ pub enum ConfigError {
         /// What to write.
         help: &'static str,
     },
-    /// `[pin.pads]` names a device of a driver that is not configured.
+    /// A key names a device of a driver that is not configured.
     #[error(
-        "[pin.pads] names `{device}`, but no driver file is called `{}.toml`\n  --> {}\n   = help: {}",
+        "{key} names `{device}`, but no driver file is called `{}.toml`\n  --> {}\n   = help: {}",
         driver_of(device), path.display(), help_known(known)
     )]
     UnknownDriver {
         /// The main configuration file.
         path: PathBuf,
+        /// The key.
+        key: &'static str,
         /// The device.
         device: DeviceName,
         /// The drivers that are configured.
         known: Vec<String>,
+    },
+    /// Both kinds of SAM are configured.
+    #[error(
+        "sam.credential and sam.psam are both set\n  --> {}\n   = help: keep one: the file of a software SAM, \
+         or the reader of a PSAM card; a drop-in can only add", path.display()
+    )]
+    TwoSams {
+        /// The main configuration file.
+        path: PathBuf,
     },
     /// A driver file's name cannot be a device's name.
     #[error("the file name cannot name a driver\n  --> {}", path.display())]
@@ -61,6 +72,7 @@ impl ConfigError {
             | Self::Text(_)
             | Self::Missing { .. }
             | Self::UnknownDriver { .. }
+            | Self::TwoSams { .. }
             | Self::DriverName { .. } => false,
         }
     }

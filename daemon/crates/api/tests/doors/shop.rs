@@ -112,7 +112,8 @@ impl Shop {
         let intent = self.lock().intent(&name(reference));
         self.commit(reference, intent);
         let reason = DoubtReason::AnswerLost;
-        self.commit(reference, Entry::SaleInDoubt(SaleInDoubt { reason }));
+        let answer = None;
+        self.commit(reference, Entry::SaleInDoubt(SaleInDoubt { reason, answer }));
     }
 
     fn commit(&self, reference: &str, entry: Entry) {
@@ -404,6 +405,7 @@ impl Facts for Journal {
             pin_pad: true,
             state: "ready".to_owned(),
             card_present: Some(false),
+            psam_terminal_number: None,
             cause: None,
             remedy: None,
             restarts: 0,

@@ -14,6 +14,7 @@
 //! that outcome and is answered with it.
 
 mod debit;
+mod proof;
 mod resume;
 mod serve;
 
@@ -191,6 +192,7 @@ impl Engine {
         for reader in readers {
             self.handle_visit_expired(&reader);
         }
+        self.handle_psam_expired();
     }
 
     /// Tells how a sale under way stands.
