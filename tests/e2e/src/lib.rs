@@ -10,6 +10,7 @@
 //! * [`judge`]: what must hold after whatever happened.
 //! * [`matrix`]: every phase cut at every point, counted.
 //! * [`faults`]: cards and tills that fail.
+//! * [`psams`]: PSAMs that fail.
 //! * [`peer`]: clients that this project did not write.
 //! * [`bus`]: a message bus of its own.
 //!
@@ -20,12 +21,14 @@ pub mod buyer;
 pub mod calls;
 pub mod canary;
 pub mod faults;
+mod hosts;
 pub mod judge;
 pub mod matrix;
 pub mod peer;
 pub mod phase;
 pub mod point;
 pub mod pos;
+pub mod psams;
 mod start;
 pub mod strace;
 pub mod table;

@@ -7,12 +7,15 @@
 //! * [`store`]: a card on disk that survives any kill.
 //! * [`vpcd`]: a card in a reader: a thread that can insert it, remove it and tear it.
 //! * [`control`]: the same by lines of text over a Unix socket.
+//! * `claims` (feature `stack`): what a shop's journal claims, checked as the issuer does.
 //! * `stack` (feature `stack`): a running purserd with readers, PIN pad, cards and a till around it.
 //!
 //! Nothing here is for a shop: the keys are public, and a virtual card's money is worth what the lab says.
 
 pub mod card;
 pub mod chip;
+#[cfg(feature = "stack")]
+pub mod claims;
 pub mod control;
 pub mod issuer;
 pub mod psam;

@@ -296,17 +296,22 @@ impl Stack {
         Ok(String::from_utf8_lossy(&read).into_owned())
     }
 
-    /// Waits until every reader that was asked for works, and the PIN pad.
+    /// Waits until every reader that was asked for works, and the PIN pad, and until the PSAM's slot is there.
     fn wait_for_readers(&self) -> Result<(), StackError> {
         let mut wanted = vec![READER, PIN_PAD];
         wanted.extend(self.options.second_reader.then_some(SECOND_READER));
-        wanted.extend(self.options.psam.map(|_| PSAM_READER));
         let mut till = self.till()?;
         let end = Instant::now() + PATIENCE;
         loop {
             let devices = till.call(async |purser| purser.devices().await)?.devices;
             let is_ready = |name: &&str| devices.iter().any(|it| it.name == **name && it.state == "ready");
-            if wanted.iter().all(is_ready) {
+            // Its state is the PSAM's, which may not be in it.
+            let has_slot = || {
+                devices
+                    .iter()
+                    .any(|it| it.name == PSAM_READER && it.card_present.is_some())
+            };
+            if wanted.iter().all(is_ready) && (self.options.psam.is_none() || has_slot()) {
                 return Ok(());
             }
             if Instant::now() > end || devices.iter().any(|device| device.state == "failed") {
