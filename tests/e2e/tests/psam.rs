@@ -15,7 +15,7 @@ use purser_lab::card::{
 };
 use purser_lab::claims;
 use purser_lab::issuer::{LAB_ISSUER, LAB_PIN, LAB_SERIAL, Masters};
-use purser_lab::psam::{FactorOrder, Levels, Psam, PsamPersonalisation};
+use purser_lab::psam::{self, FactorOrder, Levels, Psam, PsamFault, PsamPersonalisation};
 use purser_lab::stack::{Options, PSAM_READER, Stack, Till};
 use purser_lab::vpcd::{CardThread, PsamThread};
 use tempfile::TempDir;
@@ -231,6 +231,40 @@ fn a_psam_that_is_not_there_or_another_one_is_named_and_a_sale_waits_for_it() ->
         "another shop's PSAM was used".to_owned()
     })?;
     shop.closes(1)
+}
+
+#[test]
+fn a_terminal_sn_that_a_psam_gives_again_is_refused_before_debit_also_for_another_card_and_after_a_kill()
+-> Result<(), Fault> {
+    let mut shop = Shop::open("", FactorOrder::AsnFirst)?;
+    let psam = shop.psam("psam", |_| ())?;
+    let first = shop.stack.new_card("first", LAB_SERIAL, Minor(10_000))?;
+    let second = shop.stack.new_card("second", OTHER_SERIAL, Minor(10_000))?;
+    psam.insert();
+    shop.sale_ends("first", &first, PAID)?;
+    let repeat = ScriptedFault::next(psam::instruction::INITIALIZE, PsamFault::RepeatTerminalSn);
+    for reference in ["repeated", "repeated-after-a-kill"] {
+        psam.script(repeat);
+        // It would strike a DEBIT, and has to be there still.
+        second.script(ScriptedFault::next(
+            card::instruction::DEBIT,
+            CardFault::TearBeforeExecute,
+        ));
+        shop.sale_ends(reference, &second, ("not_paid", Some("terminal_sn_repeated")))?;
+        let (psam, card) = (psam.status(), second.status());
+        ensure(psam.faults_waiting == 0 && card.faults_waiting == 1, || {
+            format!("a DEBIT was sent: {psam}; {card}")
+        })?;
+        second.clear_script();
+        shop.stack.kill();
+        shop.stack.start_again()?;
+        shop.till = shop.stack.till()?;
+    }
+    shop.sale_ends("honest-again", &second, PAID)?;
+    ensure(psam.status().terminal_sn == TerminalSn(2), || {
+        psam.status().to_string()
+    })?;
+    shop.closes(2)
 }
 
 /// A factor between the issuer and the card, such as a city's.
