@@ -253,12 +253,14 @@ impl World {
                 .progress
                 .is_some_and(|it| crate::tally::is_alike(it, through_api))
         };
+        let psam = shop.engine.as_ref().and_then(|engine| engine.psam());
+        let waits_for_psam = psam.is_some_and(|psam| psam.waiting > 0);
         for device in &shop.devices {
             let Some(card) = device.card else { continue };
             if device.connection.is_some() {
                 hold!(
                     PurseIsLocked,
-                    shop.pos.tickets.iter().any(waits),
+                    waits_for_psam || shop.pos.tickets.iter().any(waits),
                     "{:?} of shop {s} holds a card with power, and nobody serves it",
                     device.name
                 );

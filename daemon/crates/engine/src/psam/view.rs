@@ -4,7 +4,7 @@ use purser_ledger::DeviceName;
 use purser_purse::pboc::{PsamError, PsamTerminalNumber};
 
 use super::{State, Then};
-use crate::{CallFailure, Engine};
+use crate::{CallFailure, Engine, visit};
 
 /// The PSAM with its true state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct PsamView {
     pub terminal_number: Option<PsamTerminalNumber>,
     /// What it is doing.
     pub state: PsamState,
+    /// How many sales wait for it.
+    pub waiting: usize,
     /// What went wrong last, until it goes right again.
     pub fault: Option<PsamFault>,
 }
@@ -88,7 +90,9 @@ impl Engine {
                 then: Then::TryAgain, ..
             } => PsamState::Starting,
         };
+        let waits = |visit: &&visit::Visit| matches!(visit.state, visit::State::AwaitingPsam { .. });
         Some(PsamView {
+            waiting: self.visits.values().filter(waits).count(),
             reader: psam.settings.reader.clone(),
             terminal_number: (state == PsamState::Ready).then_some(self.config.terminal_number),
             state,
