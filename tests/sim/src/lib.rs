@@ -22,6 +22,8 @@ mod pos;
 mod psam;
 mod psam_slot;
 #[cfg(test)]
+mod psam_stories;
+#[cfg(test)]
 mod regressions;
 mod rng;
 mod rule;

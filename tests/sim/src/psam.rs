@@ -36,6 +36,8 @@ pub(crate) struct SimPsam {
     pub(crate) is_foreign: bool,
     pub(crate) oddity: Option<Oddity>,
     session: Session,
+    /// The instructions of the money commands that it got.
+    pub(crate) heard: Vec<u8>,
     flaw: Flaw,
 }
 
@@ -66,6 +68,7 @@ impl SimPsam {
             is_foreign: false,
             oddity: None,
             session: Session::default(),
+            heard: Vec::new(),
             flaw,
         }
     }
@@ -91,6 +94,9 @@ impl SimPsam {
         }
         if oddity == Some(Oddity::WrongState) {
             return said(&[], 0x6985);
+        }
+        if let [0x80, instruction, ..] = command {
+            self.heard.push(*instruction);
         }
         let mut said = self.execute(sam, command);
         match oddity {

@@ -18,16 +18,19 @@ use crate::{Act, CallFailure, Engine, Output};
 pub(super) const CHECK_WAIT_MS: u64 = 20_000;
 
 impl Engine {
-    /// The intent is durable: sends DEBIT, once (S22). If the card has left meanwhile, the debit is known not to have been sent.
+    /// The intent is durable: sends DEBIT, once (S22). If card or PSAM have left meanwhile, the debit is known not to have been
+    /// sent; the terminal SN is used up.
     pub(crate) fn send_debit(&mut self, operation: &Operation, receipt: JournalReceipt) {
         let Some((reader, mut visit)) = self.take_intending(operation.id) else {
-            let voided = SaleVoided {
-                amount: operation.amount,
-                proof: VoidProof::NotSent,
-            };
-            self.change_open(operation.id, Entry::SaleVoided(voided), Resolved::Tell);
+            self.void_unsent(operation);
             return;
         };
+        if self.psam_card().is_some() && !self.is_open_in_psam(operation.id) {
+            // The PSAM is known to be lost, and could not check the card's answer: better not to debit at all.
+            self.void_unsent(operation);
+            self.leave(&reader, visit);
+            return;
+        }
         let State::Intending { attempt, mac1 } = std::mem::replace(&mut visit.state, State::Leaving) else {
             unreachable!("the visit was found by this state");
         };
@@ -47,6 +50,14 @@ impl Engine {
         visit.deadline = self.call_deadline();
         visit.state = State::Debiting { attempt, dialogue };
         self.visits.insert(reader, visit);
+    }
+
+    fn void_unsent(&mut self, operation: &Operation) {
+        let voided = SaleVoided {
+            amount: operation.amount,
+            proof: VoidProof::NotSent,
+        };
+        self.change_open(operation.id, Entry::SaleVoided(voided), Resolved::Tell);
     }
 
     /// The card answered the debit. Only 9000 with a valid MAC2 is a payment; all else is asked about at once (money rule P2).
