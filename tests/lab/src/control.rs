@@ -19,7 +19,7 @@
 //!
 //! | line | does |
 //! | --- | --- |
-//! | `fault NAME [INS]` | the next INS (else `initialize`) goes wrong: `garbage`, `wrong-mac1`, `repeat-sn`, `mute`, `status=SW`, `status-after=SW` |
+//! | `fault NAME [INS]` | the next INS (else `initialize`) goes wrong: `lose-power` (once it has answered), `garbage`, `wrong-mac1`, `repeat-sn`, `mute`, `status=SW`, `status-after=SW` |
 //! | `unlock` | its issuer takes the lock back that wrong MAC2 made |
 //!
 //! INS of a purse card is a name (`debit`, `credit`, `initialize`, `select`, `verify`, `balance`, `prove`, `read-binary`,

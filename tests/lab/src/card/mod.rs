@@ -82,6 +82,8 @@ pub mod instruction {
 pub enum CardReply {
     /// An answer: data, then two status bytes (unless a fault made noise of it).
     Answer(Vec<u8>),
+    /// An answer, and directly after it the card has left the field, or has no power.
+    LastAnswer(Vec<u8>),
     /// Nothing, and the card is still there: the reader times out.
     Mute,
     /// The card has left the field, or has no power. Only [`Card::power_on`] brings it back.

@@ -58,7 +58,8 @@ pub enum NotACommand {
     Fault,
     /// The same, to a PSAM.
     #[error(
-        "a fault is garbage, wrong-mac1, repeat-sn, mute, status=SW or status-after=SW (SW: four hexadecimal digits)"
+        "a fault is lose-power, garbage, wrong-mac1, repeat-sn, mute, status=SW or status-after=SW (SW: four hexadecimal \
+         digits)"
     )]
     PsamFault,
 }

@@ -72,6 +72,7 @@ fn fault(name: &str) -> Result<PsamFault, NotACommand> {
     let status = |digits| status_word(digits).ok_or(NotACommand::PsamFault);
     match name.split_once('=') {
         None if name == "garbage" => Ok(PsamFault::GarbageAnswer),
+        None if name == "lose-power" => Ok(PsamFault::LosePowerOnceAnswered),
         None if name == "wrong-mac1" => Ok(PsamFault::WrongMac1),
         None if name == "repeat-sn" => Ok(PsamFault::RepeatTerminalSn),
         None if name == "mute" => Ok(PsamFault::MuteUntilReset),
@@ -126,6 +127,10 @@ mod tests {
         assert_eq!(
             "tear before select".parse(),
             next(0xA4, PsamFault::LosePowerBefore)
+        );
+        assert_eq!(
+            "fault lose-power response".parse(),
+            next(0xC0, PsamFault::LosePowerOnceAnswered)
         );
         assert_eq!("fault wrong-mac1".parse(), next(0x70, PsamFault::WrongMac1));
         assert_eq!(

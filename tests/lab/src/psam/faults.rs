@@ -9,6 +9,8 @@ pub enum PsamFault {
     LosePowerBefore,
     /// The PSAM executes the command, then loses its power; the answer is lost.
     LosePowerAfter,
+    /// The PSAM executes the command and answers, and then loses its power.
+    LosePowerOnceAnswered,
     /// The PSAM executes the command; the answer is noise.
     GarbageAnswer,
     /// MAC1 of an 8070 is wrong. No other command is touched.

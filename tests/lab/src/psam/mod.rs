@@ -151,6 +151,11 @@ impl Psam {
                 self.execute(apdu);
                 self.lose_power()
             }
+            PsamFault::LosePowerOnceAnswered => {
+                let answer = self.execute(apdu);
+                self.lose_power();
+                CardReply::LastAnswer(answer)
+            }
             PsamFault::GarbageAnswer => {
                 self.execute(apdu);
                 CardReply::Answer(GARBAGE.to_vec())

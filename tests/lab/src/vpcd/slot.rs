@@ -76,6 +76,12 @@ impl<C: Chip> Slot<C> {
         }
         match self.answer(frame) {
             Ok(Some(CardReply::Answer(answer))) => Handled::Answer(answer),
+            Ok(Some(CardReply::LastAnswer(answer))) => {
+                if self.wanted != Wanted::End {
+                    self.wanted = Wanted::Away;
+                }
+                Handled::LastAnswer(answer)
+            }
             Ok(Some(CardReply::Mute) | None) => Handled::Silent,
             Ok(Some(CardReply::Torn)) => {
                 self.leave();

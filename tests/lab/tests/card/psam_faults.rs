@@ -44,6 +44,21 @@ fn power_lost_at_8072_keeps_the_count_of_wrong_mac2() {
 }
 
 #[test]
+fn power_lost_once_8070_is_answered_leaves_a_terminal_sn_and_nothing_to_check_a_mac2_by() {
+    let mut psam = struck(instruction::INITIALIZE, PsamFault::LosePowerOnceAnswered);
+    let (mac1, mac2) = macs(42, &[ASN]);
+    let answer = bytes(&format!("0000002A{mac1}9000"));
+    assert_eq!(
+        psam.process(&bytes(&initialize_sam())),
+        CardReply::LastAnswer(answer)
+    );
+    assert_eq!(psam.process(&bytes(ADF)), CardReply::Torn);
+    psam.power_on(1);
+    send(&mut psam, ADF);
+    assert_eq!(send(&mut psam, &format!("8072000004{mac2}")), "6901");
+}
+
+#[test]
 fn a_wrong_mac1_is_wrong_and_mac2_is_still_checked() {
     let mut psam = struck(instruction::INITIALIZE, PsamFault::WrongMac1);
     let answer = send(&mut psam, &initialize_sam());

@@ -110,6 +110,24 @@ fn a_lost_power_takes_the_psam_out_and_its_next_life_goes_on_counting() {
 }
 
 #[test]
+fn a_psam_that_loses_power_once_it_has_answered_has_answered_and_is_away() {
+    let (_folder, path) = stored_psam();
+    let reader = Reader::new();
+    let psam = PsamThread::start(&path, reader.address()).unwrap();
+    psam.script(ScriptedFault::next(
+        instruction::GET_RESPONSE,
+        PsamFault::LosePowerOnceAnswered,
+    ));
+    psam.insert();
+    let mut inserted = reader.accept();
+    assert_eq!(inserted.take_terminal_sn(), 1);
+    assert_eq!(inserted.receive(), None);
+    assert!(psam.wait_until(Place::Away, PATIENCE));
+    psam.insert();
+    assert_eq!(reader.accept().take_terminal_sn(), 2);
+}
+
+#[test]
 fn a_psam_is_led_by_lines_until_quit() {
     let (folder, path) = stored_psam();
     let reader = Reader::new();
