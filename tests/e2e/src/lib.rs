@@ -14,6 +14,7 @@
 //! * [`pcscd`]: the real pcscd, in namespaces of its own.
 //! * [`attack`]: what must hold while a driver misbehaves.
 //! * [`faulty`]: a driver that misbehaves, and the neighbour who goes on selling.
+//! * [`psams`]: PSAMs that fail.
 //! * [`peer`]: clients that this project did not write.
 //! * [`bus`]: a message bus of its own.
 //! * [`raw`]: a client that sends what it likes.
@@ -29,6 +30,7 @@ pub mod canary;
 pub mod faults;
 pub mod faulty;
 pub mod flood;
+mod hosts;
 pub mod hotplug;
 pub mod judge;
 pub mod matrix;
@@ -37,6 +39,7 @@ pub mod peer;
 pub mod phase;
 pub mod point;
 pub mod pos;
+pub mod psams;
 pub mod raw;
 mod start;
 pub mod strace;
