@@ -333,7 +333,7 @@ fn make_doubt(world: &mut World, reference: &str) -> Result<(), Fault> {
     let told = pos.begin(reference, PRICE)?;
     world.card.insert();
     pos.follow(reference, told, |sale| sale.outcome == "in_doubt")?;
-    Ok(())
+    world.wait_for_empty_readers()
 }
 
 /// Waits until every device works again.
