@@ -214,8 +214,11 @@ pub fn sales_while_the_reader_goes(world: &mut World, away: &mut Away) -> Result
 
 fn live(world: &mut World, away: &mut Away, row: &Row, reference: &str) -> Result<[String; 4], Fault> {
     wait_for_reader(world)?;
+    // The card that paid last has to be seen to leave: one that only its reader lost from sight is the forgotten one still.
+    world.card.insert();
+    world.wait_for_card(true)?;
     world.card.remove();
-    world.wait_for_empty_readers()?;
+    world.wait_for_card(false)?;
     if row.state == State::Recovering {
         make_doubt(world, &format!("{reference}-earlier"))?;
     }
@@ -333,7 +336,7 @@ fn make_doubt(world: &mut World, reference: &str) -> Result<(), Fault> {
     let told = pos.begin(reference, PRICE)?;
     world.card.insert();
     pos.follow(reference, told, |sale| sale.outcome == "in_doubt")?;
-    world.wait_for_empty_readers()
+    world.wait_for_card(false)
 }
 
 /// Waits until every device works again.
