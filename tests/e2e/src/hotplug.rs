@@ -183,11 +183,8 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:26} {:18} {:12} {}",
-            "the reader goes while",
-            "the till is told",
-            "found later",
-            "debits by then, with the judge's own sales"
+            "{:26} {:18} {:12} debits by then, with the judge's own sales",
+            "the reader goes while", "the till is told", "found later"
         )?;
         for [state, away, found, debits] in &self.0 {
             write!(f, "\n{state:26} {away:18} {found:12} {debits}")?;

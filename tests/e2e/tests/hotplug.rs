@@ -67,7 +67,7 @@ fn a_thousand_plugs_and_cards_cost_no_memory_no_descriptors_and_no_threads() -> 
     ensure(point::children(purserd)? == hosts, || {
         "the driver host was started anew".to_owned()
     })?;
-    world.sell_paid("after all that")
+    world.sell_paid("after-all-that")
 }
 
 fn wait_for_card(pos: &mut Pos, is_there: bool) -> Result<(), Fault> {
