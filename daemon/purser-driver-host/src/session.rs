@@ -134,6 +134,7 @@ fn serve(work: &Receiver<Work>, instance: &Instance, outbox: &Outbox) -> Result<
 
 fn answer(instance: &Instance, request: &CallRequest, outbox: &Outbox) {
     let result = instance.call(request);
+    emit::tell_dropped();
     outbox.send(&ToDaemon::Answer {
         id: request.id,
         result,

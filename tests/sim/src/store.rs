@@ -216,6 +216,7 @@ impl Store for SimStore {
             .filter_map(|operation| operation.key().map(|key| key.terminal_sn));
         let terminal_sn_max = sns.chain(self.terminal_sn_before).max();
         Ok(Snapshot {
+            held: Vec::new(),
             open: self
                 .operations
                 .iter()

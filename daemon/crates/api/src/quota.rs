@@ -20,11 +20,17 @@ pub(crate) const CALLS_AT_ONCE: u32 = 500;
 /// How many times as much an operator may: monitors and scripts ask more, and a loop of theirs must not stop sales either.
 const OPERATOR_FACTOR: u32 = 5;
 
+/// Entries or events that cost as much as one call more: a page of 200 is twenty-one.
+const ENTRIES_PER_CALL: usize = 10;
+
 /// Calls of one user that may wait for their answers at a time: as many as it may have connections.
 pub(crate) const CALLS_WAITING_MAX: usize = 32;
 
-/// How long a refusal takes: a caller that does not heed it costs no more than ten of them a second and connection.
-const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+/// How long a refusal takes: a caller that does not heed it costs no more than four of them a second and connection.
+const REFUSED_PAUSE: Duration = Duration::from_millis(250);
+
+/// How often a watcher that has read more of the journal than its user may looks whether it may go on.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Refusals that are held back at a time; further ones are told at once, so that nobody can fill the memory with them.
 const PAUSES_MAX: usize = 64;
@@ -41,10 +47,61 @@ pub(crate) struct Quotas {
 
 #[derive(Debug)]
 struct User {
-    /// Calls that are left, in thousandths.
-    left_milli: u64,
+    /// Calls that are left, in thousandths. Below zero after a call that turned out to be a large one.
+    left_milli: i64,
     filled_at: Instant,
     waiting: usize,
+    /// How many times as much as others the user may.
+    factor: u32,
+}
+
+impl User {
+    fn new(now: Instant) -> Self {
+        Self {
+            left_milli: milli(CALLS_AT_ONCE),
+            filled_at: now,
+            waiting: 0,
+            factor: 1,
+        }
+    }
+
+    /// An operator may more, from the moment when it is known to be one.
+    fn set_operator(&mut self, is_operator: bool) {
+        let factor = if is_operator { OPERATOR_FACTOR } else { 1 };
+        let more = factor.saturating_sub(self.factor);
+        self.left_milli = self
+            .left_milli
+            .saturating_add(milli(CALLS_AT_ONCE.saturating_mul(more)));
+        self.factor = factor;
+    }
+
+    /// Counts what time has brought.
+    fn fill(&mut self, now: Instant) {
+        let since_ms = now.duration_since(self.filled_at).as_millis();
+        let since_ms = i64::try_from(since_ms).unwrap_or(i64::MAX);
+        let per_ms = i64::from(CALLS_PER_SECOND.saturating_mul(self.factor));
+        let most = milli(CALLS_AT_ONCE.saturating_mul(self.factor));
+        self.left_milli = self
+            .left_milli
+            .saturating_add(since_ms.saturating_mul(per_ms))
+            .min(most);
+        // What is less than a millisecond goes on counting.
+        self.filled_at += Duration::from_millis(u64::try_from(since_ms).unwrap_or(0));
+    }
+
+    /// Takes one, if there is one.
+    fn use_one(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        let has_one = self.left_milli >= milli(1);
+        if has_one {
+            self.left_milli = self.left_milli.saturating_sub(milli(1));
+        }
+        has_one
+    }
+}
+
+fn milli(calls: u32) -> i64 {
+    i64::from(calls).saturating_mul(1000)
 }
 
 /// A call that is being answered. Dropped when it is.
@@ -77,7 +134,11 @@ impl Quotas {
 
     fn admit_at(&self, uid: u32, is_operator: bool, now: Instant) -> Result<Pass, Fault> {
         let mut users = self.lock();
-        let user = use_one(&mut users, uid, is_operator, now).ok_or_else(fault::too_many_calls)?;
+        let user = find(&mut users, uid, now);
+        user.set_operator(is_operator);
+        if !user.use_one(now) {
+            return Err(fault::too_many_calls());
+        }
         if user.waiting >= CALLS_WAITING_MAX {
             return Err(fault::too_many_waiting());
         }
@@ -88,9 +149,33 @@ impl Quotas {
         })
     }
 
-    /// Counts one new connection of this user. False: it is to be closed.
-    pub(crate) fn admit_connection(&self, uid: u32, is_operator: bool) -> bool {
-        use_one(&mut self.lock(), uid, is_operator, Instant::now()).is_some()
+    /// Counts one new connection of this user, of whom nothing else is known yet. False: it is to be closed.
+    pub(crate) fn admit_connection(&self, uid: u32) -> bool {
+        let now = Instant::now();
+        find(&mut self.lock(), uid, now).use_one(now)
+    }
+
+    /// Counts what a call of this user turned out to read of the journal. Never refuses: the next call may be refused for it.
+    pub(crate) fn charge(&self, uid: u32, entries: usize) {
+        let calls = u32::try_from(entries / ENTRIES_PER_CALL).unwrap_or(u32::MAX);
+        let user = &mut *self.lock();
+        let user = find(user, uid, Instant::now());
+        user.left_milli = user.left_milli.saturating_sub(milli(calls));
+    }
+
+    /// Waits until what this user has read is paid for. Cancel safe.
+    pub(crate) async fn wait(&self, uid: u32) {
+        while self.is_in_debt(uid) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    fn is_in_debt(&self, uid: u32) -> bool {
+        let now = Instant::now();
+        let mut users = self.lock();
+        let user = find(&mut users, uid, now);
+        user.fill(now);
+        user.left_milli < 0
     }
 
     /// Waits before a refusal is told. Cancel safe.
@@ -106,29 +191,15 @@ impl Quotas {
     }
 }
 
-/// Takes one from what the user has left; none when there is none.
-fn use_one(users: &mut BTreeMap<u32, User>, uid: u32, is_operator: bool, now: Instant) -> Option<&mut User> {
-    let factor = u64::from(if is_operator { OPERATOR_FACTOR } else { 1 });
-    let (per_second, most) = (
-        u64::from(CALLS_PER_SECOND) * factor,
-        u64::from(CALLS_AT_ONCE) * factor * 1000,
-    );
+/// The user's use so far.
+fn find(users: &mut BTreeMap<u32, User>, uid: u32, now: Instant) -> &mut User {
     if users.len() >= USERS_MAX && !users.contains_key(&uid) {
         let full_after = Duration::from_secs(u64::from(CALLS_AT_ONCE / CALLS_PER_SECOND));
-        users.retain(|_, user| user.waiting > 0 || now.duration_since(user.filled_at) < full_after);
+        users.retain(|_, user| {
+            user.waiting > 0 || user.left_milli < 0 || now.duration_since(user.filled_at) < full_after
+        });
     }
-    let user = users.entry(uid).or_insert(User {
-        left_milli: most,
-        filled_at: now,
-        waiting: 0,
-    });
-    let since_ms = u64::try_from(now.duration_since(user.filled_at).as_millis()).unwrap_or(u64::MAX);
-    let came = since_ms.saturating_mul(per_second);
-    user.left_milli = user.left_milli.saturating_add(came).min(most);
-    // What is less than a millisecond goes on counting.
-    user.filled_at += Duration::from_millis(since_ms);
-    user.left_milli = user.left_milli.checked_sub(1000)?;
-    Some(user)
+    users.entry(uid).or_insert_with(|| User::new(now))
 }
 
 #[cfg(test)]
@@ -156,6 +227,19 @@ mod tests {
         let much_later = later + Duration::from_secs(3600);
         let operators = CALLS_AT_ONCE * OPERATOR_FACTOR;
         assert_eq!(u32::try_from(taken(much_later, true)), Ok(operators));
+    }
+
+    #[test]
+    fn a_call_that_read_much_costs_more_and_debts_are_paid_by_time() {
+        let quotas = Quotas::new();
+        let now = Instant::now();
+        for _ in 0..100 {
+            quotas.charge(7, 200);
+        }
+        assert!(quotas.is_in_debt(7));
+        assert!(quotas.admit_at(7, false, now).is_err());
+        assert!(quotas.admit_at(7, false, now + Duration::from_secs(60)).is_ok());
+        assert!(!quotas.is_in_debt(8));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use purser_ledger::{Currency, DeviceName};
 use purser_purse::pboc::{Aid, IssuerId, PsamTerminalNumber, PurseKind};
 use serde::Deserialize;
 
-use super::values::{Bus, Claims, Devices, Hours, Minor, Percent, WaitMs};
+use super::values::{AnswerMs, Bus, Claims, Devices, Hours, Minor, Percent, StartMs, WaitMs};
 
 /// `purser.toml` or a drop-in: each key may be absent.
 #[derive(Debug, Default, Deserialize)]
@@ -87,6 +87,8 @@ pub(super) struct DriverFile {
     pub(super) path: PathBuf,
     #[serde(default)]
     pub(super) devices: Devices,
+    pub(super) start_ms: Option<StartMs>,
+    pub(super) answer_ms: Option<AnswerMs>,
     #[serde(default)]
     pub(super) settings: toml::Table,
 }

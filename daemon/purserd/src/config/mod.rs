@@ -17,6 +17,7 @@ mod values;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use purser_engine::Limits;
@@ -24,10 +25,11 @@ use purser_ledger::{Currency, DeviceName};
 use purser_purse::pboc::{IssuerId, Profile, PsamTerminalNumber};
 use serde::de::DeserializeOwned;
 
+use error::FILE_BYTES_MAX;
 pub(crate) use error::driver_of;
 pub use error::{ConfigError, TextError};
 use file::{DriverFile, File, Purse};
-pub use values::{Bus, Devices, WaitMs};
+pub use values::{AnswerMs, Bus, Devices, DriverMs, StartMs, WaitMs};
 
 /// What the operator decided.
 #[derive(Clone, Debug)]
@@ -69,6 +71,10 @@ pub struct Driver {
     pub path: PathBuf,
     /// How many of its devices are used.
     pub devices: Devices,
+    /// Time to load it and make its instance; none: the supervisor's own default.
+    pub start_ms: Option<StartMs>,
+    /// The most time for one answer about a card; none: as long as cards may take.
+    pub answer_ms: Option<AnswerMs>,
     /// What the driver itself is told, as a TOML document.
     pub settings: String,
 }
@@ -145,17 +151,45 @@ fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, ConfigError> {
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
-    let input = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+    let input = text_of(path)?;
+    toml::from_str(&input).map_err(|error| ConfigError::Text(Box::new(TextError::new(path, &input, &error))))
+}
+
+fn text_of(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable {
         path: path.to_owned(),
         source,
-    })?;
-    toml::from_str(&input).map_err(|error| ConfigError::Text(Box::new(TextError::new(path, &input, &error))))
+    };
+    // Before it is opened: a pipe would wait for its writer.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(ConfigError::NotAFile {
+            path: path.to_owned(),
+        });
+    }
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(unreadable)?;
+    // One byte more than may be, so that a longer file is noticed.
+    let length = file
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if u64::try_from(length).is_ok_and(|length| length > FILE_BYTES_MAX) {
+        return Err(ConfigError::TooLong {
+            path: path.to_owned(),
+        });
+    }
+    String::from_utf8(bytes).map_err(|error| ConfigError::NotText {
+        path: path.to_owned(),
+        at: error.utf8_error().valid_up_to() + 1,
+    })
 }
 
 fn driver(path: &Path) -> Result<Driver, ConfigError> {
     let DriverFile {
         path: object,
         devices,
+        start_ms,
+        answer_ms,
         settings,
     } = read(path)?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -168,6 +202,8 @@ fn driver(path: &Path) -> Result<Driver, ConfigError> {
         name,
         path: folder.join(object),
         devices,
+        start_ms,
+        answer_ms,
         settings: settings.to_string(),
     })
 }
@@ -202,6 +238,13 @@ fn complete(path: &Path, file: File, drivers: Vec<Driver>) -> Result<Config, Con
             "[issuers]",
             "name the issuers whose cards are taken, such as \"0102030405060708\" = \"JPY\"",
         ));
+    }
+    let is_taken = |currency: &Currency| file.issuers.values().any(|taken| taken == currency);
+    if let Some(currency) = file.pin.free_up_to.keys().find(|currency| !is_taken(currency)) {
+        return Err(ConfigError::UnusedCurrency {
+            path: path.to_owned(),
+            currency: *currency,
+        });
     }
     let psam_terminal_number = file.terminal.psam_terminal_number.ok_or_else(|| {
         missing(

@@ -5,11 +5,15 @@ use std::time::SystemTime;
 
 use purser_api::model::{Device, Driver, Problem, Time};
 use purser_api::{BusState, StatusFacts};
-use purser_driver_supervisor::{DownReason, State, Status, manifest};
+use purser_driver_supervisor::{Counters, DownReason, State, Status, manifest};
 use purser_ledger::Wall;
 
 use super::drivers::Instance;
 use super::facts::DaemonFacts;
+
+/// What to do about a driver that went wrong and works again.
+const FAULTY_REMEDY: &str =
+    "nothing if it was once; else ask the driver's vendor, who can run purser-driver-check";
 
 impl DaemonFacts {
     /// Every device that is there, and every driver that has none.
@@ -33,17 +37,22 @@ impl DaemonFacts {
                 "start the bus; Purser tries again by itself",
             ));
         }
+        problems.extend(self.check.cause().map(|cause| {
+            let remedy = "keep a copy of the state folder, check its disk, and run purserd verify-journal";
+            problem("journal_damaged", cause, remedy)
+        }));
         let devices = self.all_devices();
         problems.extend(
             devices
                 .iter()
-                .filter(|device| device.state == "failed")
+                .filter(|device| device.cause.is_some() && device.state != "absent")
                 .map(device_problem),
         );
         let ready = devices
             .iter()
             .any(|device| device.card_reader && device.state == "ready")
-            && self.board.may_sell();
+            && self.board.may_sell()
+            && !self.check.stops_sales();
         StatusFacts {
             ready,
             started_at: time(self.started_at),
@@ -150,7 +159,11 @@ fn state_words(status: &Status) -> (&'static str, Option<String>, Option<String>
     };
     match &status.state {
         State::Starting => ("starting", None, None),
-        State::Ready => ("ready", None, None),
+        State::Ready => {
+            let cause = past_faults(status);
+            let remedy = cause.is_some().then(|| FAULTY_REMEDY.to_owned());
+            ("ready", cause, remedy)
+        }
         State::Restarting { reason, .. } => {
             let (cause, remedy) = words(reason, remedy(reason, &status.state));
             ("restarting", cause, remedy)
@@ -178,10 +191,39 @@ fn remedy(reason: &DownReason, state: &State) -> &'static str {
     }
 }
 
+/// What a working driver did wrong since purserd began, in words; none where it did nothing.
+fn past_faults(status: &Status) -> Option<String> {
+    let Counters {
+        answers_dropped,
+        breaches,
+        logs_dropped,
+        restarts,
+    } = status.counters;
+    let counted = [
+        (breaches, "broken rules of the driver contract"),
+        (answers_dropped, "answers to no call"),
+        (logs_dropped, "log lines that came too fast"),
+    ];
+    let mut faults: Vec<String> = counted
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    if let Some(reason) = &status.last_failure {
+        let why = crate::verbs::chain(reason);
+        faults.insert(0, format!("started again {restarts} times, last because {why}"));
+    }
+    (!faults.is_empty()).then(|| format!("it works; before: {}", faults.join("; ")))
+}
+
 fn device_problem(device: &Device) -> Problem {
-    let cause = device.cause.as_deref().unwrap_or("the driver failed");
+    let (name, cause) = match device.state.as_str() {
+        "failed" => ("driver_failed", "the driver failed"),
+        _ => ("driver_faulty", "the driver misbehaves"),
+    };
+    let cause = device.cause.as_deref().unwrap_or(cause);
     let remedy = device.remedy.as_deref().unwrap_or("see the log");
-    problem("driver_failed", &format!("{}: {cause}", device.name), remedy)
+    problem(name, &format!("{}: {cause}", device.name), remedy)
 }
 
 /// Something that keeps Purser from working as it should.

@@ -15,6 +15,7 @@ mod facts;
 mod harden;
 mod health;
 mod hear;
+mod journal_check;
 mod journal_wait;
 mod journey;
 mod notify;
@@ -29,13 +30,15 @@ use std::time::Duration;
 
 use purser_engine::Engine;
 use purser_journal::{Journal, JournalThread};
-use purser_ledger::{Snapshot, Store};
+use purser_ledger::{ClockRange, Snapshot, Store};
 use purser_purse::pboc::SoftwareSam;
 use tokio::sync::mpsc;
 
 use self::board::Board;
-use self::clock::Clock;
+pub(crate) use self::board::{disk_problem, limit_problem};
+pub(crate) use self::clock::Clock;
 use self::core::Core;
+use self::journal_check::JournalCheck;
 use self::turn::Sources;
 use crate::cli::Places;
 use crate::config::Config;
@@ -87,13 +90,19 @@ fn prepare(config: &Config, places: &Places) -> Result<Parts, Exit> {
     let keys = credential::locate(&config.sam_credential, folder, credentials.as_deref());
     let our_uid = rustix::process::geteuid().as_raw();
     let sam = credential::load_sam(&keys, our_uid).map_err(|error| failed(Exit::Config)(&error))?;
-    let journal = Journal::open(&places.state_dir, &config.journal_options())
-        .map_err(|error| failed(exit_of(&error))(&error))?;
+    let state_dir = places.state_dir.display();
+    let journal = Journal::open(&places.state_dir, &config.journal_options()).map_err(|error| {
+        tracing::error!(%state_dir, error = %chain(&error), "purserd does not start");
+        exit_of(&error)
+    })?;
     let snapshot = journal
         .snapshot()
         .map_err(|error| failed(Exit::StoreBroken)(&error))?;
+    for card in &snapshot.held {
+        tracing::error!(%state_dir, %card, "an open payment of this card cannot be read; no sale uses the card until purserd verify-journal finds the journal whole");
+    }
     let (entries, open) = (journal.head().number, snapshot.open.len());
-    tracing::info!(state_dir = %places.state_dir.display(), entries, open, "journal is open and synced");
+    tracing::info!(%state_dir, entries, open, "journal is open and synced");
     Ok(Parts {
         sam,
         journal,
@@ -122,10 +131,15 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         snapshot,
     } = parts;
     let clock = Clock::new();
-    let started_at = clock.now().wall;
+    let engine_config = engine_config(&config);
+    let range = ClockRange::new(engine_config.built_unix_seconds, snapshot.newest_unix_seconds);
+    let started_at = range.judge(clock.now().wall);
+    if !started_at.trusted {
+        tracing::warn!(now = %clock.shown(), "the clock is not believed; sales go on, marked; set the clock");
+    }
     let is_sam_locked = sam.is_locked_in_memory();
-    let board = Board::new(config.limits.clone(), clock.clone(), journal.disk());
-    let engine = Engine::resume(engine_config(&config), sam, snapshot, clock.now());
+    let board = Board::new(config.limits.clone(), clock.clone(), range, journal.disk());
+    let engine = Engine::resume(engine_config, sam, snapshot, clock.now());
     let (done, done_queue) = mpsc::channel(DONE_MAX);
     let journal = JournalThread::start(journal, move |answer| {
         // Nobody listens any more once the loop has ended.
@@ -147,6 +161,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
             started_at,
             is_sam_locked,
             board: board.clone(),
+            check: JournalCheck::begin(places.state_dir.clone()),
         },
     )
     .await;
@@ -197,10 +212,15 @@ fn engine_config(config: &Config) -> purser_engine::Config {
         card_wait_ms: config.card_wait.ms(),
         pin_wait_ms: config.pin_wait.ms(),
         limits: config.limits.clone(),
-        built_unix_seconds: env!("PURSERD_BUILT_UNIX_SECONDS")
-            .parse()
-            .expect("the build script writes a number"),
+        built_unix_seconds: built_unix_seconds(),
     }
+}
+
+/// When this program was built: the first clock floor (money rule T2).
+pub(crate) fn built_unix_seconds() -> i64 {
+    env!("PURSERD_BUILT_UNIX_SECONDS")
+        .parse()
+        .expect("the build script writes a number")
 }
 
 /// The driver host beside this program (a checkout), else the installed one.

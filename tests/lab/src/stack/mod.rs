@@ -284,7 +284,9 @@ impl Stack {
             if wanted.iter().all(is_ready) {
                 return Ok(());
             }
-            if Instant::now() > end || devices.iter().any(|device| device.state == "failed") {
+            let is_of = |driver: &str| wanted.iter().any(|name| name.split('/').next() == Some(driver));
+            let has_failed = devices.iter().any(|it| it.state == "failed" && is_of(&it.name));
+            if Instant::now() > end || has_failed {
                 return Err(StackError::TooLate {
                     awaited: format!("a ready reader (devices: {devices:?})"),
                     time: PATIENCE,
