@@ -332,7 +332,10 @@ fn limits_that_cannot_be_meant_are_refused() {
 fn a_drop_in_changes_single_limits_and_the_rest_have_their_defaults() {
     let main = format!("{LEAST}[limits]\ncount_max = 5\namount_max.JPY = 300\n");
     let later = "[limits]\nage_max_hours = 2\ntotal_max.JPY = 900\n";
-    let config = load(&folder(&[("purser.toml", &main), ("purser.toml.d/1.toml", later)]));
+    let config = load(&folder(&[
+        ("purser.toml", &main),
+        ("purser.toml.d/1.toml", later),
+    ]));
     let limits = &config.limits;
     assert_eq!(
         (limits.count_max, limits.age_max_seconds, limits.warn_percent),

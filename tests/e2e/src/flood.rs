@@ -46,7 +46,9 @@ impl Flood {
     /// # Errors
     /// This process is not root's.
     pub fn start(socket: &Path) -> Result<Self, Fault> {
-        crate::ensure(rustix::process::geteuid().is_root(), || "only root can become others".to_owned())?;
+        crate::ensure(rustix::process::geteuid().is_root(), || {
+            "only root can become others".to_owned()
+        })?;
         fs::set_permissions(socket, Permissions::from_mode(0o666))?;
         for folder in socket.ancestors().skip(1) {
             let mode = fs::metadata(folder)?.permissions().mode();
@@ -63,9 +65,7 @@ impl Flood {
         });
         let mut threads = Vec::new();
         for uid in USERS {
-            let works = (0..CALLERS)
-                .map(Work::Call)
-                .chain([Work::Hold, Work::Connect]);
+            let works = (0..CALLERS).map(Work::Call).chain([Work::Hold, Work::Connect]);
             for work in works {
                 let shared = Arc::clone(&shared);
                 threads.push(thread::spawn(move || shared.work(uid, work)));
@@ -123,9 +123,15 @@ impl Shared {
             }
             match work {
                 Work::Hold => {
-                    if held.len() < HELD && let Ok(mut raw) = Raw::connect(&self.socket) {
+                    if held.len() < HELD
+                        && let Ok(mut raw) = Raw::connect(&self.socket)
+                    {
                         // Half of them begin a call and never end it.
-                        let begun = if held.len() % 2 == 0 { &b"{\"method\":"[..] } else { b"" };
+                        let begun = if held.len() % 2 == 0 {
+                            &b"{\"method\":"[..]
+                        } else {
+                            b""
+                        };
                         drop(raw.send_bytes(begun));
                         held.push(raw);
                     }
@@ -161,11 +167,16 @@ fn answered(raw: &mut Raw, kind: usize) -> bool {
         let sent = raw.send(method, &parameters, false);
         sent.is_ok() && matches!(raw.receive(), Ok(Some(_)))
     };
-    let long = usize::try_from(MESSAGE_BYTES_MAX).unwrap_or(usize::MAX).saturating_add(1);
+    let long = usize::try_from(MESSAGE_BYTES_MAX)
+        .unwrap_or(usize::MAX)
+        .saturating_add(1);
     match kind % 12 {
         0 => call("GetInfo", json!({})),
         1 => call("Journal", json!({ "after": 0 })),
-        2 => call("BeginSale", json!({ "reference": "x".repeat(65), "amount": { "minor": -1 } })),
+        2 => call(
+            "BeginSale",
+            json!({ "reference": "x".repeat(65), "amount": { "minor": -1 } }),
+        ),
         3 => call("Sell", json!({ "everything": true })),
         4 => call("Attach", json!({ "reference": "quiet-1" })),
         5 => call("Cancel", json!({ "reference": "flooded-1" })),

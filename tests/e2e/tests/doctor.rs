@@ -13,7 +13,11 @@ use purser_lab::stack::{Options, Stack};
 use serde_json::Value;
 
 fn purserctl(stack: &Stack) -> Result<PathBuf, Fault> {
-    Ok(stack.programs().purserctl.clone().ok_or("purserctl was not built")?)
+    Ok(stack
+        .programs()
+        .purserctl
+        .clone()
+        .ok_or("purserctl was not built")?)
 }
 
 /// The names of what it finds, but for what is the test machine's own affair: its memory limits and its disk.
@@ -40,14 +44,19 @@ fn doctor(stack: &Stack) -> Result<Vec<String>, Fault> {
     })?;
     let names = findings.iter().filter_map(|it| it["name"].as_str());
     let own = ["keys_not_locked", "disk_low"];
-    let mut names: Vec<String> = names.filter(|name| !own.contains(name)).map(str::to_owned).collect();
+    let mut names: Vec<String> = names
+        .filter(|name| !own.contains(name))
+        .map(str::to_owned)
+        .collect();
     names.sort();
     Ok(names)
 }
 
 fn expect(stack: &Stack, names: &[&str]) -> Result<(), Fault> {
     let found = doctor(stack)?;
-    ensure(found == names, || format!("{names:?} were to be found, and not {found:?}"))
+    ensure(found == names, || {
+        format!("{names:?} were to be found, and not {found:?}")
+    })
 }
 
 fn set_mode(path: &Path, mode: u32) -> Result<(), Fault> {
@@ -65,8 +74,14 @@ fn doctor_finds_nothing_where_all_is_well_and_each_broken_thing_by_its_name() ->
     set_mode(&config_dir.join("sam.key"), 0o644)?;
     let ghost = config_dir.join("drivers.d/ghost.toml");
     fs::write(&ghost, "path = \"/no/such/driver.so\"\n")?;
-    expect(&stack, &["credential_unusable", "driver_refused", "state_folder_open"])?;
-    fs::write(config_dir.join("purser.toml.d/99-slip.toml"), "[limit]\ncount_max = 1\n")?;
+    expect(
+        &stack,
+        &["credential_unusable", "driver_refused", "state_folder_open"],
+    )?;
+    fs::write(
+        config_dir.join("purser.toml.d/99-slip.toml"),
+        "[limit]\ncount_max = 1\n",
+    )?;
     expect(&stack, &["configuration_wrong", "state_folder_open"])?;
     fs::remove_file(config_dir.join("purser.toml.d/99-slip.toml"))?;
     fs::remove_file(ghost)?;
@@ -75,7 +90,10 @@ fn doctor_finds_nothing_where_all_is_well_and_each_broken_thing_by_its_name() ->
 
     let card = stack.new_card("card", LAB_SERIAL, Minor(1000))?;
     let _buyer = Buyer::at(stack.layout().pad(), LAB_PIN.to_owned());
-    card.script(ScriptedFault::next(instruction::DEBIT, CardFault::TearAfterExecute));
+    card.script(ScriptedFault::next(
+        instruction::DEBIT,
+        CardFault::TearAfterExecute,
+    ));
     let mut till = stack.till()?;
     till.begin_sale("torn-1", 300)?;
     card.insert();
@@ -97,7 +115,11 @@ fn complete(stack: &Stack, words: &[&str]) -> Result<Output, Fault> {
     let script = format!(
         "source <(purserctl completion bash) && COMP_WORDS=({words}) COMP_CWORD={last} && \
          complete -p purserctl >&2 && _purserctl_words purserctl '{cur}' '{prev}' && printf '%s\\n' \"${{COMPREPLY[@]}}\"",
-        words = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
+        words = words
+            .iter()
+            .map(|word| format!("'{word}'"))
+            .collect::<Vec<_>>()
+            .join(" "),
         cur = words[last],
         prev = words[last - 1],
     );

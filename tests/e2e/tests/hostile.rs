@@ -14,7 +14,7 @@ use e2e::buyer::Buyer;
 use e2e::flood::Flood;
 use e2e::pos::Pos;
 use e2e::raw::Raw;
-use e2e::world::{PRICE, WALLET, World};
+use e2e::world::{WALLET, World};
 use e2e::{Fault, ensure};
 use purser_lab::card::Minor;
 use purser_lab::issuer::{LAB_PIN, LAB_SERIAL};
@@ -49,14 +49,21 @@ impl Times {
     }
 }
 
+/// What lies between two buyers at least: a driver whose buyers type faster than this is taken for one that floods.
+const BETWEEN_BUYERS: Duration = Duration::from_millis(40);
+
 /// From the call to the answer that it is paid.
 fn timed_sale(world: &World, till: &mut Pos, reference: &str) -> Result<Duration, Fault> {
     world.card.remove();
+    thread::sleep(BETWEEN_BUYERS);
     let begin = Instant::now();
     let told = till.begin(reference, CHEAP)?;
     world.card.insert();
     let told = till.follow(reference, told, |sale| sale.outcome != "under_way")?;
-    ensure(told.was("paid"), || format!("{reference}: {:?}", told.last()))?;
+    ensure(told.was("paid"), || {
+        let log = world.stack.log().unwrap_or_default();
+        format!("{reference}: {:?}\n{log}", told.last())
+    })?;
     Ok(begin.elapsed())
 }
 
@@ -102,17 +109,20 @@ fn ten_thousand_hostile_calls_leave_a_sales_p99_within_twice_its_quiet_value() -
         flooded.percentile(50),
         flooded.percentile(99),
     );
-    ensure(ratio <= 2.0, || format!("the flood makes sales {ratio:.2} times as slow"))
+    ensure(ratio <= 2.0, || {
+        format!("the flood makes sales {ratio:.2} times as slow")
+    })
 }
 
 /// Sales with watchers that do not read: more events than the sockets and the queue behind them hold.
-const UNREAD_SALES: usize = 60;
+const UNREAD_SALES: usize = 200;
 
 fn sell(stack: &Stack, card: &CardThread, reference: &str) -> Result<Duration, Fault> {
     card.remove();
+    thread::sleep(BETWEEN_BUYERS);
     let mut till = stack.till()?;
     let begin = Instant::now();
-    till.begin_sale(reference, PRICE)?;
+    till.begin_sale(reference, CHEAP)?;
     card.insert();
     let end = till.wait_for_end(reference)?;
     ensure(end.outcome == "paid", || format!("{end:?}"))?;
@@ -127,11 +137,14 @@ fn watcher(stack: &Stack) -> Result<Raw, Fault> {
 
 /// A watcher on the bus whose socket nobody reads from here on: its runtime does not turn.
 fn watcher_on_the_bus(address: &str) -> Result<(tokio::runtime::Runtime, zbus::Connection), Fault> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let bus = runtime.block_on(async {
         let bus = zbus::connection::Builder::address(address).build().await?;
         let (name, object) = ("org.purser.Purser1", "/org/purser/Purser1");
-        bus.call_method(Some(name), object, Some(name), "Watch", &("",)).await?;
+        bus.call_method(Some(name), object, Some(name), "Watch", &("",))
+            .await?;
         Ok::<_, zbus::Error>(bus)
     })?;
     Ok((runtime, bus))
@@ -153,9 +166,10 @@ fn read_to_the_end(raw: &mut Raw) -> Result<u64, Fault> {
         let told = raw.receive()?.ok_or("it is told why it ends")?;
         match told["error"].as_str() {
             Some(error) => {
-                ensure(error.ends_with(".Lagged") && told["parameters"]["after"] == last, || {
-                    format!("it is behind, and told after which number: {told}")
-                })?;
+                ensure(
+                    error.ends_with(".Lagged") && told["parameters"]["after"] == last,
+                    || format!("it is behind, and told after which number: {told}"),
+                )?;
                 return Ok(last);
             }
             None => last = told["parameters"]["event"]["number"].as_u64().unwrap_or(last),
@@ -192,7 +206,7 @@ fn watchers_that_do_not_read_delay_no_sale_and_go_on_by_number() -> Result<(), F
     let card = stack.new_card("card", LAB_SERIAL, Minor(WALLET.try_into()?))?;
     let _buyer = Buyer::at(stack.layout().pad(), LAB_PIN.to_owned());
     let mut alone = Times::default();
-    for n in 0..UNREAD_SALES / 2 {
+    for n in 0..30 {
         alone.0.push(sell(&stack, &card, &format!("alone-{n}"))?);
     }
     let mut silent = watcher(&stack)?;
@@ -211,7 +225,11 @@ fn watchers_that_do_not_read_delay_no_sale_and_go_on_by_number() -> Result<(), F
     reader.thread().unpark();
     let (before, after) = (alone.percentile(50), watched.percentile(50));
     println!("a sale takes {before:?} alone and {after:?} beside three watchers that do not read");
-    ensure(after <= 2 * before, || "watchers that do not read delay sales".to_owned())?;
+    // Another load on this machine may change meanwhile; a sale that waits for a watcher waits for seconds.
+    let bound = 2 * before + Duration::from_millis(100);
+    ensure(after <= bound, || {
+        "watchers that do not read delay sales".to_owned()
+    })?;
     let last = read_to_the_end(&mut silent)?;
     silent.send("Watch", &json!({ "after": last }), true)?;
     let next = silent.receive()?.ok_or("it goes on")?;

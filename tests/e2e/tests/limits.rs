@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 const PRICE: u64 = 300;
 /// Four sales, with a warning from the second on; the prices of four sales, and one yen.
-const LIMITS: &str = "[limits]\ncount_max = 4\nwarn_percent = 50\namount_max.JPY = 301\ntotal_max.JPY = 1201\n";
+const LIMITS: &str =
+    "[limits]\ncount_max = 4\nwarn_percent = 50\namount_max.JPY = 301\ntotal_max.JPY = 1201\n";
 
 fn sell(stack: &Stack, card: &CardThread, reference: &str) -> Result<(), Fault> {
     card.remove();
@@ -35,8 +36,13 @@ fn refused(stack: &Stack, reference: &str, minor: u64) -> Result<String, Fault> 
 }
 
 fn problems(status: &Value) -> Vec<&str> {
-    let list = status["problems"].as_array().map(Vec::as_slice).unwrap_or_default();
-    list.iter().filter_map(|problem| problem["name"].as_str()).collect()
+    let list = status["problems"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    list.iter()
+        .filter_map(|problem| problem["name"].as_str())
+        .collect()
 }
 
 /// Hears the status until these are its problems of limits.
@@ -74,26 +80,33 @@ fn a_limit_warns_then_refuses_new_sales_by_name_and_a_restart_does_not_forget_it
     wait_for(&mut status, &[])?;
 
     sell(&stack, &card, "order-1")?;
-    ensure(limit(&stack, "count")?.level == "within", || "one of four".to_owned())?;
+    ensure(limit(&stack, "count")?.level == "within", || {
+        "one of four".to_owned()
+    })?;
     sell(&stack, &card, "order-2")?;
     let near = wait_for(&mut status, &["limit_count_near"])?;
-    ensure(near["ready"] == true, || format!("a warning stops nothing: {near}"))?;
-    ensure(refused(&stack, "high", 302)? == ErrorName::LimitAmount.as_str(), || {
-        "one sale is too high".to_owned()
+    ensure(near["ready"] == true, || {
+        format!("a warning stops nothing: {near}")
     })?;
+    ensure(
+        refused(&stack, "high", 302)? == ErrorName::LimitAmount.as_str(),
+        || "one sale is too high".to_owned(),
+    )?;
     sell(&stack, &card, "order-3")?;
     sell(&stack, &card, "order-4")?;
     let reached = wait_for(&mut status, &["limit_count", "limit_total_near"])?;
     ensure(reached["ready"] == false, || format!("it cannot sell: {reached}"))?;
     let count = limit(&stack, "count")?;
-    ensure((count.used, count.max, count.level.as_str()) == (4, 4, "reached"), || {
-        format!("{count:?}")
-    })?;
+    ensure(
+        (count.used, count.max, count.level.as_str()) == (4, 4, "reached"),
+        || format!("{count:?}"),
+    )?;
 
     let head = stack.till()?.call(async |purser| purser.head().await)?.head;
-    ensure(refused(&stack, "order-5", PRICE)? == ErrorName::LimitCount.as_str(), || {
-        "four wait".to_owned()
-    })?;
+    ensure(
+        refused(&stack, "order-5", PRICE)? == ErrorName::LimitCount.as_str(),
+        || "four wait".to_owned(),
+    )?;
     let repeated = stack.till()?.begin_sale("order-4", PRICE)?;
     ensure(repeated.standing == "completed", || format!("{repeated:?}"))?;
     let after = stack.till()?.call(async |purser| purser.head().await)?.head;
@@ -101,9 +114,10 @@ fn a_limit_warns_then_refuses_new_sales_by_name_and_a_restart_does_not_forget_it
 
     stack.kill();
     stack.start_again()?;
-    ensure(refused(&stack, "order-5", PRICE)? == ErrorName::LimitCount.as_str(), || {
-        "four wait after a restart too".to_owned()
-    })?;
+    ensure(
+        refused(&stack, "order-5", PRICE)? == ErrorName::LimitCount.as_str(),
+        || "four wait after a restart too".to_owned(),
+    )?;
     let log = stack.log()?;
     ensure(
         log.contains("the limit is near") && log.contains("the limit is reached"),
@@ -114,7 +128,8 @@ fn a_limit_warns_then_refuses_new_sales_by_name_and_a_restart_does_not_forget_it
     let later = stack.layout().config_dir().join("purser.toml.d/zz-more.toml");
     std::fs::write(later, "limits.count_max = 9\n")?;
     stack.start_again()?;
-    ensure(refused(&stack, "order-5", PRICE)? == ErrorName::LimitTotal.as_str(), || {
-        "1200 and 300 are more than 1201".to_owned()
-    })
+    ensure(
+        refused(&stack, "order-5", PRICE)? == ErrorName::LimitTotal.as_str(),
+        || "1200 and 300 are more than 1201".to_owned(),
+    )
 }

@@ -85,7 +85,10 @@ pub(super) async fn words(mut client: Client, kind: Words) -> Result<(), Failure
 
 async fn newest_references(client: &mut Client) -> Result<Vec<String>, Failure> {
     let head = client.head().await?.head;
-    let newest = head.split(':').next().and_then(|number| number.parse::<u64>().ok());
+    let newest = head
+        .split(':')
+        .next()
+        .and_then(|number| number.parse::<u64>().ok());
     let page = JournalArguments {
         after: newest.map(|number| number.saturating_sub(ENTRIES_LOOKED_AT)),
         ..JournalArguments::default()

@@ -29,7 +29,11 @@ pub(super) async fn doctor(cli: &Cli, asked: &Doctor) -> Result<Exit, Failure> {
     let seen = look(cli, asked).into_iter();
     // Where both know of something, the running daemon knows it better.
     findings.extend(seen.filter(|finding| !is_told.contains(&finding.name)));
-    let exit = if findings.is_empty() { Exit::Done } else { Exit::Refused };
+    let exit = if findings.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Refused
+    };
     if cli.json {
         print_json(&Findings { findings })?;
         return Ok(exit);
@@ -121,7 +125,11 @@ fn look(cli: &Cli, asked: &Doctor) -> Vec<Problem> {
     }
     let not_seen = |why: String| {
         let cause = format!("{} cannot look at this machine: {why}", program.display());
-        vec![problem("machine_not_seen", cause, "install purserd beside purserctl, or run `purserd doctor` yourself")]
+        vec![problem(
+            "machine_not_seen",
+            cause,
+            "install purserd beside purserctl, or run `purserd doctor` yourself",
+        )]
     };
     match command.output() {
         Err(error) => not_seen(error.to_string()),

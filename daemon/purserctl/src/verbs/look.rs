@@ -176,7 +176,11 @@ pub(super) async fn totals(cli: &Cli, mut client: Client) -> Result<(), Failure>
         totals.balances.iter().map(row).collect(),
     )?;
     println!();
-    print_table(&["LIMIT", "USED", "WARNS AT", "MAX", "LEVEL"], &[1, 2, 3], totals.limits.iter().map(limit_row).collect())?;
+    print_table(
+        &["LIMIT", "USED", "WARNS AT", "MAX", "LEVEL"],
+        &[1, 2, 3],
+        totals.limits.iter().map(limit_row).collect(),
+    )?;
     println!();
     Ok(print_facts(&[
         ("paid", totals.counts.paid.to_string()),

@@ -22,15 +22,29 @@ pub(super) fn look(state_dir: &Path, config: Option<&Config>) -> Vec<Finding> {
         Ok(folder) => folder,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::from([absent(state_dir)]),
         Err(error) => {
-            let cause = format!("the state folder {} cannot be looked at: {error}", state_dir.display());
-            return vec![Finding::new("state_folder_closed", cause, "ask as root, or as purserd's user")];
+            let cause = format!(
+                "the state folder {} cannot be looked at: {error}",
+                state_dir.display()
+            );
+            return vec![Finding::new(
+                "state_folder_closed",
+                cause,
+                "ask as root, or as purserd's user",
+            )];
         }
     };
     let mut findings = Vec::new();
     let mode = folder.mode() & 0o7777;
     if mode & RIGHTS_OF_OTHERS != 0 {
-        let stops = if mode & WRITABLE_BY_OTHERS != 0 { "; purserd does not start with it" } else { "" };
-        let cause = format!("others may use the state folder {} (mode {mode:04o}){stops}", state_dir.display());
+        let stops = if mode & WRITABLE_BY_OTHERS != 0 {
+            "; purserd does not start with it"
+        } else {
+            ""
+        };
+        let cause = format!(
+            "others may use the state folder {} (mode {mode:04o}){stops}",
+            state_dir.display()
+        );
         findings.push(Finding::new("state_folder_open", cause, "run chmod 0700 on it"));
     }
     let usual = purser_journal::Options::default();

@@ -69,7 +69,11 @@ pub(crate) fn doctor(places: &Places, as_json: bool) -> Exit {
         }
         println!("{} findings", findings.len());
     }
-    if findings.is_empty() { Exit::Done } else { Exit::Failed }
+    if findings.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    }
 }
 
 fn look(places: &Places) -> Vec<Finding> {
@@ -99,9 +103,10 @@ fn daemon_uid(state_dir: &Path) -> u32 {
 
 fn config_finding(error: &ConfigError) -> Finding {
     let said = chain(error);
-    let (cause, remedy) = said
-        .split_once("\n   = help: ")
-        .unwrap_or((&said, "correct the file at this place; purser.toml(5) explains each key"));
+    let (cause, remedy) = said.split_once("\n   = help: ").unwrap_or((
+        &said,
+        "correct the file at this place; purser.toml(5) explains each key",
+    ));
     Finding::new("configuration_wrong", cause, remedy)
 }
 
@@ -113,7 +118,10 @@ fn credential_finding(config: &Config, places: &Places, daemon_uid: u32) -> Opti
     if is_bare && credentials.is_none() && !path.exists() {
         return Some(Finding::new(
             "credential_not_seen",
-            format!("there is no {}; as a service purserd may get it from systemd", path.display()),
+            format!(
+                "there is no {}; as a service purserd may get it from systemd",
+                path.display()
+            ),
             "look at LoadCredential= of purserd.service, or put the file there (owner purserd's user, mode 0600)",
         ));
     }

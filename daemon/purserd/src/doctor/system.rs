@@ -14,10 +14,22 @@ const PCSCD_SOCKET: &str = "/run/pcscd/pcscd.comm";
 
 /// Programs that take readers or serial lines without being asked, as their processes are called, and what keeps them off.
 const GRABBERS: [(&str, &str); 4] = [
-    ("scdaemon", "write disable-ccid and pcsc-shared into its scdaemon.conf, or end it"),
-    ("ModemManager", "give the device the udev property ID_MM_DEVICE_IGNORE=1, or stop the service"),
-    ("brltty", "stop the service, or take the device out of its udev rules"),
-    ("pcscd", "stop it, or use the pcsc driver instead of one that opens the reader itself"),
+    (
+        "scdaemon",
+        "write disable-ccid and pcsc-shared into its scdaemon.conf, or end it",
+    ),
+    (
+        "ModemManager",
+        "give the device the udev property ID_MM_DEVICE_IGNORE=1, or stop the service",
+    ),
+    (
+        "brltty",
+        "stop the service, or take the device out of its udev rules",
+    ),
+    (
+        "pcscd",
+        "stop it, or use the pcsc driver instead of one that opens the reader itself",
+    ),
 ];
 
 /// Others may enter the folder of the socket, and nobody may write to it.
@@ -32,7 +44,10 @@ pub(super) fn run_folder(run_dir: &Path) -> Option<Finding> {
         let mode = folder.mode() & 0o7777;
         return Some(Finding::new(
             "run_folder_open",
-            format!("others may write to {} (mode {mode:04o}) and put a socket of theirs there", run_dir.display()),
+            format!(
+                "others may write to {} (mode {mode:04o}) and put a socket of theirs there",
+                run_dir.display()
+            ),
             "run chmod 0755 on it",
         ));
     }
