@@ -1,8 +1,12 @@
 //! What bypasses the engine: the journal on a read-only connection, and how the devices and the daemon do.
 
+use purser_engine::LimitUse;
 use purser_ledger::{Books, Content, Head, OperationId, Owner, Reference};
 
-use crate::model::{Counts, Device, Problem, Time};
+use tokio::sync::watch;
+
+use crate::drivers::DriverRefusal;
+use crate::model::{Counts, Device, Driver, Problem, Time};
 
 /// One journal entry as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +37,8 @@ pub struct TotalsFacts {
     pub books: Books,
     /// The counts.
     pub counts: Counts,
+    /// How much of each limit is used.
+    pub limits: Vec<LimitUse>,
 }
 
 /// What the running daemon is.
@@ -131,10 +137,25 @@ pub trait Facts: Send + Sync + 'static {
     /// Every configured device with its true state. Must not block.
     fn devices(&self) -> Vec<Device>;
 
+    /// Every configured driver. Must not block.
+    fn drivers(&self) -> Vec<Driver>;
+
+    /// Whether a driver's file and manifest, as they are now, may be loaded. Blocks.
+    ///
+    /// # Errors
+    /// [`DriverRefusal`]: the caller is told.
+    fn check_driver(&self, name: &str) -> Result<(), DriverRefusal>;
+
     /// False when the journal is so damaged that a new sale could be a second debit for one that is paid. Must not block.
     fn may_begin_sales(&self) -> bool;
 
-    /// How the daemon does. Must not block.
+    /// Looks at what [`Self::status`] tells and only the system knows, such as free space. Blocks.
+    fn look(&self);
+
+    /// Changes when [`Self::status`] may tell something else. Not everything is announced. Must not block.
+    fn changes(&self) -> watch::Receiver<()>;
+
+    /// How the daemon does, as last looked at. Must not block.
     fn status(&self) -> StatusFacts;
 
     /// What the daemon is. Must not block.

@@ -5,6 +5,7 @@ use purser_ledger::Refused;
 
 use crate::facts::FactsUnavailable;
 use crate::model::{ErrorName, Fault};
+use crate::quota::{CALLS_PER_SECOND, CALLS_WAITING_MAX};
 
 /// What a caller is told about a refused request.
 pub(crate) fn of_request(error: RequestError) -> Fault {
@@ -65,15 +66,51 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
             "only a sale that was in doubt can be concluded",
             "act on its outcome; Attach tells it",
         ),
-        RequestError::TooManySales => (
-            ErrorName::TooManySales,
-            "as many sales are under way as Purser keeps at once",
-            "try again when one has ended",
-        ),
+        RequestError::LimitAmount
+        | RequestError::LimitCount
+        | RequestError::LimitTotal
+        | RequestError::LimitAge
+        | RequestError::QuotaSales
+        | RequestError::TooManySales => limit_words(error),
         RequestError::Stopping => (
             ErrorName::Stopping,
             "Purser is stopping",
             "try again, with the same reference, when it has started",
+        ),
+    }
+}
+
+fn limit_words(error: RequestError) -> (ErrorName, &'static str, &'static str) {
+    match error {
+        RequestError::LimitAmount => (
+            ErrorName::LimitAmount,
+            "the price is above the operator's limit for one sale",
+            "take another way to pay; the operator can raise limits.amount_max in the configuration",
+        ),
+        RequestError::LimitCount => (
+            ErrorName::LimitCount,
+            "as many claims wait for settlement as the operator allows",
+            "settle; the operator can raise limits.count_max in the configuration",
+        ),
+        RequestError::LimitTotal => (
+            ErrorName::LimitTotal,
+            "with this sale more money would wait for settlement than the operator allows",
+            "settle; the operator can raise limits.total_max in the configuration",
+        ),
+        RequestError::LimitAge => (
+            ErrorName::LimitAge,
+            "the oldest claim has waited for settlement as long as the operator allows",
+            "settle; the operator can raise limits.age_max_hours in the configuration",
+        ),
+        RequestError::QuotaSales => (
+            ErrorName::QuotaSales,
+            "too many sales of your user are under way",
+            "end or cancel one, and try again",
+        ),
+        _ => (
+            ErrorName::TooManySales,
+            "as many sales are under way as Purser keeps at once",
+            "try again when one has ended",
         ),
     }
 }
@@ -195,6 +232,46 @@ fn pin_through_api_off_words() -> (ErrorName, &'static str, &'static str) {
 /// PINs through the API are off.
 pub(crate) fn pin_through_api_off() -> Fault {
     of_request(RequestError::PinThroughApiOff)
+}
+
+/// The user has called too often.
+pub(crate) fn too_many_calls() -> Fault {
+    Fault::new(
+        ErrorName::QuotaCalls,
+        format!("your user calls or connects more than {CALLS_PER_SECOND} times a second"),
+        "call less often: follow sales with Watch instead of asking again; then repeat the call with the same reference",
+    )
+    .with_transient(true)
+}
+
+/// The user waits for too many answers.
+pub(crate) fn too_many_waiting() -> Fault {
+    Fault::new(
+        ErrorName::QuotaCalls,
+        format!("your user waits for {CALLS_WAITING_MAX} answers already"),
+        "wait for one of them, then repeat the call with the same reference",
+    )
+    .with_transient(true)
+}
+
+/// The user has too many connections.
+pub(crate) fn too_many_connections() -> Fault {
+    Fault::new(
+        ErrorName::QuotaConnections,
+        "your user, or all users together, have too many connections",
+        "close one of them and connect again; one connection serves any number of calls",
+    )
+    .with_transient(true)
+}
+
+/// The user has too many watchers.
+pub(crate) fn too_many_watchers() -> Fault {
+    Fault::new(
+        ErrorName::QuotaWatchers,
+        "your user, or all users together, watch sales with too many programs",
+        "end one of them and watch again; one watcher can follow all sales of its user",
+    )
+    .with_transient(true)
 }
 
 /// The engine's task takes no more calls now.
@@ -323,7 +400,7 @@ mod tests {
         Refused::NoRoom,
     ];
 
-    const OTHERS: [RequestError; 20] = [
+    const OTHERS: [RequestError; 25] = [
         RequestError::UnknownReference,
         RequestError::NotOwner,
         RequestError::Damaged,
@@ -342,6 +419,11 @@ mod tests {
         RequestError::LastTry,
         RequestError::Changing,
         RequestError::NeverInDoubt,
+        RequestError::LimitAmount,
+        RequestError::LimitCount,
+        RequestError::LimitTotal,
+        RequestError::LimitAge,
+        RequestError::QuotaSales,
         RequestError::TooManySales,
         RequestError::Stopping,
     ];

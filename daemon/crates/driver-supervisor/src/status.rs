@@ -20,6 +20,10 @@ pub struct Status {
     pub process_id: Option<u32>,
     /// What was dropped or broken since the supervisor began.
     pub counters: Counters,
+    /// Why it went down last, apart from an operator's wish.
+    pub last_failure: Option<DownReason>,
+    /// True while its traffic is recorded.
+    pub is_recorded: bool,
 }
 
 /// Where a driver instance is in its life.

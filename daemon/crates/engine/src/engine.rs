@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use purser_ledger::{
-    CardId, ClockRange, Commit, DeviceName, Monotonic, Now, Operation, OperationId, Reference, Snapshot, Wall,
+    CardId, ClockRange, Commit, DeviceName, Monotonic, Now, Operation, OperationId, Reference, Snapshot,
+    Unsettled, Wall,
 };
 use purser_purse::pboc::SoftwareSam;
 
@@ -36,6 +37,10 @@ pub struct Engine {
     pub(crate) visits: BTreeMap<DeviceName, Visit>,
     /// Operations whose debit is intended and not proven either way.
     pub(crate) open: BTreeMap<OperationId, Operation>,
+    /// The claims that wait for settlement.
+    pub(crate) unsettled: Unsettled,
+    /// False while the journal's disk has no room for another sale's evidence (money rule P3).
+    pub(crate) has_room: bool,
     /// Cards with an earlier payment that cannot be read: none of them is debited.
     pub(crate) held: BTreeSet<CardId>,
     /// Operations with a commit on its way to the store: one each.
@@ -75,6 +80,8 @@ impl Engine {
                 .into_iter()
                 .map(|operation| (operation.id, operation))
                 .collect(),
+            unsettled: snapshot.unsettled,
+            has_room: true,
             held: snapshot.held.into_iter().collect(),
             changing: BTreeMap::new(),
             finds: BTreeMap::new(),
@@ -103,6 +110,7 @@ impl Engine {
                 self.handle_request(id, peer, request, OperationId::new(random));
             }
             Input::Found { id, stored } => self.handle_found(id, stored),
+            Input::Room(has_room) => self.has_room = has_room,
             Input::Committed(receipt) => self.handle_committed(receipt),
             Input::Refused {
                 operation,
@@ -134,6 +142,12 @@ impl Engine {
     /// The operations that are in doubt, with when they began.
     pub fn open_operations(&self) -> impl Iterator<Item = &Operation> {
         self.open.values()
+    }
+
+    /// The devices at which a card is being served or a PIN awaited: whoever ends a driver of theirs cuts what they do.
+    pub fn served_devices(&self) -> impl Iterator<Item = &DeviceName> {
+        let pads = self.visits.values().filter_map(Visit::pad);
+        self.visits.keys().chain(pads)
     }
 
     pub(crate) fn ask(&mut self, device: &DeviceName, query: Query) -> CallId {

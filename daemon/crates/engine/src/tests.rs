@@ -6,8 +6,8 @@ use purser_ledger::{Amount, Currency, DeviceName, Monotonic, Now, Owner, Referen
 use purser_purse::pboc::{IssuerId, Profile, PsamTerminalNumber, SoftwareSam};
 
 use crate::{
-    Abilities, BeginSale, CallFailure, CallId, Config, DeviceEvent, Engine, Input, Output, Peer, Query,
-    Request, RequestId,
+    Abilities, BeginSale, CallFailure, CallId, Config, DeviceEvent, Engine, Input, Limits, Output, Peer,
+    Query, Request, RequestId,
 };
 
 const KEYS: &str = "[[purchase_key]]\nversion = 1\nalgorithm = 0\nkey = \"00112233445566778899aabbccddeeff\"\nlevels = [\"asn\"]\n";
@@ -33,6 +33,7 @@ fn started(newest_unix_seconds: Option<i64>) -> Engine {
         pin_pads: BTreeMap::new(),
         card_wait_ms: 60_000,
         pin_wait_ms: 60_000,
+        limits: Limits::default(),
         built_unix_seconds: BUILT_UNIX_SECONDS,
     };
     let snapshot = Snapshot {

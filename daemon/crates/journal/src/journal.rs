@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode};
 use crate::chain::ChainKey;
 use crate::head_file::HeadFile;
 use crate::memory::Memory;
-use crate::room::{HEADROOM_COMMITS, Room};
+use crate::room::{DiskRoom, HEADROOM_COMMITS, Room};
 use crate::{OpenError, ReadError, append, rows, start};
 
 /// How long a statement waits for another process: an operator's shell at its slowest, not for ever.
@@ -85,6 +85,11 @@ impl Journal {
     /// The newest entry's number and digest.
     pub fn head(&self) -> Head {
         self.memory.head
+    }
+
+    /// The free space of its disk; none where the system does not tell.
+    pub fn disk(&self) -> Option<DiskRoom> {
+        self.room.disk().ok()
     }
 
     /// Frames of the WAL that hold commits: what the next [`Self::maintain`] has to do.
@@ -179,6 +184,7 @@ impl Store for Journal {
                 held,
                 terminal_sn_max: rows::terminal_sn_max(conn)?,
                 newest_unix_seconds: rows::newest(conn)?.map(|newest| newest.content.at.unix_seconds),
+                unsettled: self.memory.totals.unsettled(conn)?,
             })
         });
         snapshot.map_err(|error| self.broken(error))

@@ -33,7 +33,7 @@ mod verify;
 pub use error::{OpenError, ReadError};
 pub use journal::{Journal, Maintained, Options};
 pub use reader::{Overview, Query, Reader, Recorded};
-pub use room::{FOLLOWING_FRAMES, OPENING_FRAMES, SLACK_FRAMES, WAL_FRAMES_MIN};
+pub use room::{DiskRoom, FOLLOWING_FRAMES, OPENING_FRAMES, SLACK_FRAMES, WAL_FRAMES_MIN};
 pub use thread::{Done, Job, JournalThread, NotTaken};
 pub use totals::Totals;
 pub use verify::{Derived, Finding, Report, VerifyError, verify};

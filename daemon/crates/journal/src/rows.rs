@@ -1,13 +1,17 @@
 //! Rows to values and back: the statements that the writer, the reader and the check share.
 
 use purser_ledger::{
-    Account, CardId, Content, DebitKey, FoldError, Head, Operation, OperationId, Reference, Scheme,
+    Account, CardId, Content, DebitKey, Entry, FoldError, Head, Operation, OperationId, Reference, Scheme,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::ReadError;
 use crate::reader::Recorded;
+
+/// How far a start looks for the oldest claim with a trusted time. A journal whose clock was wrong for longer has no age limit
+/// until a claim of this run has one: sales go on with a wrong clock (money rule T2), and a start stays quick.
+const OLDEST_LOOKED_AT: i64 = 10_000;
 
 /// SQLite's integers are signed; a number of an entry that does not fit has never been given.
 pub(crate) fn signed(number: u64) -> i64 {
@@ -212,6 +216,20 @@ pub(crate) fn terminal_sn_max(conn: &Connection) -> Result<Option<u32>, ReadErro
          SELECT max((SELECT max(terminal_sn) FROM debits WHERE terminal_number = terminal.number)) FROM terminal",
     )?;
     Ok(statement.query_row((), |row| row.get(0))?)
+}
+
+/// When the oldest claim with a trusted time was recorded (money rule T2), as far as the first [`OLDEST_LOOKED_AT`] entries tell.
+pub(crate) fn oldest_claim(conn: &Connection) -> Result<Option<i64>, ReadError> {
+    let mut statement = conn
+        .prepare_cached("SELECT number, digest, operation, content FROM entries ORDER BY number LIMIT ?1")?;
+    let mut rows = statement.query((OLDEST_LOOKED_AT,))?;
+    while let Some(row) = rows.next()? {
+        let content = RawEntry::read(row)?.decode()?.content;
+        if content.at.trusted && matches!(content.entry, Entry::SalePaid(_)) {
+            return Ok(Some(content.at.unix_seconds));
+        }
+    }
+    Ok(None)
 }
 
 /// Writes an entry's row.

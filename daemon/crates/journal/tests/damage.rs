@@ -136,12 +136,20 @@ fn the_thread_tells_damage_and_goes_on() {
     }
     drop(thread);
     let answers: Vec<Done> = received.iter().collect();
-    assert!(matches!(&answers[0], Done::Found { id: 0, found: Err(_) }));
+    assert!(matches!(
+        &answers[0],
+        Done::Found {
+            id: 0,
+            found: Err(_),
+            ..
+        }
+    ));
     assert!(matches!(
         &answers[1],
         Done::Found {
             id: 1,
-            found: Ok(Some(_))
+            found: Ok(Some(_)),
+            ..
         }
     ));
     assert_eq!(answers.len(), 2);

@@ -1,6 +1,8 @@
 //! What a store of entries must be able to do, and why it may refuse.
 
-use crate::{Amount, CardId, Content, Entry, Head, Operation, OperationId, Owner, Reference, Wall};
+use crate::{
+    Amount, CardId, Content, Entry, Head, Operation, OperationId, Owner, Reference, Unsettled, Wall,
+};
 
 /// The entries of one step of one operation, stored together or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +148,8 @@ pub struct Snapshot {
     pub terminal_sn_max: Option<u32>,
     /// The newest record's time, in seconds since 1970: the clock floor where it is plausible (money rule T2).
     pub newest_unix_seconds: Option<i64>,
+    /// The claims that wait for settlement.
+    pub unsettled: Unsettled,
 }
 
 /// Keeps entries. Implemented by the SQLite journal and by the simulator's store only.

@@ -84,6 +84,34 @@ pub enum ConfigError {
         /// The drivers that are configured.
         known: Vec<String>,
     },
+    /// `[limits]` names a currency that no issuer uses: most likely misspelt, and without effect.
+    #[error(
+        "limits.{key} names `{currency}`, but no issuer's purses are in that currency\n  --> {}\n   = help: name a currency \
+         of [issuers]", path.display()
+    )]
+    LimitCurrency {
+        /// The main configuration file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// The currency.
+        currency: Currency,
+    },
+    /// One sale may be higher than all claims together.
+    #[error(
+        "limits.amount_max lets one sale be {amount} {currency}, but limits.total_max lets no more than {total} {currency} wait \
+         for settlement\n  --> {}\n   = help: raise the total, or lower the amount", path.display()
+    )]
+    AmountAboveTotal {
+        /// The main configuration file.
+        path: PathBuf,
+        /// The currency.
+        currency: Currency,
+        /// The highest price, in minor units.
+        amount: u64,
+        /// The highest total, in minor units.
+        total: u64,
+    },
     /// A driver file's name cannot be a device's name.
     #[error("the file name cannot name a driver\n  --> {}", path.display())]
     DriverName {
@@ -106,13 +134,15 @@ impl ConfigError {
             | Self::Text(_)
             | Self::Missing { .. }
             | Self::UnknownDriver { .. }
+            | Self::LimitCurrency { .. }
+            | Self::AmountAboveTotal { .. }
             | Self::DriverName { .. } => false,
         }
     }
 }
 
 /// The part of a device's name that is its driver's.
-pub(super) fn driver_of(device: &DeviceName) -> &str {
+pub(crate) fn driver_of(device: &DeviceName) -> &str {
     let name = device.as_str();
     name.split_once('/').map_or(name, |(driver, _)| driver)
 }

@@ -10,6 +10,7 @@
 
 mod error;
 mod file;
+mod limits;
 mod merge;
 mod values;
 
@@ -19,14 +20,16 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use purser_engine::Limits;
 use purser_ledger::{Currency, DeviceName};
 use purser_purse::pboc::{IssuerId, Profile, PsamTerminalNumber};
 use serde::de::DeserializeOwned;
 
 use error::FILE_BYTES_MAX;
+pub(crate) use error::driver_of;
 pub use error::{ConfigError, TextError};
 use file::{DriverFile, File, Purse};
-pub use values::{Bus, Devices, WaitMs};
+pub use values::{AnswerMs, Bus, Devices, DriverMs, StartMs, WaitMs};
 
 /// What the operator decided.
 #[derive(Clone, Debug)]
@@ -51,6 +54,8 @@ pub struct Config {
     pub sam_credential: PathBuf,
     /// Free space that sales leave alone, in mebibytes; none: the journal's own default.
     pub journal_reserve_mib: Option<u32>,
+    /// What may wait for settlement.
+    pub limits: Limits,
     /// Where the D-Bus interface is offered.
     pub bus: Bus,
     /// The drivers, by name.
@@ -66,6 +71,10 @@ pub struct Driver {
     pub path: PathBuf,
     /// How many of its devices are used.
     pub devices: Devices,
+    /// Time to load it and make its instance; none: the supervisor's own default.
+    pub start_ms: Option<StartMs>,
+    /// The most time for one answer about a card; none: as long as cards may take.
+    pub answer_ms: Option<AnswerMs>,
     /// What the driver itself is told, as a TOML document.
     pub settings: String,
 }
@@ -98,6 +107,18 @@ impl Config {
             return Err(errors);
         }
         complete(path, merged, drivers).map_err(|error| vec![error])
+    }
+}
+
+impl Config {
+    /// How the journal is opened.
+    pub(crate) fn journal_options(&self) -> purser_journal::Options {
+        let usual = purser_journal::Options::default();
+        purser_journal::Options {
+            reserve_bytes: self
+                .journal_reserve_mib
+                .map_or(usual.reserve_bytes, |mib| u64::from(mib) << 20),
+        }
     }
 }
 
@@ -167,6 +188,8 @@ fn driver(path: &Path) -> Result<Driver, ConfigError> {
     let DriverFile {
         path: object,
         devices,
+        start_ms,
+        answer_ms,
         settings,
     } = read(path)?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -179,6 +202,8 @@ fn driver(path: &Path) -> Result<Driver, ConfigError> {
         name,
         path: folder.join(object),
         devices,
+        start_ms,
+        answer_ms,
         settings: settings.to_string(),
     })
 }
@@ -200,7 +225,7 @@ fn complete(path: &Path, file: File, drivers: Vec<Driver>) -> Result<Config, Con
     };
     let known: Vec<String> = drivers.iter().map(|driver| driver.name.to_string()).collect();
     for device in file.pin.pads.iter().flat_map(|(reader, pad)| [reader, pad]) {
-        if !known.iter().any(|name| name == error::driver_of(device)) {
+        if !known.iter().any(|name| name == driver_of(device)) {
             return Err(ConfigError::UnknownDriver {
                 path: path.to_owned(),
                 device: device.clone(),
@@ -233,6 +258,7 @@ fn complete(path: &Path, file: File, drivers: Vec<Driver>) -> Result<Config, Con
             "name the file that holds the software SAM's keys",
         )
     })?;
+    let limits = limits::limits(path, file.limits, &file.issuers)?;
     Ok(Config {
         psam_terminal_number,
         profile: profile(file.purse),
@@ -244,6 +270,7 @@ fn complete(path: &Path, file: File, drivers: Vec<Driver>) -> Result<Config, Con
         pin_wait: file.timeouts.pin_wait_ms.unwrap_or(WaitMs::MINUTE),
         sam_credential: credential,
         journal_reserve_mib: file.journal.reserve_mib,
+        limits,
         bus: file.bus.bus.unwrap_or_default(),
         drivers,
     })

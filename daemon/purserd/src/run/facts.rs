@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use purser_api::model::{Counts, Device, Problem};
+use purser_api::model::{Counts, Device, Driver, Problem};
 use purser_api::{
-    BusState, EntriesQuery, Facts, FactsUnavailable, InfoFacts, Recorded, StatusFacts, TotalsFacts,
+    BusState, DriverRefusal, EntriesQuery, Facts, FactsUnavailable, InfoFacts, Recorded, StatusFacts,
+    TotalsFacts,
 };
-use purser_journal::{OpenError, Overview, Query, ReadError, Reader};
-use purser_ledger::{Account, ClockRange, Head, OperationId, Standing, Wall};
+use purser_driver_supervisor::manifest;
+use purser_journal::{DiskRoom, OpenError, Overview, Query, ReadError, Reader};
+use purser_ledger::{Account, Head, OperationId, Standing, Wall};
 use tokio::sync::watch;
 
+use super::board::Board;
 use super::drivers::{Instance, Seen};
 use super::journal_check::JournalCheck;
 
@@ -26,11 +29,11 @@ pub(super) struct DaemonFacts {
     pub(super) started_at: Wall,
     pub(super) instances: Vec<Instance>,
     pub(super) seen: Seen,
+    pub(super) board: Board,
+    pub(super) reserve_bytes: u64,
     pub(super) bus: watch::Receiver<BusState>,
     /// What the full check of the journal found so far.
     pub(super) check: JournalCheck,
-    /// What the clock may say.
-    pub(super) clock: ClockRange,
     /// What start-up found wrong and did not stop at.
     pub(super) problems: Vec<Problem>,
 }
@@ -96,6 +99,7 @@ impl Facts for DaemonFacts {
         Ok(TotalsFacts {
             counts: counts(&overview),
             books: overview.totals.books().clone(),
+            limits: self.board.uses(),
         })
     }
 
@@ -109,6 +113,31 @@ impl Facts for DaemonFacts {
 
     fn devices(&self) -> Vec<Device> {
         self.all_devices()
+    }
+
+    fn drivers(&self) -> Vec<Driver> {
+        self.all_drivers()
+    }
+
+    fn check_driver(&self, name: &str) -> Result<(), DriverRefusal> {
+        let mut instances = self.instances.iter();
+        let instance = instances.find(|instance| instance.name.as_str() == name);
+        let path = &instance.ok_or(DriverRefusal::Unknown)?.path;
+        match manifest::check(path) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(DriverRefusal::Refused(crate::verbs::chain(&error))),
+        }
+    }
+
+    fn look(&self) {
+        match DiskRoom::look(&self.state_dir, self.reserve_bytes) {
+            Ok(disk) => self.board.see_disk(disk),
+            Err(error) => tracing::warn!(%error, "the free space of the state folder cannot be seen"),
+        }
+    }
+
+    fn changes(&self) -> watch::Receiver<()> {
+        self.board.changes()
     }
 
     fn status(&self) -> StatusFacts {

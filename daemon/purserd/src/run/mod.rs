@@ -5,6 +5,7 @@
 //! ```
 //! Everything runs on one thread but the journal, which waits for the disk on its own, and reads for the API.
 
+mod board;
 mod clock;
 mod core;
 mod devices;
@@ -18,6 +19,7 @@ mod journal_check;
 mod journal_wait;
 mod journey;
 mod notify;
+mod orders;
 mod socket;
 mod translate;
 mod turn;
@@ -27,12 +29,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use purser_engine::Engine;
-use purser_journal::{Journal, JournalThread, Options};
+use purser_journal::{Journal, JournalThread};
 use purser_ledger::{ClockRange, Snapshot, Store};
 use purser_purse::pboc::SoftwareSam;
 use tokio::sync::mpsc;
 
-use self::clock::Clock;
+use self::board::Board;
+pub(crate) use self::board::{disk_problem, limit_problem};
+pub(crate) use self::clock::Clock;
 use self::core::Core;
 use self::journal_check::JournalCheck;
 use self::turn::Sources;
@@ -87,7 +91,7 @@ fn prepare(config: &Config, places: &Places) -> Result<Parts, Exit> {
     let our_uid = rustix::process::geteuid().as_raw();
     let sam = credential::load_sam(&keys, our_uid).map_err(|error| failed(Exit::Config)(&error))?;
     let state_dir = places.state_dir.display();
-    let journal = Journal::open(&places.state_dir, &options(config)).map_err(|error| {
+    let journal = Journal::open(&places.state_dir, &config.journal_options()).map_err(|error| {
         tracing::error!(%state_dir, error = %chain(&error), "purserd does not start");
         exit_of(&error)
     })?;
@@ -104,15 +108,6 @@ fn prepare(config: &Config, places: &Places) -> Result<Parts, Exit> {
         journal,
         snapshot,
     })
-}
-
-fn options(config: &Config) -> Options {
-    let usual = Options::default();
-    Options {
-        reserve_bytes: config
-            .journal_reserve_mib
-            .map_or(usual.reserve_bytes, |mib| u64::from(mib) << 20),
-    }
 }
 
 fn on_runtime(config: Config, places: &Places, parts: Parts) -> Exit {
@@ -143,6 +138,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         tracing::warn!(now = %clock.shown(), "the clock is not believed; sales go on, marked; set the clock");
     }
     let is_sam_locked = sam.is_locked_in_memory();
+    let board = Board::new(config.limits.clone(), clock.clone(), range, journal.disk());
     let engine = Engine::resume(engine_config, sam, snapshot, clock.now());
     let (done, done_queue) = mpsc::channel(DONE_MAX);
     let journal = JournalThread::start(journal, move |answer| {
@@ -163,8 +159,8 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         &drivers,
         doors::Facing {
             started_at,
-            clock: range,
             is_sam_locked,
+            board: board.clone(),
             check: JournalCheck::begin(places.state_dir.clone()),
         },
     )
@@ -176,11 +172,12 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
     let doors::Doors {
         hub,
         calls,
+        driver_calls,
         bus,
         open,
     } = doors;
-    let core = Core::new(engine, clock, journal, drivers, hub);
-    let (exit, journal) = match Sources::new(calls, done_queue, driver_events) {
+    let core = Core::new(engine, clock, journal, drivers, (hub, board));
+    let (exit, journal) = match Sources::new((calls, driver_calls), done_queue, driver_events) {
         Ok(sources) => turn::turn(core, sources, bus).await,
         Err(error) => {
             tracing::error!(%error, "signals cannot be received");
@@ -214,10 +211,16 @@ fn engine_config(config: &Config) -> purser_engine::Config {
         pin_pads: config.pin_pads.clone(),
         card_wait_ms: config.card_wait.ms(),
         pin_wait_ms: config.pin_wait.ms(),
-        built_unix_seconds: env!("PURSERD_BUILT_UNIX_SECONDS")
-            .parse()
-            .expect("the build script writes a number"),
+        limits: config.limits.clone(),
+        built_unix_seconds: built_unix_seconds(),
     }
+}
+
+/// When this program was built: the first clock floor (money rule T2).
+pub(crate) fn built_unix_seconds() -> i64 {
+    env!("PURSERD_BUILT_UNIX_SECONDS")
+        .parse()
+        .expect("the build script writes a number")
 }
 
 /// The driver host beside this program (a checkout), else the installed one.

@@ -22,6 +22,8 @@ pub enum Fault {
     BytesAfterExecute(&'static [u8]),
     /// The card does not execute, and says nothing until it is reset.
     MuteUntilReset,
+    /// The card executes the command, and says nothing until it is reset.
+    MuteAfterExecute,
 }
 
 /// A fault and the command that it waits for. It strikes once.

@@ -306,6 +306,11 @@ impl Card {
                 self.session.mute = true;
                 CardReply::Mute
             }
+            Fault::MuteAfterExecute => {
+                self.execute(apdu);
+                self.session.mute = true;
+                CardReply::Mute
+            }
         }
     }
 

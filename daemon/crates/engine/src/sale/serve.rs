@@ -109,11 +109,13 @@ impl Engine {
                 return Err(reason);
             }
         };
-        let sale = self.sale_mut(operation).expect("a served sale is under way");
         let card = visit
             .card
             .as_ref()
             .expect("a sale is served by a card that was read");
+        // From here on it may pay, whatever becomes of its reader.
+        self.devices.set_served(reader, Some(card_id(card)));
+        let sale = self.sale_mut(operation).expect("a served sale is under way");
         let intended = SaleIntended {
             reference: sale.asked.reference.clone(),
             owner: sale.owner,
