@@ -9,7 +9,7 @@ use crate::damage::{REFUSED, paid_sales_are_found};
 use crate::purserd::{Home, Started};
 use crate::spoil::{DB, PAGE, flip};
 use crate::table::says;
-use crate::template::{IN_DOUBT, Template};
+use crate::template::{IN_DOUBT, PAID, Template};
 
 /// Where each page is spoilt: its kind, its number of cells, the middle, and the cell that was stored first.
 const PLACES: [usize; 4] = [0, 4, 2048, PAGE - 24];
@@ -41,6 +41,44 @@ pub(crate) fn each_page(template: &Template) -> Result<String, Fault> {
     })?;
     Ok(format!(
         "{pages} pages: {refused} starts refused, {told} told in the status, {unused} in unused places"
+    ))
+}
+
+/// A paid sale's reference in each place where no entry has it: in the tree of operations, in that of references, and in what
+/// is left of pages that were split.
+pub(crate) fn each_reference(template: &Template) -> Result<String, Fault> {
+    let good = fs::read(template.settled().join(DB))?;
+    let reference = PAID[1].as_bytes();
+    let is_bare =
+        |at: &usize| good[*at..].starts_with(reference) && good.get(at.wrapping_sub(1)) != Some(&b'"');
+    let home = Home::with_state(&template.settled())?;
+    let (mut refused, mut unused) = (0, 0);
+    for place in (0..good.len()).filter(is_bare) {
+        restore(template, &home)?;
+        flip(&home.state, DB, place)?;
+        match home.start(&template.programs)? {
+            Started::Ready(running) => {
+                paid_sales_are_found(&running)?;
+                unused += 1;
+            }
+            Started::Ended(ended) => {
+                ensure(ended.code == Some(REFUSED), || format!("{ended:?}"))?;
+                says(
+                    &ended.said,
+                    &[
+                        "a row of operations is not one that Purser writes",
+                        "run purserd verify-journal",
+                    ],
+                )?;
+                refused += 1;
+            }
+        }
+    }
+    ensure(refused >= 2, || {
+        format!("{refused} starts were refused, {unused} were not")
+    })?;
+    Ok(format!(
+        "exit {REFUSED}: a row of operations is not one that Purser writes ({refused} trees)"
     ))
 }
 

@@ -6,8 +6,6 @@ use std::process::Command;
 
 use e2e::{Fault, ensure};
 
-use crate::template::PAID;
-
 /// SQLite's page, as the journal has it.
 pub(crate) const PAGE: usize = 4096;
 pub(crate) const DB: &str = "journal.db";
@@ -58,18 +56,6 @@ pub(crate) fn change_text(state: &Path, from: &str, to: &str) -> Result<(), Faul
     for place in places {
         bytes[place..place + to.len()].copy_from_slice(to.as_bytes());
     }
-    Ok(fs::write(path, bytes)?)
-}
-
-/// Changes a paid sale's reference where no entry has it, in one place only.
-pub(crate) fn change_index(state: &Path) -> Result<(), Fault> {
-    let path = state.join(DB);
-    let mut bytes = fs::read(&path)?;
-    let reference = PAID[1].as_bytes();
-    let is_bare =
-        |at: &usize| bytes[*at..].starts_with(reference) && bytes.get(at.wrapping_sub(1)) != Some(&b'"');
-    let place = (0..bytes.len()).find(is_bare).ok_or("no row has the reference")?;
-    bytes[place] = b'q';
     Ok(fs::write(path, bytes)?)
 }
 
