@@ -228,7 +228,9 @@ fn a_card_with_a_wrong_mac2_is_in_dispute_and_never_becomes_a_payment() {
     world.cards[0].is_counterfeit = true;
     let ticket = begin(&mut world);
     world.insert(0, 0, 0);
-    run_until(&mut world, |world| world.shops[0].pos.tickets[ticket].told.is_some());
+    run_until(&mut world, |world| {
+        world.shops[0].pos.tickets[ticket].told.is_some()
+    });
     assert_eq!(end(&world, ticket), End::InDoubt(DoubtReason::Mac2Refused));
     let operation = &world.shops[0].store.operations()[0];
     assert!(operation.unproven_answer.is_some(), "the provider gets the TAC");
