@@ -4,6 +4,7 @@
 //! * [`calls`]: the calls of all threads of some processes, as one strace shows them.
 //! * [`two_syncs`]: what a trace must show of a sale in steady state.
 //! * [`canary`]: secrets that must be found nowhere, and the search for them.
+//! * [`resources`]: what a process uses.
 //! * [`strace`]: watches a thread of a process, and lets one of its calls fail or kill the process.
 //! * [`point`]: the calls at which a process touches the world outside of it.
 //! * [`phase`]: the parts of purserd's life that are watched and cut.
@@ -14,6 +15,7 @@
 //! * [`pcscd`]: the real pcscd, in namespaces of its own.
 //! * [`attack`]: what must hold while a driver misbehaves.
 //! * [`faulty`]: a driver that misbehaves, and the neighbour who goes on selling.
+//! * [`psams`]: PSAMs that fail.
 //! * [`peer`]: clients that this project did not write.
 //! * [`bus`]: a message bus of its own.
 //! * [`raw`]: a client that sends what it likes.
@@ -29,6 +31,7 @@ pub mod canary;
 pub mod faults;
 pub mod faulty;
 pub mod flood;
+mod hosts;
 pub mod hotplug;
 pub mod judge;
 pub mod matrix;
@@ -37,7 +40,9 @@ pub mod peer;
 pub mod phase;
 pub mod point;
 pub mod pos;
+pub mod psams;
 pub mod raw;
+pub mod resources;
 mod start;
 pub mod strace;
 pub mod table;

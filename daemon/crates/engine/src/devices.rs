@@ -17,7 +17,7 @@ const LOOKS_MAX: u8 = 3;
 /// readers again and again.
 const SERVED_LAST_MAX: usize = 64;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Devices {
     present: BTreeMap<DeviceName, Device>,
     /// The card that served last at each reader and was not seen to leave. It outlives the reader: a driver or a reader that
@@ -61,6 +61,8 @@ impl Devices {
     /// No device yet. A card in the reserved reader is no buyer's.
     pub(crate) fn without(reserved: Option<DeviceName>) -> Self {
         Self {
+            present: BTreeMap::new(),
+            served_last: BTreeMap::new(),
             reserved,
             ..Self::default()
         }

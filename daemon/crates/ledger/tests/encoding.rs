@@ -143,8 +143,8 @@ fn the_words_of_reasons_and_proofs_never_change() {
         ],
         "cancelled_by_pos cancelled_by_buyer no_card_in_time no_pin_in_time insufficient_funds pin_blocked \
          foreign_card card_expired card_blocked card_exhausted card_held currency_mismatch key_missing pin_not_possible \
-         card_misbehaved reader_failed no_room books_full stopped psam_not_ready psam_busy \
-         psam_mismatch psam_locked terminal_sn_repeated",
+         card_misbehaved reader_failed no_room books_full stopped psam_not_ready psam_busy psam_mismatch \
+         psam_locked terminal_sn_repeated",
     );
 }
 

@@ -86,15 +86,6 @@ pub enum ConfigError {
         /// The drivers that are configured.
         known: Vec<String>,
     },
-    /// Both kinds of SAM are configured.
-    #[error(
-        "sam.credential and sam.psam are both set\n  --> {}\n   = help: keep one: the file of a software SAM, \
-         or the reader of a PSAM card; a drop-in can only add", path.display()
-    )]
-    TwoSams {
-        /// The main configuration file.
-        path: PathBuf,
-    },
     /// `[limits]` names a currency that no issuer uses: most likely misspelt, and without effect.
     #[error(
         "limits.{key} names `{currency}`, but no issuer's purses are in that currency\n  --> {}\n   = help: name a currency \
@@ -123,6 +114,15 @@ pub enum ConfigError {
         /// The highest total, in minor units.
         total: u64,
     },
+    /// Both kinds of SAM are configured.
+    #[error(
+        "sam.credential and sam.psam are both set\n  --> {}\n   = help: keep one: the file of a software SAM, \
+         or the reader of a PSAM card; a drop-in can only add", path.display()
+    )]
+    TwoSams {
+        /// The main configuration file.
+        path: PathBuf,
+    },
     /// A driver file's name cannot be a device's name.
     #[error("the file name cannot name a driver\n  --> {}", path.display())]
     DriverName {
@@ -145,9 +145,9 @@ impl ConfigError {
             | Self::Text(_)
             | Self::Missing { .. }
             | Self::UnknownDriver { .. }
-            | Self::TwoSams { .. }
             | Self::LimitCurrency { .. }
             | Self::AmountAboveTotal { .. }
+            | Self::TwoSams { .. }
             | Self::DriverName { .. } => false,
         }
     }

@@ -261,7 +261,7 @@ fn complete(path: &Path, file: File, drivers: Vec<Driver>) -> Result<Config, Con
         help,
     };
     let known: Vec<String> = drivers.iter().map(|driver| driver.name.to_string()).collect();
-    let is_known = |device: &DeviceName| known.iter().any(|name| name == driver_of(device));
+    let is_known = |device: &DeviceName| known.iter().any(|name| name == error::driver_of(device));
     let pads = file.pin.pads.iter().flat_map(|(reader, pad)| [reader, pad]);
     let named = pads.map(|device| ("[pin.pads]", device));
     let psam = file.sam.psam.as_ref().map(|psam| ("sam.psam", &psam.reader));

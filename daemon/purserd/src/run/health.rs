@@ -65,10 +65,10 @@ impl DaemonFacts {
         );
         problems.extend(psam.and_then(psam::problem_of));
         let has_sam = psam.is_none_or(|psam| psam.state == PsamState::Ready);
-        let ready = devices
-            .iter()
-            .any(|device| device.card_reader && device.state == "ready")
-            && has_sam
+        let ready = has_sam
+            && devices
+                .iter()
+                .any(|device| device.card_reader && device.state == "ready")
             && self.board.may_sell()
             && !self.check.stops_sales();
         StatusFacts {

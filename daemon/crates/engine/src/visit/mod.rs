@@ -151,19 +151,19 @@ impl Visit {
         free
     }
 
-    /// The card, once it was read.
-    pub(crate) fn card(&self) -> &CardFacts {
-        self.card
-            .as_ref()
-            .expect("a sale is served by a card that was read")
-    }
-
     /// The pad at which the PIN is awaited.
     pub(crate) fn pad(&self) -> Option<&DeviceName> {
         match &self.state {
             State::WaitingForPin { pad } => pad.as_ref(),
             _ => None,
         }
+    }
+
+    /// The card, once it was read.
+    pub(crate) fn card(&self) -> &CardFacts {
+        self.card
+            .as_ref()
+            .expect("a sale is served by a card that was read")
     }
 
     pub(crate) fn protocol(&self) -> Protocol {
