@@ -64,6 +64,7 @@ impl Devices {
             present: BTreeMap::new(),
             served_last: BTreeMap::new(),
             reserved,
+            ..Self::default()
         }
     }
 
