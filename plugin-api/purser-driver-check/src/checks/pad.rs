@@ -51,8 +51,8 @@ fn ends_at_cancel(bench: &mut Bench, slot: SlotId, overtakes: bool) -> Result<()
         Err(failure) if failure.fault == Fault::Cancelled && begun.elapsed() < CANCEL_TIME => Ok(()),
         Err(failure) => {
             let what = format!(
-                "cancelled, it answered {:?} after {:?}",
-                failure.fault,
+                "cancelled, it answered {} after {:?}",
+                super::code(failure.fault),
                 begun.elapsed()
             );
             Err(Broken::new(clause, what))
