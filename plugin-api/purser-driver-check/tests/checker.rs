@@ -61,8 +61,8 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("", "hang before disconnect", "T-4"),
 ];
 
-/// Threads that check at a time.
-const AT_ONCE: usize = 4;
+/// Threads that check at a time: most of what they do is to wait for deadlines.
+const AT_ONCE: usize = 8;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
