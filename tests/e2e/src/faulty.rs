@@ -29,12 +29,12 @@ use crate::{Fault, ensure};
 /// The reader under attack, as purserd calls it.
 pub const FAULTY: &str = "faulty";
 /// The most time for one answer about a card, in milliseconds: short, so that a hang is over soon.
-const ANSWER_MS: u64 = 1500;
+const ANSWER_MS: u64 = 2500;
 /// Time to start a driver, in milliseconds. Long enough for a busy machine, since a start that hangs waits for it.
 const START_MS: u64 = 2000;
 /// How long a sale of the neighbour may take at most while a driver misbehaves: less than a hang of that driver, were it
 /// felt. On an idle machine a sale takes about a tenth of a second.
-pub const NEIGHBOUR_MAX: Duration = Duration::from_millis(1900);
+pub const NEIGHBOUR_MAX: Duration = Duration::from_millis(2900);
 /// How soon the neighbour's next buyer comes. Without a pause a driver tells more cards and digits than [E-5] allows, and is
 /// killed for it.
 const NEXT_BUYER: Duration = Duration::from_millis(40);
