@@ -10,10 +10,14 @@
 //! * [`judge`]: what must hold after whatever happened.
 //! * [`matrix`]: every phase cut at every point, counted.
 //! * [`faults`]: cards and tills that fail.
+//! * [`hotplug`]: readers that leave in the middle of a sale.
+//! * [`pcscd`]: the real pcscd, in namespaces of its own.
 //! * [`attack`]: what must hold while a driver misbehaves.
 //! * [`faulty`]: a driver that misbehaves, and the neighbour who goes on selling.
 //! * [`peer`]: clients that this project did not write.
 //! * [`bus`]: a message bus of its own.
+//! * [`raw`]: a client that sends what it likes.
+//! * [`flood`]: users who mean harm.
 //!
 //! Needs root (to trace a process that lets nobody trace it), strace and a C compiler.
 
@@ -24,12 +28,16 @@ pub mod calls;
 pub mod canary;
 pub mod faults;
 pub mod faulty;
+pub mod flood;
+pub mod hotplug;
 pub mod judge;
 pub mod matrix;
+pub mod pcscd;
 pub mod peer;
 pub mod phase;
 pub mod point;
 pub mod pos;
+pub mod raw;
 mod start;
 pub mod strace;
 pub mod table;

@@ -9,6 +9,7 @@ mod config;
 mod devices;
 mod engine;
 mod input;
+mod limits;
 mod output;
 mod requests;
 mod sale;
@@ -20,6 +21,7 @@ mod visit;
 pub use config::Config;
 pub use engine::Engine;
 pub use input::{Abilities, Answer, BeginSale, CallFailure, DeviceEvent, Input, Peer, Request};
+pub use limits::{LimitKind, LimitLevel, LimitUse, Limits};
 pub use output::{Act, EnterPin, Output, Query, Reply, RequestError, Told};
 pub use view::{End, Outcome, Progress, PurseView, SaleView, Slip};
 

@@ -7,7 +7,7 @@ use purser_ledger::{Currency, DeviceName};
 use purser_purse::pboc::{Aid, IssuerId, PsamTerminalNumber, PurseKind};
 use serde::Deserialize;
 
-use super::values::{AnswerMs, Bus, Devices, StartMs, WaitMs};
+use super::values::{AnswerMs, Bus, Claims, Devices, Hours, Minor, Percent, StartMs, WaitMs};
 
 /// `purser.toml` or a drop-in: each key may be absent.
 #[derive(Debug, Default, Deserialize)]
@@ -20,6 +20,7 @@ pub(super) struct File {
     pub(super) timeouts: Timeouts,
     pub(super) sam: Sam,
     pub(super) journal: Journal,
+    pub(super) limits: Limits,
     pub(super) bus: BusSection,
 }
 
@@ -61,6 +62,16 @@ pub(super) struct Sam {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Journal {
     pub(super) reserve_mib: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    pub(super) amount_max: BTreeMap<Currency, Minor>,
+    pub(super) count_max: Option<Claims>,
+    pub(super) total_max: BTreeMap<Currency, Minor>,
+    pub(super) age_max_hours: Option<Hours>,
+    pub(super) warn_percent: Option<Percent>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use purser_ledger::MINOR_MAX;
 use serde::{Deserialize, Deserializer, de};
 
 /// The shortest waiting time: a buyer cannot do anything in less.
@@ -37,6 +38,39 @@ impl<'de> Deserialize<'de> for WaitMs {
             )))
         }
     }
+}
+
+/// Declares a whole number that is refused outside of its range.
+macro_rules! bounded {
+    ($($(#[$doc:meta])* $name:ident: $min:expr, $max:expr, $unit:literal;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            pub(super) struct $name(pub(super) u64);
+
+            impl<'de> Deserialize<'de> for $name {
+                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    let given = u64::deserialize(deserializer)?;
+                    if ($min..=$max).contains(&given) {
+                        Ok(Self(given))
+                    } else {
+                        Err(de::Error::custom(format_args!(concat!("expected {} to {} ", $unit), $min, $max)))
+                    }
+                }
+            }
+        )*
+    };
+}
+
+bounded! {
+    /// An amount of money. A limit of nothing would be a shop that is closed.
+    Minor: 1, MINOR_MAX, "minor units";
+    /// A number of claims; a million are years of sales, and some gigabytes of journal.
+    Claims: 1, 1_000_000, "claims";
+    /// An age; ten years is no limit any more.
+    Hours: 1, 87_600, "hours";
+    /// A share at which a warning makes sense.
+    Percent: 1, 99, "percent";
 }
 
 /// A time that a driver has.

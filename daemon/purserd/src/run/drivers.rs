@@ -1,7 +1,7 @@
 //! The drivers: their supervisors, and what they are called for.
 
 use std::future::poll_fn;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -41,6 +41,8 @@ pub(super) type Seen = Arc<Mutex<Roster>>;
 pub(super) struct Instance {
     pub(super) name: DeviceName,
     pub(super) devices: Devices,
+    /// The shared object.
+    pub(super) path: PathBuf,
     /// The most time for one answer about a card.
     pub(super) answer_time: Duration,
     pub(super) handle: Handle,
@@ -91,6 +93,7 @@ pub(super) fn start(config: &Config, driver_host: &Path) -> (Drivers, Events, Ru
         instances.push(Instance {
             name: name.clone(),
             devices: *devices,
+            path: path.clone(),
             answer_time: answer_ms.map_or(Duration::MAX, DriverMs::duration),
             handle,
         });

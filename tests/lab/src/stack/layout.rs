@@ -3,7 +3,7 @@
 //! ```text
 //! DIR/config/purser.toml, purser.toml.d/*.toml, drivers.d/*.toml, sam.key
 //! DIR/state/     the journal
-//! DIR/run/       purserd's socket, the PIN pad's, the readiness socket
+//! DIR/run/       purserd's socket, the PIN pad's, the cable's, the readiness socket
 //! DIR/cards/     cards that Stack::card made
 //! DIR/purserd.log
 //! ```
@@ -83,7 +83,11 @@ impl Layout {
             0o600,
         )?;
         let drivers = config.join("drivers.d");
-        let first = driver_file(driver, layout.reader.port(), Some(&layout.pad()));
+        let first = driver_file(
+            driver,
+            layout.reader.port(),
+            Some((&layout.pad(), &layout.cable())),
+        );
         write(&drivers.join(DRIVER).with_extension("toml"), &first, 0o644)?;
         if options.second_reader {
             let second = driver_file(driver, layout.second_reader.port(), None);
@@ -126,6 +130,11 @@ impl Layout {
         self.run_dir().join("keypad")
     }
 
+    /// The socket where somebody pulls the first reader's cable.
+    pub fn cable(&self) -> PathBuf {
+        self.run_dir().join("cable")
+    }
+
     /// The folder of the cards.
     pub fn cards_dir(&self) -> PathBuf {
         self.dir.join("cards")
@@ -159,16 +168,18 @@ fn main_file(options: &Options) -> String {
     toml::Table::from_iter(sections).to_string()
 }
 
-fn driver_file(driver: &Path, port: u16, pad: Option<&Path>) -> String {
+/// A virtual reader, perhaps with a PIN pad and a cable that somebody can pull.
+fn driver_file(driver: &Path, port: u16, pad_and_cable: Option<(&Path, &Path)>) -> String {
     // Paths are written as TOML strings, whatever is in them.
     let quoted = |path: &Path| toml::Value::from(path.to_string_lossy().into_owned()).to_string();
     let mut text = format!(
         "path = {}\ndevices = \"many\"\n\n[[settings.slot]]\nname = \"reader\"\nport = {port}\ninterface = \"contactless\"\n",
         quoted(driver)
     );
-    if let Some(pad) = pad {
+    if let Some((pad, cable)) = pad_and_cable {
         text += &format!(
-            "\n[settings.pin_pad]\nname = \"keypad\"\nsocket = {}\n",
+            "cable = {}\n\n[settings.pin_pad]\nname = \"keypad\"\nsocket = {}\n",
+            quoted(cable),
             quoted(pad)
         );
     }

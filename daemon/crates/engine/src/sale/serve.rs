@@ -36,6 +36,11 @@ impl Engine {
     }
 
     fn refuse_to_sell_to(&self, card: &CardFacts, amount: Amount) -> Option<CloseReason> {
+        if self.held.contains(&card_id(card)) {
+            // A new sale waits for the card's earlier payment (money rule P1), and nothing here can end that one: what to ask
+            // the card stands in entries that cannot be read. The card still has its proof; a debit would overwrite it.
+            return Some(CloseReason::CardHeld);
+        }
         let Some(currency) = self.currency_of(card) else {
             return Some(CloseReason::ForeignCard);
         };
@@ -104,11 +109,13 @@ impl Engine {
                 return Err(reason);
             }
         };
-        let sale = self.sale_mut(operation).expect("a served sale is under way");
         let card = visit
             .card
             .as_ref()
             .expect("a sale is served by a card that was read");
+        // From here on it may pay, whatever becomes of its reader.
+        self.devices.set_served(reader, Some(card_id(card)));
+        let sale = self.sale_mut(operation).expect("a served sale is under way");
         let intended = SaleIntended {
             reference: sale.asked.reference.clone(),
             owner: sale.owner,
