@@ -5,8 +5,8 @@ use std::time::Duration;
 use purser_driver_wire::Fault;
 
 use super::Setback;
-use crate::bench::Subject;
 use crate::report::Broken;
+use crate::subject::Subject;
 use crate::vitals::Vitals;
 
 /// Threads of the driver host itself.

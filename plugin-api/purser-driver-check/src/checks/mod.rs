@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use purser_driver_wire::{Call, Card, Command, ConnectionNumber, DeviceEvent, Fault, Reply, SlotId};
 
-use crate::bench::{Bench, CardSource, NotChecked, Subject, USUAL_MS};
+use crate::bench::{Bench, USUAL_MS};
 use crate::card::VirtualCard;
 use crate::report::{Broken, Report};
+use crate::subject::{CardSource, NotChecked, Subject};
 
 /// Time in which a card that was put in or taken out is told.
 const CARD_TIME: Duration = Duration::from_secs(5);

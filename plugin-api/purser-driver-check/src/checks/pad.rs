@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use purser_driver_wire::{Call, Fault, PinFormat, PinRequest, SlotId, ToHost};
 
 use super::{Setback, must_fail, skipped};
-use crate::bench::{Bench, GRACE, Subject};
+use crate::bench::{Bench, GRACE};
 use crate::report::Broken;
+use crate::subject::Subject;
 
 /// Time for a PIN that nobody types.
 const ENTRY_MS: u32 = 10_000;
