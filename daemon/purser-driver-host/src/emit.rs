@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "reads what vendor code passes")]
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use purser_driver_wire::limits::{LOG_MAX_BYTES, NAME_MAX_BYTES, PIN_MAX_DIGITS};
@@ -16,6 +16,26 @@ struct Way {
     outbox: &'static Outbox,
     started: Instant,
     quota: Mutex<Quota>,
+}
+
+impl Way {
+    fn quota(&self) -> MutexGuard<'_, Quota> {
+        self.quota.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell_dropped(&self, count: u32) {
+        if count > 0 {
+            self.outbox.send(&ToDaemon::LogsDropped { count });
+        }
+    }
+}
+
+/// Tells how many lines were dropped since that was last told, where no line tells it.
+pub(crate) fn tell_dropped() {
+    if let Some(way) = WAY.get() {
+        let dropped = way.quota().take_refused();
+        way.tell_dropped(dropped);
+    }
 }
 
 static WAY: OnceLock<Way> = OnceLock::new();
@@ -63,18 +83,10 @@ unsafe extern "C" fn log(_host: *const Host, level: u32, text: *const u8, length
         return;
     };
     let elapsed = way.started.elapsed();
-    let dropped = match way
-        .quota
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take(elapsed)
-    {
-        Some(dropped) => dropped,
-        None => return,
+    let Some(dropped) = way.quota().take(elapsed) else {
+        return;
     };
-    if dropped > 0 {
-        way.outbox.send(&ToDaemon::LogsDropped { count: dropped });
-    }
+    way.tell_dropped(dropped);
     let level = match level {
         values::LOG_ERROR => LogLevel::Error,
         values::LOG_WARN => LogLevel::Warn,

@@ -77,7 +77,7 @@ unknown key `colour`
   |
 1 | colour = \"blue\"
   | ^^^^^^
-   = help: known here: `terminal`, `purse`, `issuers`, `pin`, `timeouts`, `sam`, `journal`, `bus`";
+   = help: known here: `terminal`, `purse`, `issuers`, `pin`, `timeouts`, `sam`, `journal`, `limits`, `bus`";
     assert_eq!(refused("colour = \"blue\"\n"), expected);
 }
 
@@ -291,7 +291,10 @@ fn each_kind_of_wrong_psam_has_its_own_sentence() {
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    assert_eq!(refusal(&[]), "cannot read purser.toml");
+    let expected = "\
+cannot read purser.toml: No such file or directory (os error 2)
+   = help: write it, or name another file with --config; the sources have an example";
+    assert_eq!(refusal(&[]), expected);
 }
 
 #[test]
@@ -386,4 +389,53 @@ fn is_setting(line: &str) -> bool {
         key.bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     })
+}
+
+fn with_limits(text: &str) -> String {
+    refused(&format!("{LEAST}{text}"))
+}
+
+#[test]
+fn limits_that_cannot_be_meant_are_refused() {
+    for (text, said) in [
+        ("[limits]\ncount_max = 0\n", "expected 1 to 1000000 claims"),
+        ("[limits]\nage_max_hours = 100000\n", "expected 1 to 87600 hours"),
+        ("[limits]\nwarn_percent = 100\n", "expected 1 to 99 percent"),
+        ("[limits.total_max]\nJPY = 0\n", "minor units"),
+        ("[limits.total_max]\nJPY = -5\n", "expected a whole number"),
+        ("[limits.total_max]\nyen = 5\n", "currency"),
+        ("[limits]\ncount_maximum = 5\n", "did you mean `count_max`?"),
+        (
+            "[limits.amount_max]\nJPX = 5\n",
+            "limits.amount_max names `JPX`, but no issuer's purses are in that currency",
+        ),
+        (
+            "[limits]\namount_max.JPY = 600\ntotal_max.JPY = 500\n",
+            "lets one sale be 600 JPY, but limits.total_max lets no more than 500 JPY wait",
+        ),
+    ] {
+        let told = with_limits(text);
+        assert!(told.contains(said), "{text}\n{told}");
+    }
+}
+
+#[test]
+fn a_drop_in_changes_single_limits_and_the_rest_have_their_defaults() {
+    let main = format!("{LEAST}[limits]\ncount_max = 5\namount_max.JPY = 300\n");
+    let later = "[limits]\nage_max_hours = 2\ntotal_max.JPY = 900\n";
+    let config = load(&folder(&[
+        ("purser.toml", &main),
+        ("purser.toml.d/1.toml", later),
+    ]));
+    let limits = &config.limits;
+    assert_eq!(
+        (limits.count_max, limits.age_max_seconds, limits.warn_percent),
+        (5, 7200, 80)
+    );
+    let yen: Currency = "JPY".parse().unwrap();
+    assert_eq!((limits.amount_max[&yen], limits.total_max[&yen]), (300, 900));
+    assert_eq!(
+        load(&folder(&[("purser.toml", LEAST)])).limits,
+        purser_engine::Limits::default()
+    );
 }

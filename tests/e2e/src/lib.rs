@@ -11,24 +11,36 @@
 //! * [`matrix`]: every phase cut at every point, counted.
 //! * [`faults`]: cards and tills that fail.
 //! * [`psams`]: PSAMs that fail.
+//! * [`hotplug`]: readers that leave in the middle of a sale.
+//! * [`pcscd`]: the real pcscd, in namespaces of its own.
+//! * [`attack`]: what must hold while a driver misbehaves.
+//! * [`faulty`]: a driver that misbehaves, and the neighbour who goes on selling.
 //! * [`peer`]: clients that this project did not write.
 //! * [`bus`]: a message bus of its own.
+//! * [`raw`]: a client that sends what it likes.
+//! * [`flood`]: users who mean harm.
 //!
 //! Needs root (to trace a process that lets nobody trace it), strace and a C compiler.
 
+pub mod attack;
 pub mod bus;
 pub mod buyer;
 pub mod calls;
 pub mod canary;
 pub mod faults;
+pub mod faulty;
+pub mod flood;
 mod hosts;
+pub mod hotplug;
 pub mod judge;
 pub mod matrix;
+pub mod pcscd;
 pub mod peer;
 pub mod phase;
 pub mod point;
 pub mod pos;
 pub mod psams;
+pub mod raw;
 mod start;
 pub mod strace;
 pub mod table;

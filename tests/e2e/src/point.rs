@@ -129,7 +129,10 @@ fn call(line: &str) -> Option<(&str, &str)> {
     let (name, arguments) = line.split_once('(')?;
     if arguments.starts_with(|first: char| first.is_ascii_digit()) {
         let (_, link) = arguments.split_once('<')?;
-        let end = link.find(">,").or_else(|| link.find(">)"))?;
+        // The last: the trace ended in the call.
+        let end = [">,", ">)", "> <detached"]
+            .iter()
+            .find_map(|end| link.find(end))?;
         return Some((name, &link[..end]));
     }
     let (_, path) = arguments.split_once('"')?;
@@ -208,6 +211,7 @@ sendto(16<socket:[7]>, \"a\", 10, MSG_NOSIGNAL, NULL, 0) = 10
 fsync(5</w/state/journal.db-wal>)       = ? <unavailable>
 rename(\"/w/run/.new\", \"/w/run/p\") = 0
 --- SIGTERM {si_signo=SIGTERM} ---
+fsync(5</w/state/journal.db-wal> <detached ...>
 +++ killed by SIGKILL +++
 ";
 
@@ -228,6 +232,7 @@ rename(\"/w/run/.new\", \"/w/run/p\") = 0
                 "main sendto socket #3",
                 "main fsync state/journal.db-wal #1",
                 "main rename run/.new #1",
+                "main fsync state/journal.db-wal #2",
             ]
         );
     }

@@ -3,16 +3,20 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use purser_api::model::Sale;
 use purser_lab::card::Minor;
 use purser_lab::issuer::{LAB_PIN, LAB_SERIAL};
 use purser_lab::psam::FactorOrder;
-use purser_lab::stack::{Options, PATIENCE, Stack};
+use purser_lab::stack::{Options, PATIENCE, PIN_PAD, Stack};
 use purser_lab::vpcd::{CardThread, PsamThread};
 use tempfile::TempDir;
 
 use crate::Fault;
 use crate::buyer::Buyer;
+use crate::pcscd;
 use crate::point::Objects;
 use crate::pos::{Pos, Told};
 
@@ -23,6 +27,8 @@ pub const WALLET: u64 = 100_000;
 
 const CARD: &str = "card";
 const PSAM: &str = "psam";
+/// How often a state is looked at that nobody announces.
+const LOOK_AGAIN: Duration = Duration::from_millis(3);
 
 /// Where the purchase key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,13 +66,32 @@ pub struct World {
     pub card: CardThread,
     /// The shop's PSAM, in its slot, where the shop has one.
     pub psam: Option<PsamThread>,
-    _buyer: Buyer,
+    buyer: Option<Buyer>,
     folder: TempDir,
     /// How many sales were paid before.
     pub paid: u64,
 }
 
 impl World {
+    /// As [`World::new`], and the card lies before pcscd's first reader, behind the real pcsc driver that was built at this path.
+    /// Runs inside the namespaces of with-pcscd.sh.
+    ///
+    /// # Errors
+    /// The stack's own.
+    pub fn through_pcscd(driver: &Path) -> Result<Self, Fault> {
+        let folder = tempfile::tempdir()?;
+        let drop_in = format!("[pin.pads]\npcsc = \"{PIN_PAD}\"\n");
+        let options = Options {
+            drop_in,
+            ..Options::default()
+        };
+        let stack = Stack::prepare(folder.path(), options)?;
+        pcscd::add_driver(&stack, driver)?;
+        drop(stack.new_card(CARD, LAB_SERIAL, Minor(WALLET.try_into()?))?);
+        let card = CardThread::start(&stack.layout().cards_dir().join(CARD), pcscd::READER.parse()?)?;
+        Ok(Self::around(folder, stack, card, None, 0))
+    }
+
     /// Nothing but a configuration and a card; purserd does not run.
     ///
     /// # Errors
@@ -118,7 +143,7 @@ impl World {
             stack,
             card,
             psam,
-            _buyer: buyer,
+            buyer: Some(buyer),
             folder,
             paid,
         }
@@ -138,6 +163,18 @@ impl World {
         stack.kill();
         drop((card, psam));
         Template { folder, sam, paid }
+    }
+
+    /// The buyer steps away from the pad: nobody types.
+    pub fn buyer_goes(&mut self) {
+        self.buyer = None;
+    }
+
+    /// The buyer steps up to the pad, if nobody is there.
+    pub fn buyer_comes(&mut self) {
+        let pad = self.stack.layout().pad();
+        self.buyer
+            .get_or_insert_with(|| Buyer::at(pad, LAB_PIN.to_owned()));
     }
 
     /// The folder of everything.
@@ -194,7 +231,36 @@ impl World {
         self.card.remove();
         let told = pos.begin(reference, PRICE)?;
         self.card.insert();
-        pos.follow(reference, told, |sale| sale.outcome != "under_way")
+        let is_over = |sale: &Sale| sale.outcome != "under_way";
+        let is_to_move = |sale: &Sale| is_over(sale) || sale.state == "take_card_out";
+        let told = pos.follow(reference, told, is_to_move)?;
+        if told.last().is_none_or(is_over) {
+            return Ok(told);
+        }
+        // The buyer does as the till says.
+        self.card.remove();
+        self.wait_for_empty_readers()?;
+        self.card.insert();
+        pos.follow(reference, told, is_over)
+    }
+
+    /// Waits until purserd knows that no card is in any reader.
+    ///
+    /// # Errors
+    /// A card stays.
+    pub fn wait_for_empty_readers(&self) -> Result<(), Fault> {
+        let mut pos = self.pos()?;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let devices = pos.call(async |purser| purser.devices().await)??.devices;
+            if devices.iter().all(|device| device.card_present != Some(true)) {
+                return Ok(());
+            }
+            crate::ensure(Instant::now() < end, || {
+                format!("a card stays in its reader: {devices:?}")
+            })?;
+            thread::sleep(LOOK_AGAIN);
+        }
     }
 
     /// A sale that must be paid.

@@ -7,7 +7,7 @@
 //! | `insert` | puts the card into the reader |
 //! | `remove` | takes it out |
 //! | `tear before INS`, `tear after INS` | the next INS tears, before or after the card executes it |
-//! | `fault NAME [INS]` | the next INS (else `debit`) goes wrong: `garbage`, `wrong-mac2`, `mute`, `status=SW`, `status-after=SW` |
+//! | `fault NAME [INS]` | the next INS (else `debit`) goes wrong: `garbage`, `wrong-mac2`, `mute`, `mute-after`, `status=SW`, `status-after=SW` |
 //! | `clear` | takes back the faults that have not struck |
 //! | `refill N` | a load of N minor units elsewhere; the card must be away |
 //! | `pay-elsewhere N` | a purchase of N minor units in another shop; the card must be away |

@@ -49,7 +49,7 @@ pub(crate) struct Device {
     pub(crate) calls: VecDeque<(CallId, Call)>,
     /// Answers and events on their way to the engine.
     pub(crate) done: VecDeque<Input>,
-    /// Debits since the card was put in or the engine began to look.
+    /// Debits since the card was put in or the process began, however often the device came back meanwhile.
     pub(crate) debits: u8,
     /// Steps for which it does nothing and its answers do not arrive.
     pub(crate) stalled: u32,
@@ -152,7 +152,6 @@ impl Device {
     /// The device is there: the engine is told, and of the card in its slot.
     pub(crate) fn arrive(&mut self) {
         self.is_up = true;
-        self.debits = 0;
         self.event(DeviceEvent::Arrived(self.abilities));
         if self.card.is_some() || self.holds_psam {
             self.event(DeviceEvent::CardInserted);
@@ -178,5 +177,6 @@ impl Device {
         self.connection_last = 0;
         self.is_up = false;
         self.stalled = 0;
+        self.debits = 0;
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use purser_engine::{Config, PsamSettings};
+use purser_engine::{Config, Limits, PsamSettings};
 use purser_lab::card::{CardDate, Interface, IssuerId, Minor, Personalisation, Serial};
 use purser_lab::issuer::{LAB_ISSUER, LAB_KEY_VERSION, Masters, purchase_key_file};
 use purser_ledger::{Amount, Currency, DeviceName};
@@ -167,6 +167,7 @@ fn config(shop: u8, currency: Currency, readers: &[DeviceName], pad: &DeviceName
             .collect(),
         card_wait_ms: 60_000,
         pin_wait_ms: 30_000,
+        limits: Limits::default(),
         built_unix_seconds: BUILT_UNIX_SECONDS,
     }
 }

@@ -173,6 +173,48 @@ fn a_forgotten_card_does_not_pay_again_because_its_insertion_is_told_twice() {
 }
 
 #[test]
+fn a_forgotten_card_does_not_pay_again_because_its_reader_or_driver_came_back() {
+    for failure in [CallFailure::DriverLost, CallFailure::DeviceGone] {
+        let mut world = shop_with(CardKind::PinFree);
+        begin(&mut world);
+        world.insert(0, 0, 0);
+        world.rest().unwrap();
+        world.unplug(0, 0, failure);
+        world.shops[0].devices[0].arrive();
+        let second = begin(&mut world);
+        world.rest().unwrap();
+        let progress = world.shops[0].pos.tickets[second].progress.clone();
+        assert_eq!(progress, Some(Progress::TakeCardOut), "{failure:?}");
+        assert_eq!(world.debits.len(), 1, "{failure:?}");
+        world.remove(0);
+        world.insert(0, 0, 0);
+        world.rest().unwrap();
+        assert!(matches!(end(&world, second), End::Paid(_)), "{failure:?}");
+        world.settle().unwrap();
+    }
+}
+
+#[test]
+fn a_card_whose_debit_was_lost_with_its_driver_is_asked_and_pays_for_no_other_sale() {
+    let mut world = shop_with(CardKind::PinFree);
+    let first = begin(&mut world);
+    world.insert(0, 0, 0);
+    run_until(&mut world, |world| is_called(world, CommandName::Debit));
+    world.shops[0].devices[0].loses_answer = true;
+    world.take(Step::Device(0, 0)).unwrap();
+    assert_eq!(world.debits.len(), 1, "the card has executed it");
+    world.unplug(0, 0, CallFailure::DriverLost);
+    world.shops[0].devices[0].arrive();
+    let second = begin(&mut world);
+    world.rest().unwrap();
+    let progress = world.shops[0].pos.tickets[second].progress.clone();
+    assert_eq!(progress, Some(Progress::TakeCardOut));
+    assert_eq!(world.debits.len(), 1);
+    world.settle().unwrap();
+    assert!(matches!(end(&world, first), End::Paid(_)));
+}
+
+#[test]
 fn two_debits_of_one_terminal_never_carry_the_same_time_across_a_restart() {
     let mut world = shop_with(CardKind::PinFree);
     for _ in 0..3 {

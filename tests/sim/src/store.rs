@@ -2,7 +2,7 @@
 
 use purser_ledger::{
     Books, Commit, Entry, Existing, Find, FindError, Head, Operation, OperationId, Refused, Scheme,
-    SchemeBytes, Snapshot, Store, StoreBroken, admit,
+    SchemeBytes, Snapshot, Store, StoreBroken, Unsettled, admit,
 };
 
 use crate::flaw::Flaw;
@@ -52,6 +52,16 @@ impl SimStore {
     /// Every operation that the store would tell, folded from all entries.
     pub(crate) fn operations(&self) -> &[Operation] {
         &self.operations
+    }
+
+    fn unsettled(&self) -> Unsettled {
+        let mut unsettled = Unsettled::default();
+        for (commit, _) in &self.entries {
+            if let Entry::SalePaid(paid) = &commit.entry {
+                unsettled.add(paid.amount, commit.at);
+            }
+        }
+        unsettled
     }
 
     pub(crate) fn operation(&self, id: OperationId) -> Option<&Operation> {
@@ -214,6 +224,7 @@ impl Store for SimStore {
             .filter_map(|operation| operation.key().map(|key| key.terminal_sn));
         let terminal_sn_max = sns.chain(self.terminal_sn_before).max();
         Ok(Snapshot {
+            held: Vec::new(),
             open: self
                 .operations
                 .iter()
@@ -222,6 +233,7 @@ impl Store for SimStore {
                 .collect(),
             terminal_sn_max: terminal_sn_max.filter(|_| self.flaw != Flaw::StoreForgetsTerminalSn),
             newest_unix_seconds: self.entries.last().map(|(commit, _)| commit.at.unix_seconds),
+            unsettled: self.unsettled(),
         })
     }
 }

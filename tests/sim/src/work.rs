@@ -1,7 +1,7 @@
 //! The steps: what the engine is given, what it wants done, and how journal and devices do it.
 
 use purser_engine::{
-    Act, Answer, CallFailure, CallId, DeviceEvent, EnterPin, Input, Output, Query, Reply, Request, RequestId,
+    Act, Answer, CallFailure, CallId, EnterPin, Input, Output, Query, Reply, Request, RequestId,
 };
 use purser_lab::card::CardReply;
 use purser_ledger::{Commit, DeviceName, FindError, StoreBroken, commit, find};
@@ -27,18 +27,6 @@ impl World {
             Step::Timer(_) | Step::Output(_) | Step::Journal(_) | Step::Device(..) => Some(Input::Timer),
         };
         let Some(input) = input else { return Ok(()) };
-        if let Step::Event(_, d) = step {
-            // A device that comes anew shows its card for the first time.
-            if matches!(
-                &input,
-                Input::Device {
-                    event: DeviceEvent::Arrived(_),
-                    ..
-                }
-            ) {
-                shop.devices[d].debits = 0;
-            }
-        }
         shop.pin_for = match &input {
             Input::Answer {
                 id,

@@ -1,6 +1,6 @@
 //! From the engine's and the ledger's types to the words of the API.
 
-use purser_engine::{End, Outcome, Progress, PurseView, SaleView, Slip};
+use purser_engine::{End, LimitKind, LimitLevel, LimitUse, Outcome, Progress, PurseView, SaleView, Slip};
 use purser_ledger::{Account, Amount, Books, CardId, Conclusion, Entry, PaidProof, Wall};
 
 use crate::fold::Folded;
@@ -221,6 +221,32 @@ pub(crate) fn balances(books: &Books) -> Vec<model::Balance> {
         .flat_map(|currency| Account::ALL.map(|of| balance(currency, of)))
         .filter(|balance| balance.amount.minor > 0)
         .collect()
+}
+
+/// How much of each limit is used.
+pub(crate) fn limits(uses: &[LimitUse]) -> Vec<model::LimitUse> {
+    let told = |it: &LimitUse| model::LimitUse {
+        name: match it.kind {
+            LimitKind::Count => "count",
+            LimitKind::Total(_) => "total",
+            LimitKind::Age => "age",
+        }
+        .to_owned(),
+        currency: match it.kind {
+            LimitKind::Total(currency) => Some(currency.code().to_owned()),
+            LimitKind::Count | LimitKind::Age => None,
+        },
+        used: it.used,
+        warn_at: it.warn_at,
+        max: it.max,
+        level: match it.level() {
+            LimitLevel::Within => "within",
+            LimitLevel::Near => "near",
+            LimitLevel::Reached => "reached",
+        }
+        .to_owned(),
+    };
+    uses.iter().map(told).collect()
 }
 
 fn account(account: Account) -> &'static str {

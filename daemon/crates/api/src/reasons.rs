@@ -51,6 +51,7 @@ pub(crate) fn of_close(why: CloseReason) -> Reason {
         | CloseReason::CardExpired
         | CloseReason::CardBlocked
         | CloseReason::CardExhausted
+        | CloseReason::CardHeld
         | CloseReason::CurrencyMismatch
         | CloseReason::CardMisbehaved => of_card(why),
         CloseReason::KeyMissing
@@ -97,6 +98,11 @@ fn of_card(why: CloseReason) -> Reason {
             "card_exhausted",
             "the card's transaction counter is used up",
             "take another card; the issuer replaces this one",
+        ),
+        CloseReason::CardHeld => reason(
+            "card_held",
+            "an earlier payment of this card is open, and the journal's entries of it are damaged",
+            "take another card; tell the operator to run purserd verify-journal",
         ),
         CloseReason::CurrencyMismatch => reason(
             "currency_mismatch",
@@ -291,6 +297,7 @@ mod tests {
             CardExpired,
             CardBlocked,
             CardExhausted,
+            CardHeld,
             CurrencyMismatch,
             KeyMissing,
             PinNotPossible,

@@ -1,9 +1,10 @@
 //! The engine: what it holds, and which part takes which input.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use purser_ledger::{
-    CardId, Commit, DeviceName, Monotonic, Now, Operation, OperationId, Reference, Snapshot, Wall,
+    CardId, ClockRange, Commit, DeviceName, Monotonic, Now, Operation, OperationId, Reference, Snapshot,
+    Unsettled, Wall,
 };
 
 use crate::commits::{Changing, Resolved};
@@ -18,15 +19,13 @@ use crate::{CallId, Config, FindId, Input, Output, Query, RequestId};
 /// the supervisor's own deadlines are shorter.
 pub(crate) const CALL_WAIT_MS: u64 = 30_000;
 
-/// The last time that this terminal tells: 9999-01-01. A card's dates end with that year, and local time is ahead of UTC.
-const UNIX_SECONDS_MAX: i64 = 253_370_764_800;
-
 /// All money operations of this terminal, in one place, owned by one task.
 pub struct Engine {
     pub(crate) config: Config,
     pub(crate) sam: Authority,
     pub(crate) now: Now,
-    pub(crate) floor_unix_seconds: i64,
+    /// What the wall clock may say (money rule T2).
+    pub(crate) clock: ClockRange,
     /// The time of the newest intent: the next one is later, so that card, log and provider can tell two debits apart.
     intended_unix_seconds: i64,
     pub(crate) terminal_sn_last: u32,
@@ -37,6 +36,12 @@ pub struct Engine {
     pub(crate) visits: BTreeMap<DeviceName, Visit>,
     /// Operations whose debit is intended and not proven either way.
     pub(crate) open: BTreeMap<OperationId, Operation>,
+    /// The claims that wait for settlement.
+    pub(crate) unsettled: Unsettled,
+    /// False while the journal's disk has no room for another sale's evidence (money rule P3).
+    pub(crate) has_room: bool,
+    /// Cards with an earlier payment that cannot be read: none of them is debited.
+    pub(crate) held: BTreeSet<CardId>,
     /// Operations with a commit on its way to the store: one each.
     pub(crate) changing: BTreeMap<OperationId, Changing>,
     pub(crate) finds: BTreeMap<FindId, PendingFind>,
@@ -58,9 +63,7 @@ impl Engine {
     ///
     /// The keys of a software SAM may be shared with whoever else needs them: they lie in protected pages, which are made once.
     pub fn resume(config: Config, sam: impl Into<Sam>, snapshot: Snapshot, now: Now) -> Self {
-        let floor = config
-            .built_unix_seconds
-            .max(snapshot.newest_unix_seconds.unwrap_or(i64::MIN));
+        let clock = ClockRange::new(config.built_unix_seconds, snapshot.newest_unix_seconds);
         let sam = sam.into();
         let reserved = match &sam {
             Sam::Psam(settings) => Some(settings.reader.clone()),
@@ -70,8 +73,8 @@ impl Engine {
             config,
             sam: Authority::from(sam),
             now,
-            floor_unix_seconds: floor,
-            intended_unix_seconds: floor,
+            clock,
+            intended_unix_seconds: clock.floor_unix_seconds(),
             terminal_sn_last: snapshot.terminal_sn_max.unwrap_or(0),
             devices: Devices::without(reserved),
             sales: Vec::new(),
@@ -81,6 +84,9 @@ impl Engine {
                 .into_iter()
                 .map(|operation| (operation.id, operation))
                 .collect(),
+            unsettled: snapshot.unsettled,
+            has_room: true,
+            held: snapshot.held.into_iter().collect(),
             changing: BTreeMap::new(),
             finds: BTreeMap::new(),
             tries_left: BTreeMap::new(),
@@ -108,6 +114,7 @@ impl Engine {
                 self.handle_request(id, peer, request, OperationId::new(random));
             }
             Input::Found { id, stored } => self.handle_found(id, stored),
+            Input::Room(has_room) => self.has_room = has_room,
             Input::Committed(receipt) => self.handle_committed(receipt),
             Input::Refused {
                 operation,
@@ -147,6 +154,12 @@ impl Engine {
         self.open.values()
     }
 
+    /// The devices at which a card is being served or a PIN awaited: whoever ends a driver of theirs cuts what they do.
+    pub fn served_devices(&self) -> impl Iterator<Item = &DeviceName> {
+        let pads = self.visits.values().filter_map(Visit::pad);
+        self.visits.keys().chain(pads)
+    }
+
     pub(crate) fn ask(&mut self, device: &DeviceName, query: Query) -> CallId {
         let id = self.next_call();
         self.outputs.push_back(Output::Ask(id, device.clone(), query));
@@ -169,25 +182,16 @@ impl Engine {
         FindId(self.find_last)
     }
 
-    /// The present on the wall, between the clock floor and the last time that a card can be told (money rule T2).
+    /// The present on the wall; the clock floor where the clock is not believed (money rule T2).
     pub(crate) fn present(&self) -> Wall {
-        let at = self.now.wall.lifted_to(self.floor_unix_seconds);
-        if at.unix_seconds > UNIX_SECONDS_MAX {
-            Wall {
-                unix_seconds: UNIX_SECONDS_MAX,
-                trusted: false,
-                ..at
-            }
-        } else {
-            at
-        }
+        self.clock.judge(self.now.wall)
     }
 
-    /// The present on the wall, lifted to the clock floor; the floor rises with it (money rule T2). Never before the newest
-    /// intent: a start takes the time of the newest entry for that of the newest intent.
+    /// The present on the wall as it is recorded; the floor rises with it (money rule T2). Never before the newest intent: a
+    /// start takes the time of the newest entry for that of the newest intent.
     pub(crate) fn stamp(&mut self) -> Wall {
         let at = self.present();
-        self.floor_unix_seconds = at.unix_seconds;
+        self.clock = self.clock.lifted_by(at);
         Wall {
             unix_seconds: at.unix_seconds.max(self.intended_unix_seconds),
             ..at

@@ -33,6 +33,8 @@ pub enum Input {
         /// What the store has.
         stored: Result<Option<Stored>, Damaged>,
     },
+    /// Whether the journal's disk has room for another sale's evidence (money rule P3). Taken to have until this is told.
+    Room(bool),
     /// A commit is durable.
     Committed(JournalReceipt),
     /// A commit was refused; nothing was stored.

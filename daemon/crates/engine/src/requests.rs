@@ -5,6 +5,7 @@ use purser_purse::pboc::Pin;
 use purser_purse::pboc::PurseAmount;
 
 use crate::devices::CardAt;
+use crate::limits::SALES_OF_USER_MAX;
 use crate::sale::{Phase, SALES_MAX, Sale, WAITING_MAX};
 use crate::visit::Serving;
 use crate::{
@@ -88,6 +89,10 @@ impl Engine {
         if self.sales.len() >= SALES_MAX {
             return Err(RequestError::TooManySales);
         }
+        let own = self.sales.iter().filter(|sale| sale.owner == peer.owner);
+        if own.count() >= SALES_OF_USER_MAX {
+            return Err(RequestError::QuotaSales);
+        }
         let reference = asked.reference.clone();
         self.sales.push(Sale::new(operation, peer.owner, asked, id));
         self.find(reference, PendingFind::Begin(operation));
@@ -166,6 +171,10 @@ impl Engine {
         {
             return Err(RequestError::CurrencyNotAccepted);
         }
+        if !self.has_room {
+            return Err(RequestError::Refused(Refused::NoRoom));
+        }
+        self.within_limits(asked.amount)?;
         if self.devices.readers(reader).next().is_none() {
             return Err(if reader.is_some() {
                 RequestError::UnknownReader

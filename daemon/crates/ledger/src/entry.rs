@@ -195,6 +195,8 @@ pub enum CloseReason {
     CardBlocked,
     /// The card's transaction counter is used up.
     CardExhausted,
+    /// An earlier payment of this card is open, and the journal's entries of it cannot be read (money rule P1).
+    CardHeld,
     /// The purse is in another currency than the price (money rule P7).
     CurrencyMismatch,
     /// No key for this card's key version.

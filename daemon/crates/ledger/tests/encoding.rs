@@ -126,6 +126,7 @@ fn the_words_of_reasons_and_proofs_never_change() {
             C::CardExpired,
             C::CardBlocked,
             C::CardExhausted,
+            C::CardHeld,
             C::CurrencyMismatch,
             C::KeyMissing,
             C::PinNotPossible,
@@ -141,7 +142,7 @@ fn the_words_of_reasons_and_proofs_never_change() {
             C::TerminalSnRepeated,
         ],
         "cancelled_by_pos cancelled_by_buyer no_card_in_time no_pin_in_time insufficient_funds pin_blocked \
-         foreign_card card_expired card_blocked card_exhausted currency_mismatch key_missing pin_not_possible \
+         foreign_card card_expired card_blocked card_exhausted card_held currency_mismatch key_missing pin_not_possible \
          card_misbehaved reader_failed no_room books_full stopped psam_not_ready psam_busy psam_mismatch \
          psam_locked terminal_sn_repeated",
     );

@@ -7,7 +7,7 @@ use purser_ledger::{Currency, DeviceName};
 use purser_purse::pboc::{Aid, FactorOrder, IssuerId, PsamAdf, PsamLevels, PsamTerminalNumber, PurseKind};
 use serde::Deserialize;
 
-use super::values::{Bus, Devices, WaitMs};
+use super::values::{AnswerMs, Bus, Claims, Devices, Hours, Minor, Percent, StartMs, WaitMs};
 
 /// `purser.toml` or a drop-in: each key may be absent.
 #[derive(Debug, Default, Deserialize)]
@@ -20,6 +20,7 @@ pub(super) struct File {
     pub(super) timeouts: Timeouts,
     pub(super) sam: Sam,
     pub(super) journal: Journal,
+    pub(super) limits: Limits,
     pub(super) bus: BusSection,
 }
 
@@ -79,6 +80,16 @@ pub(super) struct Journal {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    pub(super) amount_max: BTreeMap<Currency, Minor>,
+    pub(super) count_max: Option<Claims>,
+    pub(super) total_max: BTreeMap<Currency, Minor>,
+    pub(super) age_max_hours: Option<Hours>,
+    pub(super) warn_percent: Option<Percent>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct BusSection {
     pub(super) bus: Option<Bus>,
 }
@@ -90,6 +101,8 @@ pub(super) struct DriverFile {
     pub(super) path: PathBuf,
     #[serde(default)]
     pub(super) devices: Devices,
+    pub(super) start_ms: Option<StartMs>,
+    pub(super) answer_ms: Option<AnswerMs>,
     #[serde(default)]
     pub(super) settings: toml::Table,
 }

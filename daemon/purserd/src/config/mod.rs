@@ -10,21 +10,26 @@
 
 mod error;
 mod file;
+mod limits;
 mod merge;
 mod values;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use purser_engine::Limits;
 use purser_ledger::{Currency, DeviceName};
 use purser_purse::pboc::{IssuerId, Profile, PsamProfile, PsamTerminalNumber};
 use serde::de::DeserializeOwned;
 
+use error::FILE_BYTES_MAX;
+pub(crate) use error::driver_of;
 pub use error::{ConfigError, TextError};
 use file::{DriverFile, File, Purse};
-pub use values::{Bus, Devices, WaitMs};
+pub use values::{AnswerMs, Bus, Devices, DriverMs, StartMs, WaitMs};
 
 /// What the operator decided.
 #[derive(Clone, Debug)]
@@ -49,6 +54,8 @@ pub struct Config {
     pub sam: Sam,
     /// Free space that sales leave alone, in mebibytes; none: the journal's own default.
     pub journal_reserve_mib: Option<u32>,
+    /// What may wait for settlement.
+    pub limits: Limits,
     /// Where the D-Bus interface is offered.
     pub bus: Bus,
     /// The drivers, by name.
@@ -78,6 +85,10 @@ pub struct Driver {
     pub path: PathBuf,
     /// How many of its devices are used.
     pub devices: Devices,
+    /// Time to load it and make its instance; none: the supervisor's own default.
+    pub start_ms: Option<StartMs>,
+    /// The most time for one answer about a card; none: as long as cards may take.
+    pub answer_ms: Option<AnswerMs>,
     /// What the driver itself is told, as a TOML document.
     pub settings: String,
 }
@@ -113,6 +124,18 @@ impl Config {
     }
 }
 
+impl Config {
+    /// How the journal is opened.
+    pub(crate) fn journal_options(&self) -> purser_journal::Options {
+        let usual = purser_journal::Options::default();
+        purser_journal::Options {
+            reserve_bytes: self
+                .journal_reserve_mib
+                .map_or(usual.reserve_bytes, |mib| u64::from(mib) << 20),
+        }
+    }
+}
+
 /// `purser.toml.d` beside `purser.toml`.
 fn drop_in_folder(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -142,17 +165,45 @@ fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, ConfigError> {
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
-    let input = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+    let input = text_of(path)?;
+    toml::from_str(&input).map_err(|error| ConfigError::Text(Box::new(TextError::new(path, &input, &error))))
+}
+
+fn text_of(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable {
         path: path.to_owned(),
         source,
-    })?;
-    toml::from_str(&input).map_err(|error| ConfigError::Text(Box::new(TextError::new(path, &input, &error))))
+    };
+    // Before it is opened: a pipe would wait for its writer.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(ConfigError::NotAFile {
+            path: path.to_owned(),
+        });
+    }
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(unreadable)?;
+    // One byte more than may be, so that a longer file is noticed.
+    let length = file
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if u64::try_from(length).is_ok_and(|length| length > FILE_BYTES_MAX) {
+        return Err(ConfigError::TooLong {
+            path: path.to_owned(),
+        });
+    }
+    String::from_utf8(bytes).map_err(|error| ConfigError::NotText {
+        path: path.to_owned(),
+        at: error.utf8_error().valid_up_to() + 1,
+    })
 }
 
 fn driver(path: &Path) -> Result<Driver, ConfigError> {
     let DriverFile {
         path: object,
         devices,
+        start_ms,
+        answer_ms,
         settings,
     } = read(path)?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -165,6 +216,8 @@ fn driver(path: &Path) -> Result<Driver, ConfigError> {
         name,
         path: folder.join(object),
         devices,
+        start_ms,
+        answer_ms,
         settings: settings.to_string(),
     })
 }
@@ -226,12 +279,20 @@ fn complete(path: &Path, file: File, drivers: Vec<Driver>) -> Result<Config, Con
             "name the issuers whose cards are taken, such as \"0102030405060708\" = \"JPY\"",
         ));
     }
+    let is_taken = |currency: &Currency| file.issuers.values().any(|taken| taken == currency);
+    if let Some(currency) = file.pin.free_up_to.keys().find(|currency| !is_taken(currency)) {
+        return Err(ConfigError::UnusedCurrency {
+            path: path.to_owned(),
+            currency: *currency,
+        });
+    }
     let psam_terminal_number = file.terminal.psam_terminal_number.ok_or_else(|| {
         missing(
             "terminal.psam_terminal_number",
             "write the twelve hexadecimal digits that the provider gave this terminal",
         )
     })?;
+    let limits = limits::limits(path, file.limits, &file.issuers)?;
     Ok(Config {
         psam_terminal_number,
         profile: profile(file.purse),
@@ -243,6 +304,7 @@ fn complete(path: &Path, file: File, drivers: Vec<Driver>) -> Result<Config, Con
         pin_wait: file.timeouts.pin_wait_ms.unwrap_or(WaitMs::MINUTE),
         sam: sam_of(path, file.sam)?,
         journal_reserve_mib: file.journal.reserve_mib,
+        limits,
         bus: file.bus.bus.unwrap_or_default(),
         drivers,
     })

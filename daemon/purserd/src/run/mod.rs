@@ -5,6 +5,7 @@
 //! ```
 //! Everything runs on one thread but the journal, which waits for the disk on its own, and reads for the API.
 
+mod board;
 mod clock;
 mod core;
 mod devices;
@@ -14,9 +15,11 @@ mod facts;
 mod harden;
 mod health;
 mod hear;
+mod journal_check;
 mod journal_wait;
 mod journey;
 mod notify;
+mod orders;
 mod psam;
 mod socket;
 mod translate;
@@ -27,12 +30,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use purser_engine::{Engine, PsamSettings};
-use purser_journal::{Journal, JournalThread, Options};
-use purser_ledger::{Snapshot, Store};
+use purser_journal::{Journal, JournalThread};
+use purser_ledger::{ClockRange, Snapshot, Store};
 use tokio::sync::mpsc;
 
-use self::clock::Clock;
+use self::board::Board;
+pub(crate) use self::board::{disk_problem, limit_problem};
+pub(crate) use self::clock::Clock;
 use self::core::Core;
+use self::journal_check::JournalCheck;
 use self::turn::Sources;
 use crate::cli::Places;
 use crate::config::{Config, Sam};
@@ -81,13 +87,19 @@ fn prepare(config: &Config, places: &Places) -> Result<Parts, Exit> {
     };
     harden::harden().map_err(|error| failed(Exit::Failed)(&error))?;
     let (sam, is_sam_locked) = sam(config, places).map_err(|error| failed(Exit::Config)(&error))?;
-    let journal = Journal::open(&places.state_dir, &options(config))
-        .map_err(|error| failed(exit_of(&error))(&error))?;
+    let state_dir = places.state_dir.display();
+    let journal = Journal::open(&places.state_dir, &config.journal_options()).map_err(|error| {
+        tracing::error!(%state_dir, error = %chain(&error), "purserd does not start");
+        exit_of(&error)
+    })?;
     let snapshot = journal
         .snapshot()
         .map_err(|error| failed(Exit::StoreBroken)(&error))?;
+    for card in &snapshot.held {
+        tracing::error!(%state_dir, %card, "an open payment of this card cannot be read; no sale uses the card until purserd verify-journal finds the journal whole");
+    }
     let (entries, open) = (journal.head().number, snapshot.open.len());
-    tracing::info!(state_dir = %places.state_dir.display(), entries, open, "journal is open and synced");
+    tracing::info!(%state_dir, entries, open, "journal is open and synced");
     Ok(Parts {
         sam,
         is_sam_locked,
@@ -117,15 +129,6 @@ fn sam(config: &Config, places: &Places) -> Result<(purser_engine::Sam, bool), c
     }
 }
 
-fn options(config: &Config) -> Options {
-    let usual = Options::default();
-    Options {
-        reserve_bytes: config
-            .journal_reserve_mib
-            .map_or(usual.reserve_bytes, |mib| u64::from(mib) << 20),
-    }
-}
-
 fn on_runtime(config: Config, places: &Places, parts: Parts) -> Exit {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -148,8 +151,14 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         snapshot,
     } = parts;
     let clock = Clock::new();
-    let started_at = clock.now().wall;
-    let engine = Engine::resume(engine_config(&config), sam, snapshot, clock.now());
+    let engine_config = engine_config(&config);
+    let range = ClockRange::new(engine_config.built_unix_seconds, snapshot.newest_unix_seconds);
+    let started_at = range.judge(clock.now().wall);
+    if !started_at.trusted {
+        tracing::warn!(now = %clock.shown(), "the clock is not believed; sales go on, marked; set the clock");
+    }
+    let board = Board::new(config.limits.clone(), clock.clone(), range, journal.disk());
+    let engine = Engine::resume(engine_config, sam, snapshot, clock.now());
     let (done, done_queue) = mpsc::channel(DONE_MAX);
     let journal = JournalThread::start(journal, move |answer| {
         // Nobody listens any more once the loop has ended.
@@ -170,6 +179,8 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         doors::Facing {
             started_at,
             is_sam_locked,
+            board: board.clone(),
+            check: JournalCheck::begin(places.state_dir.clone()),
         },
     )
     .await;
@@ -180,11 +191,12 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
     let doors::Doors {
         hub,
         calls,
+        driver_calls,
         bus,
         open,
     } = doors;
-    let core = Core::new(engine, clock, journal, drivers, hub);
-    let (exit, journal) = match Sources::new(calls, done_queue, driver_events) {
+    let core = Core::new(engine, clock, journal, drivers, (hub, board));
+    let (exit, journal) = match Sources::new((calls, driver_calls), done_queue, driver_events) {
         Ok(sources) => turn::turn(core, sources, bus).await,
         Err(error) => {
             tracing::error!(%error, "signals cannot be received");
@@ -218,10 +230,16 @@ fn engine_config(config: &Config) -> purser_engine::Config {
         pin_pads: config.pin_pads.clone(),
         card_wait_ms: config.card_wait.ms(),
         pin_wait_ms: config.pin_wait.ms(),
-        built_unix_seconds: env!("PURSERD_BUILT_UNIX_SECONDS")
-            .parse()
-            .expect("the build script writes a number"),
+        limits: config.limits.clone(),
+        built_unix_seconds: built_unix_seconds(),
     }
+}
+
+/// When this program was built: the first clock floor (money rule T2).
+pub(crate) fn built_unix_seconds() -> i64 {
+    env!("PURSERD_BUILT_UNIX_SECONDS")
+        .parse()
+        .expect("the build script writes a number")
 }
 
 /// The driver host beside this program (a checkout), else the installed one.

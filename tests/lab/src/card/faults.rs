@@ -18,8 +18,12 @@ pub enum Fault {
     StatusBeforeExecute(StatusWord),
     /// The card executes the command and answers this status word only.
     StatusAfterExecute(StatusWord),
+    /// The card executes the command and answers these bytes, whatever the true answer is.
+    BytesAfterExecute(&'static [u8]),
     /// The card does not execute, and says nothing until it is reset.
     MuteUntilReset,
+    /// The card executes the command, and says nothing until it is reset.
+    MuteAfterExecute,
 }
 
 /// A fault and the command that it waits for. It strikes once.

@@ -300,7 +300,16 @@ impl Card {
                 self.execute(apdu);
                 CardReply::Answer(status.0.to_be_bytes().to_vec())
             }
+            Fault::BytesAfterExecute(bytes) => {
+                self.execute(apdu);
+                CardReply::Answer(bytes.to_vec())
+            }
             Fault::MuteUntilReset => {
+                self.session.mute = true;
+                CardReply::Mute
+            }
+            Fault::MuteAfterExecute => {
+                self.execute(apdu);
                 self.session.mute = true;
                 CardReply::Mute
             }

@@ -53,7 +53,7 @@ pub enum NotACommand {
     Amount,
     /// The fault.
     #[error(
-        "a fault is garbage, wrong-mac2, mute, status=SW or status-after=SW (SW: four hexadecimal digits)"
+        "a fault is garbage, wrong-mac2, mute, mute-after, status=SW or status-after=SW (SW: four hexadecimal digits)"
     )]
     Fault,
     /// The same, to a PSAM.
@@ -139,6 +139,7 @@ fn fault(name: &str) -> Result<Fault, NotACommand> {
         None if name == "garbage" => Ok(Fault::GarbageAnswer),
         None if name == "wrong-mac2" => Ok(Fault::WrongMac2),
         None if name == "mute" => Ok(Fault::MuteUntilReset),
+        None if name == "mute-after" => Ok(Fault::MuteAfterExecute),
         Some(("status", digits)) => status(digits).map(Fault::StatusBeforeExecute),
         Some(("status-after", digits)) => status(digits).map(Fault::StatusAfterExecute),
         _ => Err(NotACommand::Fault),
@@ -172,6 +173,7 @@ mod tests {
         assert_eq!("fault wrong-mac2".parse(), debit(Fault::WrongMac2));
         assert_eq!("fault garbage debit".parse(), debit(Fault::GarbageAnswer));
         assert_eq!("fault mute".parse(), debit(Fault::MuteUntilReset));
+        assert_eq!("fault mute-after".parse(), debit(Fault::MuteAfterExecute));
         assert_eq!(
             "fault status=6581".parse(),
             debit(Fault::StatusBeforeExecute(StatusWord(0x6581)))

@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -44,6 +46,9 @@ impl Daemon {
         }
         // Closed when purserd is ready: nobody would read what it tells later, and a full socket would make it wait.
         let notes = UnixDatagram::bind(&notify_path).map_err(io_error("listen at", &notify_path))?;
+        // As systemd's: the service may have another user.
+        let open = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(&notify_path, open).map_err(io_error("open", &notify_path))?;
         let log = layout.log();
         let program = &fs::canonicalize(program).map_err(io_error("find", program))?;
         let mut command = command(program, layout, options, &notify_path);
@@ -69,8 +74,12 @@ impl Daemon {
 
     /// The process id of purserd itself, whatever command stands before it.
     pub(super) fn id(&self) -> Option<Pid> {
-        let is_purserd =
-            |pid: &Pid| fs::read_link(proc(*pid).join("exe")).is_ok_and(|exe| exe == self.program);
+        // Not by `exe`, which the kernel shows of a process without dumps to root alone.
+        let is_purserd = |pid: &Pid| {
+            fs::read(proc(*pid).join("cmdline")).is_ok_and(|line| {
+                line.split(|byte| *byte == 0).next() == Some(self.program.as_os_str().as_bytes())
+            })
+        };
         self.processes().into_iter().find(is_purserd)
     }
 

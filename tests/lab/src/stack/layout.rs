@@ -3,7 +3,7 @@
 //! ```text
 //! DIR/config/purser.toml, purser.toml.d/*.toml, drivers.d/*.toml, sam.key
 //! DIR/state/     the journal
-//! DIR/run/       purserd's socket, the PIN pad's, the readiness socket
+//! DIR/run/       purserd's socket, the PIN pad's, the cable's, the readiness socket
 //! DIR/cards/     cards that Stack::card made
 //! DIR/purserd.log
 //! ```
@@ -97,7 +97,7 @@ impl Layout {
             driver_file(
                 driver,
                 ("reader", layout.reader, "contactless"),
-                Some(&layout.pad()),
+                Some((&layout.pad(), &layout.cable())),
             ),
         )];
         if options.second_reader {
@@ -145,6 +145,11 @@ impl Layout {
         self.run_dir().join("keypad")
     }
 
+    /// The socket where somebody pulls the first reader's cable.
+    pub fn cable(&self) -> PathBuf {
+        self.run_dir().join("cable")
+    }
+
     /// The folder of the cards.
     pub fn cards_dir(&self) -> PathBuf {
         self.dir.join("cards")
@@ -190,8 +195,13 @@ fn sam_section(options: &Options) -> toml::Table {
     toml::Table::from_iter([(key.to_owned(), value)])
 }
 
-/// A driver with one slot: its name, its address and what kind of reader it plays.
-fn driver_file(driver: &Path, slot: (&str, SocketAddr, &str), pad: Option<&Path>) -> String {
+/// A virtual reader with one slot (its name, its address and what kind of reader it plays), perhaps with a PIN pad and a
+/// cable that somebody can pull.
+fn driver_file(
+    driver: &Path,
+    slot: (&str, SocketAddr, &str),
+    pad_and_cable: Option<(&Path, &Path)>,
+) -> String {
     let (name, address, interface) = slot;
     let port = address.port();
     // Paths are written as TOML strings, whatever is in them.
@@ -200,9 +210,10 @@ fn driver_file(driver: &Path, slot: (&str, SocketAddr, &str), pad: Option<&Path>
         "path = {}\ndevices = \"many\"\n\n[[settings.slot]]\nname = \"{name}\"\nport = {port}\ninterface = \"{interface}\"\n",
         quoted(driver)
     );
-    if let Some(pad) = pad {
+    if let Some((pad, cable)) = pad_and_cable {
         text += &format!(
-            "\n[settings.pin_pad]\nname = \"keypad\"\nsocket = {}\n",
+            "cable = {}\n\n[settings.pin_pad]\nname = \"keypad\"\nsocket = {}\n",
+            quoted(cable),
             quoted(pad)
         );
     }

@@ -32,7 +32,7 @@ mod till;
 use std::ffi::OsString;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
 use std::sync::Arc;
 use std::thread;
@@ -67,6 +67,8 @@ pub struct Options {
     pub env: Vec<(OsString, OsString)>,
     /// A command that runs purserd, such as `strace -f -o FILE`; none: purserd is run itself.
     pub prefix: Vec<OsString>,
+    /// An empty folder into which the programs are copied first: another user need not reach where cargo built them.
+    pub programs_dir: Option<PathBuf>,
     /// `off`, `system`, or a bus address.
     pub bus: String,
     /// Whether there is a second reader, behind a driver instance of its own.
@@ -85,6 +87,7 @@ impl Default for Options {
             drop_in: String::new(),
             env: Vec::new(),
             prefix: Vec::new(),
+            programs_dir: None,
             bus: "off".to_owned(),
             second_reader: false,
             psam: None,
@@ -119,7 +122,10 @@ impl Stack {
     /// # Errors
     /// As [`Stack::start`].
     pub fn prepare(dir: &Path, options: Options) -> Result<Self, StackError> {
-        let programs = Programs::build()?;
+        let mut programs = Programs::build()?;
+        if let Some(folder) = &options.programs_dir {
+            programs = Arc::new(programs.copy_to(folder)?);
+        }
         let layout = Layout::prepare(dir, &programs.driver, &options)?;
         Ok(Self {
             programs,
@@ -314,7 +320,9 @@ impl Stack {
             if wanted.iter().all(is_ready) && (self.options.psam.is_none() || has_slot()) {
                 return Ok(());
             }
-            if Instant::now() > end || devices.iter().any(|device| device.state == "failed") {
+            let is_of = |driver: &str| wanted.iter().any(|name| name.split('/').next() == Some(driver));
+            let has_failed = devices.iter().any(|it| it.state == "failed" && is_of(&it.name));
+            if Instant::now() > end || has_failed {
                 return Err(StackError::TooLate {
                     awaited: format!("a ready reader (devices: {devices:?})"),
                     time: PATIENCE,

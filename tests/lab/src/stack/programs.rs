@@ -49,6 +49,22 @@ impl Programs {
         *built = Some(Arc::clone(&programs));
         Ok(programs)
     }
+
+    /// Copies of all programs in a folder.
+    pub(super) fn copy_to(&self, folder: &Path) -> Result<Self, StackError> {
+        let copy = |from: &Path| {
+            let to = folder.join(from.file_name().unwrap_or_default());
+            fs::copy(from, &to).map_err(io_error("copy a program to", &to))?;
+            Ok::<_, StackError>(to)
+        };
+        copy(&self.purserd.with_file_name("purser-driver-host"))?;
+        copy(&self.driver.with_extension("driver.toml"))?;
+        Ok(Self {
+            purserd: copy(&self.purserd)?,
+            driver: copy(&self.driver)?,
+            purserctl: self.purserctl.as_deref().map(copy).transpose()?,
+        })
+    }
 }
 
 fn build() -> Result<Programs, StackError> {

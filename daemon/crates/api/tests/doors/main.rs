@@ -11,6 +11,7 @@ mod bus;
 mod contract;
 mod dbus;
 mod pin;
+mod quota;
 mod raw;
 mod shop;
 mod user;

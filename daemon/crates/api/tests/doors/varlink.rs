@@ -265,21 +265,3 @@ async fn clients_that_wait_hold_up_nobody() {
         ErrorName::UnknownReference.as_str()
     );
 }
-
-#[tokio::test]
-async fn one_user_cannot_take_every_connection() {
-    let shop = Shop::open(access()).await;
-    let mut open = Vec::new();
-    for _ in 0..purser_api::varlink::CONNECTIONS_PER_USER_MAX {
-        let mut raw = Raw::connect(&shop.socket).await;
-        raw.call("Head", json!({})).await.unwrap();
-        open.push(raw);
-    }
-    let mut more = Raw::connect(&shop.socket).await;
-    assert_eq!(more.receive().await, None);
-    drop(open);
-    // The door learns of the hang-ups when it looks; until then a new client may be turned away once more.
-    while Raw::connect(&shop.socket).await.try_call("Head").await.is_none() {
-        tokio::task::yield_now().await;
-    }
-}

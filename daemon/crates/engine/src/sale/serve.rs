@@ -40,6 +40,11 @@ impl Engine {
     }
 
     fn refuse_to_sell_to(&self, card: &CardFacts, amount: Amount) -> Option<CloseReason> {
+        if self.held.contains(&card_id(card)) {
+            // A new sale waits for the card's earlier payment (money rule P1), and nothing here can end that one: what to ask
+            // the card stands in entries that cannot be read. The card still has its proof; a debit would overwrite it.
+            return Some(CloseReason::CardHeld);
+        }
         let Some(currency) = self.currency_of(card) else {
             return Some(CloseReason::ForeignCard);
         };
@@ -173,6 +178,8 @@ impl Engine {
         mac1: Mac1,
         at: Wall,
     ) {
+        // From here on it may pay, whatever becomes of its reader.
+        self.devices.set_served(reader, Some(card_id(visit.card())));
         let sale = self.sale(operation).expect("a served sale is under way");
         let intended = SaleIntended {
             reference: sale.asked.reference.clone(),

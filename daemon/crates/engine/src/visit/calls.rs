@@ -125,11 +125,25 @@ impl Engine {
     fn identified(&mut self, reader: &DeviceName, mut visit: Visit, result: Result<CardFacts, CardError>) {
         match result {
             Ok(facts) => {
-                visit.tries_left = self.tries_left.get(&card_id(&facts)).copied();
+                let card = card_id(&facts);
+                visit.tries_left = self.tries_left.get(&card).copied();
                 visit.card = Some(facts);
+                if self.devices.is_forgotten(reader, &card) {
+                    self.turn_away(reader, &mut visit, card);
+                }
                 self.advance(reader, visit);
             }
             Err(error) => self.refuse_card(reader, visit, error),
+        }
+    }
+
+    /// A card that has served and was not seen to leave does not serve another sale, though its reader or driver came back since
+    /// and told of it anew: the sale waits until it was taken out. Of earlier payments it is asked all the same.
+    fn turn_away(&mut self, reader: &DeviceName, visit: &mut Visit, card: CardId) {
+        self.devices.set_served(reader, Some(card));
+        if let Serving::Sale(operation) = visit.serving {
+            self.wait_for_card(operation);
+            visit.serving = Serving::Nobody;
         }
     }
 
@@ -168,7 +182,7 @@ impl Engine {
             Serving::Nobody => {}
         }
         if visit.sale().is_some() {
-            self.devices.set_served(reader);
+            self.devices.set_served(reader, visit.card.as_ref().map(card_id));
         }
         self.leave(reader, visit);
     }

@@ -151,6 +151,14 @@ impl Visit {
         free
     }
 
+    /// The pad at which the PIN is awaited.
+    pub(crate) fn pad(&self) -> Option<&DeviceName> {
+        match &self.state {
+            State::WaitingForPin { pad } => pad.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The card, once it was read.
     pub(crate) fn card(&self) -> &CardFacts {
         self.card
@@ -259,8 +267,8 @@ impl Engine {
 
     /// Ends the visit: the card loses its power, and with it its PIN state (S24, money rule P4).
     pub(crate) fn leave(&mut self, reader: &DeviceName, mut visit: Visit) {
-        if visit.sale().is_some() && visit.card.is_some() {
-            self.devices.set_served(reader);
+        if let (Some(_), Some(card)) = (visit.sale(), &visit.card) {
+            self.devices.set_served(reader, Some(card_id(card)));
         }
         self.abort_pin_entry(&mut visit);
         let is_connecting = matches!(visit.state, State::Connecting);
@@ -284,7 +292,7 @@ impl Engine {
         match failure {
             CallFailure::NoCard => self.devices.set_absent(reader, visit.insertions),
             CallFailure::Busy => self.devices.set_busy(reader, self.now.monotonic),
-            CallFailure::CardMute => self.devices.set_served(reader),
+            CallFailure::CardMute => self.devices.set_served(reader, None),
             _ => {}
         }
         self.end_serving(reader, &mut visit, failure);
