@@ -11,11 +11,11 @@
 //! * [`judge`]: what must hold after whatever happened.
 //! * [`matrix`]: every phase cut at every point, counted.
 //! * [`faults`]: cards and tills that fail.
+//! * [`psams`]: PSAMs that fail.
 //! * [`hotplug`]: readers that leave in the middle of a sale.
 //! * [`pcscd`]: the real pcscd, in namespaces of its own.
 //! * [`attack`]: what must hold while a driver misbehaves.
 //! * [`faulty`]: a driver that misbehaves, and the neighbour who goes on selling.
-//! * [`psams`]: PSAMs that fail.
 //! * [`peer`]: clients that this project did not write.
 //! * [`bus`]: a message bus of its own.
 //! * [`raw`]: a client that sends what it likes.

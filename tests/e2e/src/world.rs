@@ -26,9 +26,9 @@ pub const PRICE: u64 = 300;
 pub const WALLET: u64 = 100_000;
 
 const CARD: &str = "card";
+const PSAM: &str = "psam";
 /// How often a state is looked at that nobody announces.
 const LOOK_AGAIN: Duration = Duration::from_millis(3);
-const PSAM: &str = "psam";
 
 /// Where the purchase key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

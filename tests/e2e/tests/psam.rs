@@ -9,14 +9,15 @@ use e2e::judge::judge;
 use e2e::psams;
 use e2e::world::{PRICE, Sam, World};
 use e2e::{Fault, ensure};
-use purser_api::model::Sale;
+use purser_api::model::{Amount, BeginSaleArguments, Sale};
 use purser_lab::card::{
-    self, Card, Fault as CardFault, Minor, Opening, PsamTerminalNumber, ScriptedFault, Serial, TerminalSn,
+    self, Card, Fault as CardFault, Minor, Opening, Personalisation, PsamTerminalNumber, ScriptedFault,
+    Serial, TerminalSn,
 };
 use purser_lab::claims;
 use purser_lab::issuer::{LAB_ISSUER, LAB_PIN, LAB_SERIAL, Masters};
 use purser_lab::psam::{self, FactorOrder, Levels, Psam, PsamFault, PsamPersonalisation};
-use purser_lab::stack::{Options, PSAM_READER, Stack, Till};
+use purser_lab::stack::{CURRENCY, Options, PSAM_READER, READER, SECOND_READER, Stack, Till};
 use purser_lab::vpcd::{CardThread, PsamThread};
 use tempfile::TempDir;
 
@@ -72,12 +73,15 @@ struct Shop {
 
 impl Shop {
     fn open(drop_in: &str, factor_order: FactorOrder) -> Result<Self, Fault> {
-        let folder = tempfile::tempdir()?;
-        let options = Options {
+        Self::with(Options {
             drop_in: drop_in.to_owned(),
             psam: Some(factor_order),
             ..Options::default()
-        };
+        })
+    }
+
+    fn with(options: Options) -> Result<Self, Fault> {
+        let folder = tempfile::tempdir()?;
         let stack = Stack::start(folder.path(), options)?;
         Ok(Self {
             till: stack.till()?,
@@ -265,6 +269,74 @@ fn a_terminal_sn_that_a_psam_gives_again_is_refused_before_debit_also_for_anothe
         psam.status().to_string()
     })?;
     shop.closes(2)
+}
+
+/// A card that pays without a PIN, so that two may pay at one moment.
+fn pin_free(serial: Serial) -> Card {
+    let personalisation = Personalisation {
+        ep_purchase_needs_pin: false,
+        ..Masters::public_lab().personalise(serial)
+    };
+    let opening = Opening {
+        ep: Minor(10_000),
+        ..Opening::default()
+    };
+    Card::new(Arc::new(personalisation), opening)
+}
+
+/// Pairs of sales at the same moment.
+const PAIRS: usize = 6;
+
+#[test]
+fn two_readers_share_one_psam_and_a_card_torn_in_one_does_not_keep_it_from_the_other() -> Result<(), Fault> {
+    let mut shop = Shop::with(Options {
+        drop_in: "[pin.free_up_to]\nJPY = 1000\n".to_owned(),
+        psam: Some(FactorOrder::AsnFirst),
+        second_reader: true,
+        ..Options::default()
+    })?;
+    let layout = shop.stack.layout().clone();
+    let (first, second) = (pin_free(LAB_SERIAL), pin_free(OTHER_SERIAL));
+    let first = shop.stack.put_card("first", first, layout.reader)?;
+    let second = shop.stack.put_card("second", second, layout.second_reader)?;
+    let psam = shop.psam("psam", |_| ())?;
+    psam.insert();
+    for pair in 0..PAIRS {
+        let is_torn = pair % 2 == 1;
+        if is_torn {
+            first.script(ScriptedFault::next(
+                card::instruction::DEBIT,
+                CardFault::TearAfterExecute,
+            ));
+        }
+        let (one, other) = (format!("first-{pair}"), format!("second-{pair}"));
+        for (reference, reader) in [(&one, READER), (&other, SECOND_READER)] {
+            let asked = BeginSaleArguments {
+                reference: reference.clone(),
+                amount: Amount {
+                    minor: PRICE,
+                    currency: CURRENCY.to_owned(),
+                },
+                reader: Some(reader.to_owned()),
+                pin_through_api: None,
+            };
+            shop.till.call(async |purser| purser.begin_sale(&asked).await)?;
+        }
+        first.insert();
+        second.insert();
+        is(&shop.till.wait_for_end(&other)?, "paid", None)?;
+        let sale = shop.till.wait_for_end(&one)?;
+        if is_torn {
+            is(&sale, "in_doubt", Some("answer_lost"))?;
+            first.insert();
+            is(&shop.till.wait_for_outcome(&one, "paid")?, "paid", None)?;
+        } else {
+            is(&sale, "paid", None)?;
+        }
+        first.remove();
+        second.remove();
+    }
+    shop.closes(2 * PAIRS)
 }
 
 /// A factor between the issuer and the card, such as a city's.

@@ -1,56 +1,29 @@
 //! A sale through the real pcscd with two slots of vsmartcard's virtual reader: the purse card in one, the PSAM in the
 //! other, each behind an instance of the pcsc driver.
 
-use std::env;
-use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use e2e::buyer::Buyer;
+use e2e::pcscd::{READER, SECOND_READER, add_drivers, inside};
 use e2e::{Fault, ensure};
 use purser_lab::card::{Minor, ScriptedFault, TerminalSn};
 use purser_lab::claims;
 use purser_lab::issuer::{LAB_PIN, LAB_SERIAL};
 use purser_lab::psam::{FactorOrder, PsamFault, instruction};
-use purser_lab::stack::{Options, PATIENCE, Programs, Stack};
+use purser_lab::stack::{Options, PATIENCE, Stack};
 use purser_lab::vpcd::{CardThread, Place, PsamThread};
-
-const NAME: &str =
-    "a_sale_with_card_and_psam_in_two_slots_of_pcscd_is_paid_and_survives_a_psam_that_loses_power";
-/// Set inside the namespaces.
-const INSIDE: &str = "PURSER_E2E_INSIDE";
-const WITH_PCSCD: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../plugins/pcsc/tests/with-pcscd.sh"
-);
-/// Where vpcd's two readers wait for a card, inside.
-const READER: &str = "127.0.0.1:35963";
-const PSAM_READER: &str = "127.0.0.1:35964";
 
 #[test]
 fn a_sale_with_card_and_psam_in_two_slots_of_pcscd_is_paid_and_survives_a_psam_that_loses_power()
 -> Result<(), Fault> {
-    if env::var_os(INSIDE).is_some() {
-        return sell_through_two_slots();
-    }
-    // There is no network inside, so all is built before.
-    let programs = Programs::build()?;
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--package", "purser-pcsc"])
-        .status()?;
-    ensure(built.success(), || {
-        "the pcsc driver cannot be built; is libpcsclite-dev installed?".to_owned()
-    })?;
-    let status = Command::new(WITH_PCSCD)
-        .arg(env::current_exe()?)
-        .args([NAME, "--exact", "--nocapture", "--test-threads=1"])
-        .env(INSIDE, programs.purserd.with_file_name("libpurser_pcsc.so"))
-        .status()?;
-    ensure(status.success(), || format!("inside the namespaces: {status}"))
+    inside(
+        "a_sale_with_card_and_psam_in_two_slots_of_pcscd_is_paid_and_survives_a_psam_that_loses_power",
+        sell_through_two_slots,
+    )
 }
 
-fn sell_through_two_slots() -> Result<(), Fault> {
+fn sell_through_two_slots(driver: &Path) -> Result<(), Fault> {
     let folder = tempfile::tempdir()?;
     let drop_in = "[pin.pads]\npcsc = \"lab/keypad\"\n[sam]\npsam = { reader = \"slot2\" }\n".to_owned();
     let options = Options {
@@ -59,17 +32,13 @@ fn sell_through_two_slots() -> Result<(), Fault> {
         ..Options::default()
     };
     let mut stack = Stack::prepare(folder.path(), options)?;
-    let driver = copy_driver(&stack)?;
-    for (name, reader) in [("pcsc", "Virtual PCD 00 00"), ("slot2", "Virtual PCD 00 01")] {
-        let text = format!("path = {driver:?}\n[settings]\nreaders = [{reader:?}]\n");
-        let file = stack.layout().config_dir().join("drivers.d").join(name);
-        fs::write(file.with_extension("toml"), text)?;
-    }
+    let readers = [("pcsc", "Virtual PCD 00 00"), ("slot2", "Virtual PCD 00 01")];
+    add_drivers(&stack, driver, &readers)?;
     let cards = stack.layout().cards_dir();
     drop(stack.new_card("card", LAB_SERIAL, Minor(1000))?);
     drop(stack.new_psam("psam")?);
     let card = CardThread::start(&cards.join("card"), READER.parse::<SocketAddr>()?)?;
-    let psam = PsamThread::start(&cards.join("psam"), PSAM_READER.parse::<SocketAddr>()?)?;
+    let psam = PsamThread::start(&cards.join("psam"), SECOND_READER.parse::<SocketAddr>()?)?;
     psam.insert();
     stack.start_again()?;
     let _buyer = Buyer::at(stack.layout().pad(), LAB_PIN.to_owned());
@@ -130,22 +99,4 @@ fn check(stack: &mut Stack, card: &CardThread, psam: &PsamThread) -> Result<(), 
     stack.stop()?;
     let verified = stack.run_verb(&["verify-journal"])?;
     ensure(verified.status.success(), || format!("{verified:?}"))
-}
-
-/// The pcsc driver with its manifest, in a folder that only its owner writes.
-fn copy_driver(stack: &Stack) -> Result<PathBuf, Fault> {
-    let built = PathBuf::from(env::var_os(INSIDE).ok_or("inside, it is set")?);
-    let folder = stack.layout().dir.join("pcsc-driver");
-    fs::create_dir(&folder)?;
-    let driver = folder.join("libpurser_pcsc.so");
-    fs::copy(&built, &driver)?;
-    let vouched = Command::new(beside(&built, "purser-driver-manifest"))
-        .arg(&driver)
-        .status()?;
-    ensure(vouched.success(), || "the driver has no manifest".to_owned())?;
-    Ok(driver)
-}
-
-fn beside(built: &Path, program: &str) -> PathBuf {
-    built.with_file_name(program)
 }

@@ -195,8 +195,8 @@ fn sam_section(options: &Options) -> toml::Table {
     toml::Table::from_iter([(key.to_owned(), value)])
 }
 
-/// A driver with one slot: its name, its address and what kind of reader it plays; perhaps with a PIN pad and a cable that
-/// somebody can pull.
+/// A virtual reader with one slot (its name, its address and what kind of reader it plays), perhaps with a PIN pad and a
+/// cable that somebody can pull.
 fn driver_file(
     driver: &Path,
     slot: (&str, SocketAddr, &str),
