@@ -64,7 +64,6 @@ impl Devices {
             present: BTreeMap::new(),
             served_last: BTreeMap::new(),
             reserved,
-            ..Self::default()
         }
     }
 

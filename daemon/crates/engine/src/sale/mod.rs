@@ -110,6 +110,10 @@ impl Sale {
                 Phase::AtCard(reader) => Some(reader.clone()),
                 Phase::Checking { .. } | Phase::WaitingForCard | Phase::Recording | Phase::Ending => None,
             },
+            presentation: match &self.phase {
+                Phase::AtCard(_) => self.presentations,
+                Phase::Checking { .. } | Phase::WaitingForCard | Phase::Recording | Phase::Ending => 0,
+            },
             state,
         }
     }
@@ -271,7 +275,7 @@ impl Engine {
                     true
                 }
             }
-            Some(visit) => visit.adopt(operation),
+            Some(visit) => visit.adopt(operation, self.devices.insertions(reader)),
         };
         if served {
             let sale = &mut self.sales[index];

@@ -19,6 +19,7 @@ mod calls;
 mod pin;
 
 pub(crate) use calls::card_id;
+pub(crate) use pin::TriesLeft;
 
 use std::collections::BTreeSet;
 
@@ -137,9 +138,11 @@ impl Visit {
     }
 
     /// Lets a sale take over a card that is being asked for earlier payments. False when it has to wait: a PIN that was
-    /// entered while no amount was shown is no consent to this one (S21).
-    pub(crate) fn adopt(&mut self, operation: OperationId) -> bool {
+    /// entered while no amount was shown is no consent to this one (S21). So has one for a card that was put in after the visit
+    /// began: its buyer would type a PIN that the visit, whose card has left, can do nothing with.
+    pub(crate) fn adopt(&mut self, operation: OperationId, insertions: u64) -> bool {
         let free = self.serving == Serving::Nobody
+            && self.insertions == insertions
             && !self.pin_verified
             && !matches!(
                 self.state,
