@@ -61,8 +61,8 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("", "hang before disconnect", "T-4"),
 ];
 
-/// Threads that check at a time.
-const AT_ONCE: usize = 4;
+/// Threads that check at a time: most of what they do is to wait for deadlines.
+const AT_ONCE: usize = 8;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -187,7 +187,8 @@ fn the_pcsc_driver_passes_behind_a_real_pcscd() {
         .output()
         .expect("the script can be run");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    assert!(!text(&output).contains("skipped"), "{}", text(&output));
+    // It has no PIN pad.
+    assert_eq!(text(&output).matches("skipped ").count(), 1, "{}", text(&output));
 }
 
 #[test]

@@ -29,12 +29,12 @@ use crate::{Fault, ensure};
 /// The reader under attack, as purserd calls it.
 pub const FAULTY: &str = "faulty";
 /// The most time for one answer about a card, in milliseconds: short, so that a hang is over soon.
-const ANSWER_MS: u64 = 1500;
+const ANSWER_MS: u64 = 2500;
 /// Time to start a driver, in milliseconds. Long enough for a busy machine, since a start that hangs waits for it.
 const START_MS: u64 = 2000;
 /// How long a sale of the neighbour may take at most while a driver misbehaves: less than a hang of that driver, were it
 /// felt. On an idle machine a sale takes about a tenth of a second.
-pub const NEIGHBOUR_MAX: Duration = Duration::from_millis(1900);
+pub const NEIGHBOUR_MAX: Duration = Duration::from_millis(2900);
 /// How soon the neighbour's next buyer comes. Without a pause a driver tells more cards and digits than [E-5] allows, and is
 /// killed for it.
 const NEXT_BUYER: Duration = Duration::from_millis(40);
@@ -101,7 +101,7 @@ impl Shops {
             folder,
         };
         shops.stack.start_again()?;
-        shops.named("pad", "ready", |device| device.state == "ready")?;
+        wait_for_device(&shops.stack, "pad", "ready", |device| device.state == "ready")?;
         shops.neighbour = Some(Neighbour::start(&shops.stack, neighbour_card)?);
         Ok(shops)
     }
@@ -162,24 +162,7 @@ impl Shops {
     /// # Errors
     /// It does not come so.
     pub fn device(&self, wanted: &str, is_wanted: impl Fn(&Device) -> bool) -> Result<Device, Fault> {
-        self.named(FAULTY, wanted, is_wanted)
-    }
-
-    fn named(&self, name: &str, wanted: &str, is_wanted: impl Fn(&Device) -> bool) -> Result<Device, Fault> {
-        let mut till = self.till()?;
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let devices = till.call(async |purser| purser.devices().await)?.devices;
-            let found = devices.iter().find(|device| device.name == name);
-            if let Some(device) = found.filter(|device| is_wanted(device)) {
-                return Ok(device.clone());
-            }
-            ensure(Instant::now() < end, || {
-                let log = self.stack.log().unwrap_or_default();
-                format!("the device is not {wanted}: {found:?}; the log:\n{log}")
-            })?;
-            thread::sleep(LOOK_AGAIN);
-        }
+        wait_for_device(&self.stack, FAULTY, wanted, is_wanted)
     }
 
     /// Ends the neighbour's day.
@@ -188,6 +171,33 @@ impl Shops {
     /// One of its sales failed.
     pub fn close_neighbour(&mut self) -> Result<Takings, Fault> {
         self.neighbour.take().ok_or("the neighbour went home")?.close()
+    }
+}
+
+/// Waits until a device is as wanted.
+///
+/// # Errors
+/// It does not come so.
+pub fn wait_for_device(
+    stack: &Stack,
+    name: &str,
+    wanted: &str,
+    is_wanted: impl Fn(&Device) -> bool,
+) -> Result<Device, Fault> {
+    let mut till = stack.till()?;
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let devices = till.call(async |purser| purser.devices().await)?.devices;
+        let found = devices.iter().find(|device| device.name == name);
+        if let Some(device) = found.filter(|device| is_wanted(device)) {
+            return Ok(device.clone());
+        }
+        ensure(Instant::now() < end, || {
+            let log = stack.log().unwrap_or_default();
+            format!("{name} is not {wanted}: {found:?}; the log:\n{log}")
+        })?;
+        // The API has no event for devices.
+        thread::sleep(LOOK_AGAIN);
     }
 }
 
