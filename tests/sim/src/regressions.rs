@@ -362,25 +362,3 @@ fn a_pin_that_was_given_for_one_card_never_goes_to_the_next_one() {
     assert!(matches!(end(&world, ticket), End::Paid(_)));
     world.settle().unwrap();
 }
-
-#[test]
-fn a_card_that_comes_back_while_the_engine_still_asks_the_one_before_types_its_pin_once() {
-    let mut world = shop_with(CardKind::NeedsPin);
-    doubt(&mut world, Fault::TearBeforeExecute);
-    world.insert(0, 0, 0);
-    run_until(&mut world, |world| is_called(world, CommandName::Select));
-    world.shops[0].devices[0].stalled = 1_000;
-    world.remove(0);
-    world.insert(0, 0, 0);
-    let before = world.shops[0].pins_given;
-    let ticket = begin(&mut world);
-    run_dry(&mut world);
-    world.rest().unwrap();
-    assert!(matches!(end(&world, ticket), End::Paid(_)));
-    let given = world.shops[0].pins_given - before;
-    assert!(
-        given <= 2,
-        "one for the earlier payment at most, one for this sale: {given}"
-    );
-    world.settle().unwrap();
-}

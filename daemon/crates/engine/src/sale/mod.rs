@@ -275,7 +275,7 @@ impl Engine {
                     true
                 }
             }
-            Some(visit) => visit.adopt(operation, self.devices.insertions(reader)),
+            Some(visit) => visit.adopt(operation),
         };
         if served {
             let sale = &mut self.sales[index];

@@ -138,11 +138,9 @@ impl Visit {
     }
 
     /// Lets a sale take over a card that is being asked for earlier payments. False when it has to wait: a PIN that was
-    /// entered while no amount was shown is no consent to this one (S21). So has one for a card that was put in after the visit
-    /// began: its buyer would type a PIN that the visit, whose card has left, can do nothing with.
-    pub(crate) fn adopt(&mut self, operation: OperationId, insertions: u64) -> bool {
+    /// entered while no amount was shown is no consent to this one (S21).
+    pub(crate) fn adopt(&mut self, operation: OperationId) -> bool {
         let free = self.serving == Serving::Nobody
-            && self.insertions == insertions
             && !self.pin_verified
             && !matches!(
                 self.state,
