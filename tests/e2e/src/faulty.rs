@@ -6,12 +6,13 @@
 //! lab      a virtual reader and PIN pad                              the neighbour
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -76,7 +77,7 @@ impl Shops {
         };
         let stack = Stack::prepare(folder.path(), options)?;
         let layout = stack.layout().clone();
-        let driver = install(&stack, folder.path(), "../fault/fault.c", attack.build)?;
+        let driver = install(&stack, folder.path(), "fault/fault.c", attack.build)?;
         let drivers = layout.config_dir().join("drivers.d");
         let port = layout.second_reader.port();
         let faulty = format!(
@@ -232,34 +233,59 @@ fn begin(till: &mut Till, reference: &str, reader: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Compiles a driver, puts it into a folder that only its owner writes, and writes its manifest.
+/// Compiles a driver of `plugins/`, puts it where only its owner writes, and writes its manifest.
 ///
-/// The manifest is made from the driver as it should be, and says then that it is about these bytes: a driver that cannot
-/// be loaded has none, and a vendor's bad update comes with one.
+/// A driver that is built otherwise than it should be has the manifest of the one that is right, which says that it is about
+/// these bytes: what cannot be loaded gets no manifest, and a vendor's bad update comes with one.
 ///
 /// # Errors
 /// The compiler's or the manifest tool's.
 pub fn install(stack: &Stack, folder: &Path, source: &str, build: &[&str]) -> Result<PathBuf, Fault> {
+    let plain = install_plain(stack, source)?;
+    if build.is_empty() {
+        return Ok(plain);
+    }
     let drivers = folder.join("drivers");
-    fs::create_dir_all(&drivers)?;
+    fs::create_dir(&drivers)?;
     fs::set_permissions(&drivers, Permissions::from_mode(0o755))?;
     let driver = drivers.join("libtried.so");
-    compile(source, &[], &driver)?;
+    compile(source, build, &driver)?;
+    let summed = Command::new("sha256sum").arg(&driver).output()?;
+    let digest: String = String::from_utf8(summed.stdout)?.chars().take(64).collect();
+    let text = fs::read_to_string(plain.with_extension("driver.toml"))?;
+    let lines = text.lines().filter(|line| !line.starts_with("sha256"));
+    let text: String = lines.map(|line| format!("{line}\n")).collect();
+    fs::write(
+        driver.with_extension("driver.toml"),
+        format!("{text}sha256 = \"{digest}\"\n"),
+    )?;
+    Ok(driver)
+}
+
+/// The driver as it should be, beside the lab's own; built once by each test program.
+fn install_plain(stack: &Stack, source: &str) -> Result<PathBuf, Fault> {
+    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(driver) = built.get(source) {
+        return Ok(driver.clone());
+    }
+    let name = Path::new(source)
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy();
+    let folder = stack.programs().driver.with_file_name(format!("tried-{name}"));
+    fs::create_dir_all(&folder)?;
+    fs::set_permissions(&folder, Permissions::from_mode(0o755))?;
+    let driver = folder.join("libtried.so");
+    let aside = folder.join("new.so");
+    compile(source, &[], &aside)?;
+    fs::rename(&aside, &driver)?;
     let tool = stack.programs().purserd.with_file_name("purser-driver-manifest");
     let made = Command::new(tool).arg(&driver).output()?;
     ensure(made.status.success(), || {
         String::from_utf8_lossy(&made.stderr).into_owned()
     })?;
-    if !build.is_empty() {
-        compile(source, build, &driver)?;
-        let manifest = driver.with_extension("driver.toml");
-        let summed = Command::new("sha256sum").arg(&driver).output()?;
-        let digest: String = String::from_utf8(summed.stdout)?.chars().take(64).collect();
-        let text = fs::read_to_string(&manifest)?;
-        let lines = text.lines().filter(|line| !line.starts_with("sha256"));
-        let text: String = lines.map(|line| format!("{line}\n")).collect();
-        fs::write(&manifest, format!("{text}sha256 = \"{digest}\"\n"))?;
-    }
+    built.insert(source.to_owned(), driver.clone());
     Ok(driver)
 }
 
@@ -280,7 +306,7 @@ fn compile(source: &str, build: &[&str], driver: &Path) -> Result<(), Fault> {
         .arg(root.join("plugin-api/include"))
         .arg("-o")
         .arg(driver)
-        .arg(root.join("plugins/example-c").join(source))
+        .arg(root.join("plugins").join(source))
         .output()?;
     fs::set_permissions(driver, Permissions::from_mode(0o755))?;
     ensure(compiled.status.success(), || {

@@ -18,7 +18,7 @@ fn a_driver_in_one_c_file_sells() -> Result<(), Fault> {
         ..Options::default()
     };
     let mut stack = Stack::prepare(folder.path(), options)?;
-    let driver = install(&stack, folder.path(), "vpcd_reader.c", &[])?;
+    let driver = install(&stack, folder.path(), "example-c/vpcd_reader.c", &[])?;
     let layout = stack.layout().clone();
     let port = layout.second_reader.port();
     fs::write(

@@ -207,7 +207,13 @@ impl Service {
             operator: false,
             ..self.peer(caller)
         };
-        self.ask(owner_only, Request::Attach(reference.clone())).await?;
+        // The descriptor may give the PIN late. It is for the card that is in the reader now, and never goes to another one.
+        let presentation = match self.ask(owner_only, Request::Attach(reference.clone())).await? {
+            Answered::Reply(Reply::Sale { view, .. }) => view.presentation,
+            Answered::Reply(_) | Answered::Told(_) => {
+                return Err(fault::of_request(RequestError::NoPinExpected));
+            }
+        };
         let pin = self
             .pins
             .read(caller.uid, pin.ok_or_else(fault::no_descriptor)?)
@@ -215,6 +221,7 @@ impl Service {
         let request = Request::ProvidePin {
             reference,
             pin,
+            presentation,
             last_try,
         };
         self.ask_for_sale(owner_only, request).await
