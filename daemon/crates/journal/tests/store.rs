@@ -41,7 +41,8 @@ fn a_refused_commit_does_not_disturb_the_others_of_its_group() {
     };
     let mut same_key = Sale::new(3).intended();
     if let purser_ledger::Entry::SaleIntended(intended) = &mut same_key.entry {
-        intended.key = first.key();
+        // With another card: a terminal never uses a serial number twice.
+        intended.key.terminal_sn = first.key().terminal_sn;
     }
     let mut again = first.intended();
     again.operation = Sale::new(9).id();

@@ -192,7 +192,10 @@ impl Psam {
                     ..
                 }
         );
-        is_refused.then(|| match self.fault {
+        if !is_refused {
+            return None;
+        }
+        Some(match self.fault {
             Some(PsamFault::Error(PsamError::Locked | PsamError::CounterExhausted)) => {
                 CloseReason::PsamLocked
             }
