@@ -183,7 +183,7 @@ fn a_forgotten_card_does_not_pay_again_because_its_reader_or_driver_came_back() 
         world.shops[0].devices[0].arrive();
         let second = begin(&mut world);
         world.rest().unwrap();
-        let progress = world.shops[0].pos.tickets[second].progress.clone();
+        let progress = world.shops[0].pos.tickets[second].progress;
         assert_eq!(progress, Some(Progress::TakeCardOut), "{failure:?}");
         assert_eq!(world.debits.len(), 1, "{failure:?}");
         world.remove(0);
@@ -207,7 +207,7 @@ fn a_card_whose_debit_was_lost_with_its_driver_is_asked_and_pays_for_no_other_sa
     world.shops[0].devices[0].arrive();
     let second = begin(&mut world);
     world.rest().unwrap();
-    let progress = world.shops[0].pos.tickets[second].progress.clone();
+    let progress = world.shops[0].pos.tickets[second].progress;
     assert_eq!(progress, Some(Progress::TakeCardOut));
     assert_eq!(world.debits.len(), 1);
     world.settle().unwrap();

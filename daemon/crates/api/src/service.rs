@@ -1,6 +1,7 @@
 //! The one service behind both doors: every rule of the API is here.
 
-use std::os::fd::OwnedFd;
+mod provide_pin;
+
 use std::sync::Arc;
 
 use purser_engine::{BeginSale, Outcome, Peer, Reply, Request, RequestError, SaleView};
@@ -185,46 +186,6 @@ impl Service {
     ) -> Result<model::SaleReply, Fault> {
         let request = Request::Attach(parse::reference(&ask.reference)?);
         self.ask_for_sale(self.peer(caller), request).await
-    }
-
-    /// Hands a PIN to the sale that waits for it (money rule T5). For its owner only. Without a descriptor it is refused.
-    ///
-    /// # Errors
-    /// The [`Fault`] names what to do; no try of the card was used.
-    pub async fn provide_pin(
-        &self,
-        caller: &Caller,
-        reference: &str,
-        pin: Option<OwnedFd>,
-        last_try: bool,
-    ) -> Result<model::SaleReply, Fault> {
-        let reference = parse::reference(reference)?;
-        if !self.reads.facts().info().pin_through_api {
-            return Err(fault::pin_through_api_off());
-        }
-        // An operator is nobody special here, and nobody's descriptor is read for a sale that is not theirs.
-        let owner_only = Peer {
-            operator: false,
-            ..self.peer(caller)
-        };
-        // The descriptor may give the PIN late. It is for the card that is in the reader now, and never goes to another one.
-        let presentation = match self.ask(owner_only, Request::Attach(reference.clone())).await? {
-            Answered::Reply(Reply::Sale { view, .. }) => view.presentation,
-            Answered::Reply(_) | Answered::Told(_) => {
-                return Err(fault::of_request(RequestError::NoPinExpected));
-            }
-        };
-        let pin = self
-            .pins
-            .read(caller.uid, pin.ok_or_else(fault::no_descriptor)?)
-            .await?;
-        let request = Request::ProvidePin {
-            reference,
-            pin,
-            presentation,
-            last_try,
-        };
-        self.ask_for_sale(owner_only, request).await
     }
 
     /// Ends a sale if nothing has been debited; answers with the certain end. For its owner and operators.

@@ -77,7 +77,6 @@ fn assert_words<T: serde::Serialize>(variants: &[T], words: &str) {
 
 #[test]
 fn the_words_of_reasons_and_proofs_never_change() {
-    use CloseReason as C;
     assert_words(
         &[
             PaidProof::Answer,
@@ -114,6 +113,11 @@ fn the_words_of_reasons_and_proofs_never_change() {
         ],
         "counter_unchanged other_debit not_sent",
     );
+}
+
+#[test]
+fn the_words_of_why_a_sale_was_closed_never_change() {
+    use CloseReason as C;
     assert_words(
         &[
             C::CancelledByPos,

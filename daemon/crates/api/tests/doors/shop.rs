@@ -1,5 +1,7 @@
 //! A daemon whose engine is scripted: it keeps sales and entries in memory and moves when a test says so.
 
+mod facts;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -69,7 +71,7 @@ impl Shop {
         let hub = Hub::new();
         let (calls, queue) = mpsc::channel(8);
         let (driver_calls, driver_queue) = mpsc::channel(8);
-        let facts = Arc::new(Journal(Arc::clone(&state)));
+        let facts = Arc::new(facts::Journal(Arc::clone(&state)));
         let service = Service::new(calls, driver_calls, facts, hub.clone(), access);
         tokio::spawn(drivers(driver_queue));
         tokio::spawn(engine(queue, Arc::clone(&state), hub.clone()));
@@ -378,130 +380,4 @@ async fn drivers(mut queue: mpsc::Receiver<DriverCall>) {
         // The asker may have gone.
         drop(call.reply.send(answer));
     }
-}
-
-struct Journal(Arc<Mutex<State>>);
-
-impl Journal {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("no test panics under the lock")
-    }
-}
-
-impl Facts for Journal {
-    fn entries(&self, query: &EntriesQuery) -> Result<Vec<Recorded>, FactsUnavailable> {
-        let state = self.lock();
-        let wanted = |entry: &&Recorded| {
-            let operation = state.ended.values().find(|it| it.id == entry.content.operation);
-            let of_owner = |owner: &Owner| operation.is_some_and(|it| it.owner == *owner);
-            let of_reference = |name: &Reference| operation.is_some_and(|it| it.reference == *name);
-            entry.head.number > query.after
-                && query.owner.as_ref().is_none_or(of_owner)
-                && query.reference.as_ref().is_none_or(of_reference)
-        };
-        let limit = usize::try_from(query.limit).expect("a page is small");
-        Ok(state.entries.iter().filter(wanted).take(limit).cloned().collect())
-    }
-
-    fn history(&self, operation: OperationId) -> Result<Vec<Recorded>, FactsUnavailable> {
-        let state = self.lock();
-        let of_it = |entry: &&Recorded| entry.content.operation == operation;
-        Ok(state.entries.iter().filter(of_it).cloned().collect())
-    }
-
-    fn totals(&self) -> Result<TotalsFacts, FactsUnavailable> {
-        Ok(TotalsFacts {
-            books: self.lock().books.clone(),
-            counts: Counts {
-                paid: 1,
-                ..Counts::default()
-            },
-            limits: Limits::default().uses(
-                &Unsettled::default(),
-                Now {
-                    monotonic: Monotonic(0),
-                    wall: at(0),
-                },
-            ),
-        })
-    }
-
-    fn head(&self) -> Result<Head, FactsUnavailable> {
-        Ok(self.lock().entries.last().map_or(Head::EMPTY, |entry| entry.head))
-    }
-
-    fn may_begin_sales(&self) -> bool {
-        true
-    }
-
-    fn devices(&self) -> Vec<Device> {
-        vec![Device {
-            name: "front".to_owned(),
-            driver: "virtual-reader".to_owned(),
-            card_reader: true,
-            pin_pad: true,
-            state: "ready".to_owned(),
-            card_present: Some(false),
-            psam_terminal_number: None,
-            cause: None,
-            remedy: None,
-            restarts: 0,
-            last_answer_at: Some(time()),
-        }]
-    }
-
-    fn drivers(&self) -> Vec<Driver> {
-        vec![Driver {
-            name: "counter".to_owned(),
-            id: Some("virtual-reader".to_owned()),
-            version: Some("0.1.0".to_owned()),
-            classes: Some(vec!["purser.card-reader/1".to_owned()]),
-            manifest: "/lib/libx.driver.toml".to_owned(),
-            state: "ready".to_owned(),
-            restarts: 0,
-            last_failure: None,
-            remedy: None,
-            recording: false,
-        }]
-    }
-
-    fn check_driver(&self, name: &str) -> Result<(), DriverRefusal> {
-        if name == "counter" {
-            Ok(())
-        } else {
-            Err(DriverRefusal::Unknown)
-        }
-    }
-
-    fn look(&self) {}
-
-    fn changes(&self) -> watch::Receiver<()> {
-        self.lock().changes.subscribe()
-    }
-
-    fn status(&self) -> StatusFacts {
-        StatusFacts {
-            ready: !self.lock().is_unready,
-            started_at: time(),
-            bus: BusState::Off,
-            problems: vec![Problem {
-                name: "clock_untrusted".to_owned(),
-                cause: "the clock stands before the last record".to_owned(),
-                remedy: "set the clock".to_owned(),
-            }],
-        }
-    }
-
-    fn info(&self) -> InfoFacts {
-        InfoFacts {
-            version: "0.1.0".to_owned(),
-            terminal_number: [1, 2, 3, 4, 5, 6],
-            currencies: vec!["JPY".parse().expect("this is a currency")],
-            pin_through_api: true,
-        }
-    }
-}
-
-fn time() -> Time {
-    at(0).into()
 }
