@@ -141,7 +141,7 @@ impl Sale {
             step,
             Entry::SaleInDoubt(SaleInDoubt {
                 reason: DoubtReason::AnswerLost,
-                answer: None,
+                answer: (self.scheme_bytes == SCHEME_BYTES_MAX).then(|| self.bytes()),
             }),
         )
     }
