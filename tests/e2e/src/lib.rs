@@ -4,6 +4,7 @@
 //! * [`calls`]: the calls of all threads of some processes, as one strace shows them.
 //! * [`two_syncs`]: what a trace must show of a sale in steady state.
 //! * [`canary`]: secrets that must be found nowhere, and the search for them.
+//! * [`resources`]: what a process uses.
 //! * [`strace`]: watches a thread of a process, and lets one of its calls fail or kill the process.
 //! * [`point`]: the calls at which a process touches the world outside of it.
 //! * [`phase`]: the parts of purserd's life that are watched and cut.
@@ -42,6 +43,7 @@ pub mod point;
 pub mod pos;
 pub mod psams;
 pub mod raw;
+pub mod resources;
 mod start;
 pub mod strace;
 pub mod table;

@@ -239,26 +239,26 @@ impl World {
         }
         // The buyer does as the till says.
         self.card.remove();
-        self.wait_for_empty_readers()?;
+        self.wait_for_card(false)?;
         self.card.insert();
         pos.follow(reference, told, is_over)
     }
 
-    /// Waits until purserd knows that no card is in any reader but the PSAM's.
+    /// Waits until purserd knows of a card in a reader, or of none in any; the PSAM's reader does not count.
     ///
     /// # Errors
-    /// A card stays.
-    pub fn wait_for_empty_readers(&self) -> Result<(), Fault> {
+    /// It does not.
+    pub fn wait_for_card(&self, is_there: bool) -> Result<(), Fault> {
         let mut pos = self.pos()?;
         let end = Instant::now() + PATIENCE;
         loop {
             let devices = pos.call(async |purser| purser.devices().await)??.devices;
-            let is_empty = |it: &Device| it.name == PSAM_READER || it.card_present != Some(true);
-            if devices.iter().all(is_empty) {
+            let holds_card = |it: &Device| it.name != PSAM_READER && it.card_present == Some(true);
+            if devices.iter().any(holds_card) == is_there {
                 return Ok(());
             }
             crate::ensure(Instant::now() < end, || {
-                format!("a card stays in its reader: {devices:?}")
+                format!("a card in a reader should be {is_there}: {devices:?}")
             })?;
             thread::sleep(LOOK_AGAIN);
         }

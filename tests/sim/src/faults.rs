@@ -17,7 +17,9 @@ use crate::store::Disk;
 use crate::trace::tell;
 use crate::world::{PSAM, Step};
 
-/// Fifty years, in milliseconds of the wall clock.
+/// Ten years, in milliseconds of the wall clock: believed, and some cards have expired by then.
+const TEN_YEARS_MS: i64 = 10 * 365 * 86_400 * 1_000;
+/// Fifty years: not believed.
 const FIFTY_YEARS_MS: i64 = 50 * 365 * 86_400 * 1_000;
 const HOUR_MS: i64 = 3_600 * 1_000;
 
@@ -289,6 +291,7 @@ impl Schedule {
         let is_ahead = self.world.rng.one_in(2);
         let clock = &mut self.world.shops[s].clock;
         match fault {
+            FaultKind::ClockAhead if is_ahead => clock.wall_ms += TEN_YEARS_MS,
             FaultKind::ClockAhead => clock.wall_ms += FIFTY_YEARS_MS,
             FaultKind::ClockBack => clock.wall_ms -= FIFTY_YEARS_MS,
             _ if is_ahead => {

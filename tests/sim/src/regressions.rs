@@ -328,3 +328,37 @@ fn a_card_that_moves_to_another_reader_in_the_middle_of_its_debit_is_resolved_th
     assert!(matches!(end(&world, ticket), End::NotDebited(_)));
     world.settle().unwrap();
 }
+
+#[test]
+fn a_pin_that_was_given_for_one_card_never_goes_to_the_next_one() {
+    let mut world = shop_with(CardKind::NeedsPin);
+    let kit = world.kit.clone();
+    world
+        .cards
+        .push(Plastic::new(&kit, CardKind::NeedsPin, 1, 5_000, 7));
+    let ticket = world.new_ticket(0, PRICE);
+    world.shops[0].pos.tickets[ticket].through_api = true;
+    world.begin(0, ticket);
+    run_dry(&mut world);
+    world.insert(0, 0, 0);
+    run_dry(&mut world);
+    assert_eq!(world.waits_for_api_pin(0), Some(ticket));
+    let seen = world.shops[0].pos.tickets[ticket].presentation;
+    world.remove(0);
+    world.insert(1, 0, 0);
+    run_dry(&mut world);
+    // The POS has not heard yet that another card is there.
+    world.shops[0].pos.tickets[ticket].presentation = seen;
+    let verifies = world.shops[0].verifies_sent;
+    world.provide_pin(0, ticket, true);
+    run_dry(&mut world);
+    assert_eq!(world.shops[0].verifies_sent, verifies);
+    assert!(world.debits.is_empty());
+    // Told anew, it gives the PIN of the card that is there.
+    world.attach(0, ticket);
+    run_dry(&mut world);
+    world.provide_pin(0, ticket, true);
+    run_dry(&mut world);
+    assert!(matches!(end(&world, ticket), End::Paid(_)));
+    world.settle().unwrap();
+}

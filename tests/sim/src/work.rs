@@ -287,6 +287,11 @@ impl World {
                 }
                 device.answer(id, Ok(Answer::Response(answer)));
             }
+            // Answered, and then without power.
+            CardReply::LastAnswer(answer) => {
+                device.connection = None;
+                device.answer(id, Ok(Answer::Response(answer)));
+            }
             CardReply::Answer(_) | CardReply::Mute => {
                 device.connection = None;
                 self.cards[card].card.power_off();

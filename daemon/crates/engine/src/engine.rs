@@ -12,7 +12,7 @@ use crate::devices::Devices;
 use crate::psam::{Authority, Sam};
 use crate::requests::PendingFind;
 use crate::sale::{Decision, Sale};
-use crate::visit::Visit;
+use crate::visit::{TriesLeft, Visit};
 use crate::{CallId, Config, FindId, Input, Output, Query, RequestId};
 
 /// How long the engine waits for the answer to a call before it takes the driver for lost, in milliseconds. A backstop:
@@ -46,7 +46,7 @@ pub struct Engine {
     pub(crate) changing: BTreeMap<OperationId, Changing>,
     pub(crate) finds: BTreeMap<FindId, PendingFind>,
     /// PIN tries left as cards told them, so that a last try is known in a later sale (money rule T5).
-    pub(crate) tries_left: BTreeMap<CardId, u8>,
+    pub(crate) tries_left: TriesLeft,
     /// Outcomes whose operation had another commit on its way when they became known.
     pub(crate) decided: Vec<Decision>,
     /// True from the first `Stop` on.
@@ -89,7 +89,7 @@ impl Engine {
             held: snapshot.held.into_iter().collect(),
             changing: BTreeMap::new(),
             finds: BTreeMap::new(),
-            tries_left: BTreeMap::new(),
+            tries_left: TriesLeft::default(),
             decided: Vec::new(),
             is_stopping: false,
             stop: None,

@@ -18,6 +18,8 @@ pub struct SaleView<S> {
     pub amount: Amount,
     /// The reader, once a card is being served.
     pub reader: Option<DeviceName>,
+    /// Which presentation of a card this is, counted from 1; 0 where no card is being served. A PIN is for one presentation.
+    pub presentation: u8,
     /// How it stands.
     pub state: S,
 }
@@ -136,6 +138,7 @@ impl SaleView<Outcome> {
                 .intended
                 .as_ref()
                 .map(|intended| intended.reader.clone()),
+            presentation: 0,
             state: Outcome {
                 end: End::of(operation),
                 conclusion: operation.conclusion,

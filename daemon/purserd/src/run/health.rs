@@ -53,7 +53,10 @@ impl DaemonFacts {
         let devices = self.all_devices();
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let psam = seen.psam();
-        let is_psam = |device: &&Device| psam.is_some_and(|psam| psam.reader.as_str() == device.name);
+        // What is wrong with the PSAM has names of its own.
+        let is_psam = |device: &&Device| {
+            psam.is_some_and(|psam| psam.fault.is_some() && psam.reader.as_str() == device.name)
+        };
         problems.extend(
             devices
                 .iter()

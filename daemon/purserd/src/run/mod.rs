@@ -35,7 +35,7 @@ use purser_ledger::{ClockRange, Snapshot, Store};
 use tokio::sync::mpsc;
 
 use self::board::Board;
-pub(crate) use self::board::{disk_problem, limit_problem};
+pub(crate) use self::board::{clock_problem, disk_problem, limit_problem};
 pub(crate) use self::clock::Clock;
 use self::core::Core;
 use self::journal_check::JournalCheck;

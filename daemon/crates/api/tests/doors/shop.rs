@@ -239,6 +239,7 @@ impl State {
             owner: peer.owner,
             amount: ask.amount,
             reader: ask.reader,
+            presentation: 1,
             state: if ask.pin_through_api {
                 Progress::WaitingForPin {
                     tries_left: Some(3),

@@ -110,6 +110,10 @@ impl Sale {
                 Phase::AtCard(reader) => Some(reader.clone()),
                 Phase::Checking { .. } | Phase::WaitingForCard | Phase::Recording | Phase::Ending => None,
             },
+            presentation: match &self.phase {
+                Phase::AtCard(_) => self.presentations,
+                Phase::Checking { .. } | Phase::WaitingForCard | Phase::Recording | Phase::Ending => 0,
+            },
             state,
         }
     }

@@ -126,7 +126,7 @@ impl Engine {
         match result {
             Ok(facts) => {
                 let card = card_id(&facts);
-                visit.tries_left = self.tries_left.get(&card).copied();
+                visit.tries_left = self.tries_left.of(&card);
                 visit.card = Some(facts);
                 if self.devices.is_forgotten(reader, &card) {
                     self.turn_away(reader, &mut visit, card);

@@ -19,6 +19,7 @@ mod calls;
 mod pin;
 
 pub(crate) use calls::card_id;
+pub(crate) use pin::TriesLeft;
 
 use std::collections::BTreeSet;
 
