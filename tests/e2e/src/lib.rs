@@ -8,6 +8,7 @@
 //! * [`strace`]: watches a thread of a process, and lets one of its calls fail or kill the process.
 //! * [`point`]: the calls at which a process touches the world outside of it.
 //! * [`phase`]: the parts of purserd's life that are watched and cut.
+//! * [`templates`]: the states that these begin with.
 //! * [`judge`]: what must hold after whatever happened.
 //! * [`matrix`]: every phase cut at every point, counted.
 //! * [`faults`]: cards and tills that fail.
@@ -46,6 +47,7 @@ pub mod resources;
 mod start;
 pub mod strace;
 pub mod table;
+pub mod templates;
 pub mod two_syncs;
 pub mod world;
 

@@ -6,10 +6,11 @@ use std::thread;
 use std::time::Instant;
 
 use crate::judge::judge;
-use crate::phase::{Blow, Lived, Phase, Process, Templates, live};
+use crate::phase::{Blow, Lived, Phase, Process, live};
 use crate::point::Point;
 use crate::strace::Cut;
 use crate::table::{Cell, Table};
+use crate::templates::Templates;
 use crate::{Fault, ensure};
 
 /// Traces of each phase: what a thread does may depend on who was first, and one trace shows only one order.

@@ -15,8 +15,8 @@ use purser_lab::vpcd::{ChipThread, Place};
 
 use crate::judge::{Found, judge, wait_for_devices};
 use crate::matrix::{processors, spread};
-use crate::phase::sold;
 use crate::pos::Told;
+use crate::templates::sold;
 use crate::world::{PRICE, Sam, Template, World};
 use crate::{Fault, ensure};
 

@@ -6,11 +6,11 @@ use std::process::ExitStatus;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use purser_api::model::Sale;
+use purser_api::model::{Device, Sale};
 use purser_lab::card::Minor;
 use purser_lab::issuer::{LAB_PIN, LAB_SERIAL};
 use purser_lab::psam::FactorOrder;
-use purser_lab::stack::{Options, PATIENCE, PIN_PAD, Stack};
+use purser_lab::stack::{Options, PATIENCE, PIN_PAD, PSAM_READER, Stack};
 use purser_lab::vpcd::{CardThread, PsamThread};
 use tempfile::TempDir;
 
@@ -234,7 +234,7 @@ impl World {
         let is_over = |sale: &Sale| sale.outcome != "under_way";
         let is_to_move = |sale: &Sale| is_over(sale) || sale.state == "take_card_out";
         let told = pos.follow(reference, told, is_to_move)?;
-        if told.last().is_none_or(is_over) {
+        if told.is_cut_off || told.last().is_none_or(is_over) {
             return Ok(told);
         }
         // The buyer does as the till says.
@@ -244,7 +244,7 @@ impl World {
         pos.follow(reference, told, is_over)
     }
 
-    /// Waits until purserd knows of a card in a reader, or of none in any.
+    /// Waits until purserd knows of a card in a reader, or of none in any; the PSAM's reader does not count.
     ///
     /// # Errors
     /// It does not.
@@ -253,7 +253,8 @@ impl World {
         let end = Instant::now() + PATIENCE;
         loop {
             let devices = pos.call(async |purser| purser.devices().await)??.devices;
-            if devices.iter().any(|device| device.card_present == Some(true)) == is_there {
+            let holds_card = |it: &Device| it.name != PSAM_READER && it.card_present == Some(true);
+            if devices.iter().any(holds_card) == is_there {
                 return Ok(());
             }
             crate::ensure(Instant::now() < end, || {

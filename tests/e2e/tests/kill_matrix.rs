@@ -2,8 +2,8 @@
 
 use e2e::faults;
 use e2e::matrix::{Cuts, run, run_with_psam};
-use e2e::phase::Templates;
 use e2e::table::Table;
+use e2e::templates::Templates;
 
 #[test]
 fn a_purserd_that_is_killed_at_any_call_loses_no_sale_and_doubles_none() {
