@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "reads what vendor code passes")]
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -35,6 +36,22 @@ pub(crate) fn tell_dropped() {
     if let Some(way) = WAY.get() {
         let dropped = way.quota().take_refused();
         way.tell_dropped(dropped);
+    }
+}
+
+/// Broken rules of calls that the daemon was not told yet.
+static BREACHES: AtomicU32 = AtomicU32::new(0);
+
+/// Notes that a call broke a rule; its answer says which.
+pub(crate) fn note_breach() {
+    BREACHES.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Tells how many rules the calls broke since that was last told. Behind the answer, which says which.
+pub(crate) fn tell_breaches() {
+    let count = BREACHES.swap(0, Ordering::Relaxed);
+    if let Some(way) = WAY.get().filter(|_| count > 0) {
+        way.outbox.send(&ToDaemon::Breaches { count });
     }
 }
 

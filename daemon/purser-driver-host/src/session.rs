@@ -139,6 +139,7 @@ fn answer(instance: &Instance, request: &CallRequest, outbox: &Outbox) {
         id: request.id,
         result,
     });
+    emit::tell_breaches();
 }
 
 fn hello(order: &LoadOrder, outbox: &Outbox) -> Result<Driver, u8> {

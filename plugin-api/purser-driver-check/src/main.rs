@@ -4,6 +4,7 @@
 //! messages with it. So a driver is checked in the process, sandbox and buffers that it will live with.
 //!
 //! ```text
+//! subject     the driver, its settings, and where cards come from
 //! checks      the clauses, one function each, in a driver host of its own
 //! bench       a driver host with a driver in it: calls, answers, events, and what they may be
 //! host        the process, its socket, its standard error
@@ -17,6 +18,7 @@ mod card;
 mod checks;
 mod host;
 mod report;
+mod subject;
 mod vitals;
 
 use std::net::SocketAddr;
@@ -25,8 +27,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use bench::Subject;
 use report::Report;
+use subject::{CardSource, NotChecked, Subject};
 
 /// The driver broke a clause.
 const EXIT_BROKEN: u8 = 1;
@@ -89,17 +91,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn subject(arguments: &Arguments) -> Result<Subject, bench::NotChecked> {
+fn subject(arguments: &Arguments) -> Result<Subject, NotChecked> {
     let settings = match arguments.settings.strip_prefix('@') {
         Some(file) => {
-            std::fs::read_to_string(file).map_err(|error| bench::NotChecked::Settings(file.into(), error))?
+            std::fs::read_to_string(file).map_err(|error| NotChecked::Settings(file.into(), error))?
         }
         None => arguments.settings.clone(),
     };
     let card = match arguments.virtual_card {
-        Some(address) => bench::CardSource::Virtual(address),
-        None if arguments.by_hand => bench::CardSource::Hand,
-        None => bench::CardSource::None,
+        Some(address) => CardSource::Virtual(address),
+        None if arguments.by_hand => CardSource::Hand,
+        None => CardSource::None,
     };
     let host = arguments.host.clone().unwrap_or_else(|| {
         let program = std::env::current_exe().unwrap_or_default();

@@ -61,8 +61,8 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("", "hang before disconnect", "T-4"),
 ];
 
-/// Threads that check at a time.
-const AT_ONCE: usize = 4;
+/// Threads that check at a time: most of what they do is to wait for deadlines.
+const AT_ONCE: usize = 8;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -163,31 +163,6 @@ fn the_virtual_reader_passes_all() {
     let checks = report["checks"].as_array().expect("checks");
     assert!(checks.iter().all(|check| check["verdict"] == "kept"), "{report}");
     assert_eq!(report["broken"], serde_json::json!([]));
-}
-
-/// All but the card that never answers: pcscd gives a command no deadline, so that Purser has to end the driver there, as
-/// the driver's README says of [T-4].
-#[test]
-fn the_pcsc_driver_passes_behind_a_real_pcscd() {
-    build();
-    let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--package", "purser-pcsc", "--manifest-path"])
-        .arg(root().join("Cargo.toml"))
-        .status()
-        .expect("cargo");
-    assert!(built.success(), "is libpcsclite-dev installed?");
-    let clauses = [
-        "L-1", "L-7", "T-5", "L-6", "C-8", "C-6", "C-4", "C-1", "E-3", "L-5", "G-9",
-    ];
-    let output = Command::new(root().join("plugins/pcsc/tests/with-pcscd.sh"))
-        .arg(checker())
-        .arg(checker().with_file_name("libpurser_pcsc.so"))
-        .args(["--virtual-card", "127.0.0.1:35963", "--cycles", "100"])
-        .args(clauses.iter().flat_map(|clause| ["--only", clause]))
-        .output()
-        .expect("the script can be run");
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    assert!(!text(&output).contains("skipped"), "{}", text(&output));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use purser_api::model::{Device, Sale, TotalsReply};
+use purser_lab::stack::StackError;
 use serde_json::Value;
 
 use crate::faulty::{Attack, NEIGHBOUR_MAX, Shops, Takings};
@@ -97,7 +98,12 @@ pub fn never_ready(attack: &Attack, driver: Driver) -> Result<Outcome, Fault> {
     let refused = shops.sell("refused");
     let refusal = match &refused {
         Ok(sale) => return Err(format!("it was sold at a reader that is not there: {sale:?}").into()),
-        Err(error) => error.to_string(),
+        Err(error) => {
+            let refusal = error.downcast_ref::<StackError>().and_then(StackError::refusal);
+            refusal
+                .ok_or_else(|| format!("it was not refused by name: {error}"))?
+                .to_owned()
+        }
     };
     std::thread::sleep(Duration::from_millis(500));
     let takings = neighbour_felt_nothing(&mut shops)?;

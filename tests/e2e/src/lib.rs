@@ -11,6 +11,7 @@
 //! * [`judge`]: what must hold after whatever happened.
 //! * [`matrix`]: every phase cut at every point, counted.
 //! * [`faults`]: cards and tills that fail.
+//! * [`psams`]: PSAMs that fail.
 //! * [`hotplug`]: readers that leave in the middle of a sale.
 //! * [`pcscd`]: the real pcscd, in namespaces of its own.
 //! * [`attack`]: what must hold while a driver misbehaves.
@@ -30,6 +31,7 @@ pub mod canary;
 pub mod faults;
 pub mod faulty;
 pub mod flood;
+mod hosts;
 pub mod hotplug;
 pub mod judge;
 pub mod matrix;
@@ -38,6 +40,7 @@ pub mod peer;
 pub mod phase;
 pub mod point;
 pub mod pos;
+pub mod psams;
 pub mod raw;
 pub mod resources;
 mod start;

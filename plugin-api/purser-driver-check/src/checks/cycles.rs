@@ -6,8 +6,9 @@ use purser_driver_wire::{Call, Reply};
 
 use super::dialogue::{HARMLESS, exchange};
 use super::{Seated, Setback, connect};
-use crate::bench::{Subject, USUAL_MS};
+use crate::bench::USUAL_MS;
 use crate::report::Broken;
+use crate::subject::Subject;
 use crate::vitals::Vitals;
 
 /// Memory that a process may gain over all cycles, in KiB: what an allocator keeps to itself.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use purser_driver_wire::{Call, ConnectionNumber, Fault, Reply, SlotId};
 
 use super::{InReader, Seated, Setback, connect, first_reader, insert, must_fail, skipped, transmit};
-use crate::bench::{Bench, CardSource, Subject, USUAL_MS};
+use crate::bench::{Bench, USUAL_MS};
 use crate::card::{Manner, Seen, VirtualCard};
 use crate::report::Broken;
+use crate::subject::{CardSource, Subject};
 
 /// A slot that no driver announces.
 const NO_SLOT: SlotId = SlotId(u32::MAX);

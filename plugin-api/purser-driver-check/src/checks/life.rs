@@ -5,8 +5,8 @@ use std::time::Duration;
 use purser_driver_wire::Fault;
 
 use super::Setback;
-use crate::bench::Subject;
 use crate::report::Broken;
+use crate::subject::Subject;
 use crate::vitals::Vitals;
 
 /// Threads of the driver host itself.
@@ -48,7 +48,7 @@ pub(super) fn refuses_unknown_settings(subject: &Subject) -> Result<(), Setback>
     let what = match bench.create(&settings)?? {
         Ok(()) => "create took a setting that it cannot know".to_owned(),
         Err(failure) if failure.fault != Fault::BadArgument => {
-            format!("an unknown setting is answered {:?}", failure.fault)
+            format!("an unknown setting is answered {}", super::code(failure.fault))
         }
         Err(failure) if !failure.detail.as_str().contains(UNKNOWN) => {
             format!(

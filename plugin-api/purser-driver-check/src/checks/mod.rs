@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use purser_driver_wire::{Call, Card, Command, ConnectionNumber, DeviceEvent, Fault, Reply, SlotId};
 
-use crate::bench::{Bench, CardSource, NotChecked, Subject, USUAL_MS};
+use crate::bench::{Bench, USUAL_MS};
 use crate::card::VirtualCard;
 use crate::report::{Broken, Report};
+use crate::subject::{CardSource, NotChecked, Subject};
 
 /// Time in which a card that was put in or taken out is told.
 const CARD_TIME: Duration = Duration::from_secs(5);
@@ -316,14 +317,14 @@ fn must_fail(
     clause: &str,
 ) -> Result<(), Broken> {
     let name = crate::bench::name(&call);
-    let expected: Vec<String> = faults.iter().map(|fault| format!("{fault:?}")).collect();
+    let expected: Vec<&str> = faults.iter().map(|fault| code(*fault)).collect();
     match bench.call(call, deadline_ms)? {
         Err(failure) if faults.contains(&failure.fault) => Ok(()),
         Err(failure) => Err(Broken::new(
             clause,
             format!(
-                "{name} answered {:?} and should answer {}",
-                failure.fault,
+                "{name} answered {} and should answer {}",
+                code(failure.fault),
                 expected.join(" or ")
             ),
         )),
@@ -331,6 +332,23 @@ fn must_fail(
             clause,
             format!("{name} was done and should answer {}", expected.join(" or ")),
         )),
+    }
+}
+
+/// What the header calls it.
+fn code(fault: Fault) -> &'static str {
+    match fault {
+        Fault::NoCard => "PURSER_NO_CARD",
+        Fault::CardChanged => "PURSER_CARD_CHANGED",
+        Fault::CardMute => "PURSER_CARD_MUTE",
+        Fault::Cancelled => "PURSER_CANCELLED",
+        Fault::Busy => "PURSER_BUSY",
+        Fault::DeviceGone => "PURSER_DEVICE_GONE",
+        Fault::Timeout => "PURSER_TIMEOUT",
+        Fault::OutcomeUnknown => "PURSER_OUTCOME_UNKNOWN",
+        Fault::BadArgument => "PURSER_BAD_ARGUMENT",
+        Fault::Unsupported => "PURSER_UNSUPPORTED",
+        Fault::Internal => "PURSER_INTERNAL",
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use purser_driver_wire::{Call, Fault, PinFormat, PinRequest, SlotId, ToHost};
 
 use super::{Setback, must_fail, skipped};
-use crate::bench::{Bench, GRACE, Subject};
+use crate::bench::{Bench, GRACE};
 use crate::report::Broken;
+use crate::subject::Subject;
 
 /// Time for a PIN that nobody types.
 const ENTRY_MS: u32 = 10_000;
@@ -51,8 +52,8 @@ fn ends_at_cancel(bench: &mut Bench, slot: SlotId, overtakes: bool) -> Result<()
         Err(failure) if failure.fault == Fault::Cancelled && begun.elapsed() < CANCEL_TIME => Ok(()),
         Err(failure) => {
             let what = format!(
-                "cancelled, it answered {:?} after {:?}",
-                failure.fault,
+                "cancelled, it answered {} after {:?}",
+                super::code(failure.fault),
                 begun.elapsed()
             );
             Err(Broken::new(clause, what))

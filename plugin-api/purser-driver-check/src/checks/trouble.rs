@@ -6,9 +6,10 @@ use purser_driver_wire::{Call, DeviceEvent, Fault, Reply, ToHost};
 
 use super::dialogue::{COMMAND_MS, HARMLESS};
 use super::{Seated, Setback, connect, insert, must_come, must_fail, skipped, transmit};
-use crate::bench::{CardSource, GRACE, Subject, USUAL_MS};
+use crate::bench::{GRACE, USUAL_MS};
 use crate::card::{Manner, Seen};
 use crate::report::Broken;
+use crate::subject::{CardSource, Subject};
 
 /// How long a slow card thinks, and how soon it is cancelled.
 const SLOW: Duration = Duration::from_millis(400);
