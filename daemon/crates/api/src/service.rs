@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use purser_engine::{BeginSale, Peer, Reply, Request};
+use purser_engine::{BeginSale, Peer, Reply, Request, RequestError};
 use purser_ledger::{MINOR_MAX, NAME_BYTES_MAX, Owner};
 use tokio::sync::{mpsc, oneshot};
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use purser_api::model::{Counts, Device, Driver, Problem, Time};
 use purser_api::{
-    Access, Answered, BusState, Call, DriverCall, DriverRefusal, DriverRequest, EntriesQuery, Facts,
-    FactsUnavailable, Hub, InfoFacts, News, Recorded, Service, StatusFacts, TotalsFacts,
+    Access, Answered, BusState, Call, DriverRefusal, EntriesQuery, Facts, FactsUnavailable, Hub, InfoFacts,
+    News, Recorded, Service, StatusFacts, TotalsFacts,
 };
 use purser_engine::{BeginSale, Limits, Peer, Progress, PurseView, Reply, Request, RequestError, SaleView};
 use purser_ledger::{
@@ -17,6 +17,8 @@ use purser_ledger::{
     SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, Scheme, SchemeBytes, Unsettled, Wall,
 };
 use tokio::sync::{mpsc, watch};
+
+use crate::drivers;
 
 /// A running daemon and its socket.
 pub(crate) struct Shop {
@@ -71,7 +73,7 @@ impl Shop {
         let (driver_calls, driver_queue) = mpsc::channel(8);
         let facts = Arc::new(Journal(Arc::clone(&state)));
         let service = Service::new(calls, driver_calls, facts, hub.clone(), access);
-        tokio::spawn(drivers(driver_queue));
+        tokio::spawn(drivers::own(driver_queue));
         tokio::spawn(engine(queue, Arc::clone(&state), hub.clone()));
         Self {
             service,
@@ -367,19 +369,6 @@ async fn engine(mut queue: mpsc::Receiver<Call>, state: Arc<Mutex<State>>, hub: 
     }
 }
 
-/// A driver whose card never leaves, and which is never recorded.
-async fn drivers(mut queue: mpsc::Receiver<DriverCall>) {
-    while let Some(call) = queue.recv().await {
-        let answer = match call.request {
-            DriverRequest::Reload => Err(DriverRefusal::InUse),
-            DriverRequest::Record(_) => Ok(()),
-            DriverRequest::StopRecording => Err(DriverRefusal::NotRecording),
-        };
-        // The asker may have gone.
-        drop(call.reply.send(answer));
-    }
-}
-
 struct Journal(Arc<Mutex<State>>);
 
 impl Journal {
@@ -451,18 +440,7 @@ impl Facts for Journal {
     }
 
     fn drivers(&self) -> Vec<Driver> {
-        vec![Driver {
-            name: "counter".to_owned(),
-            id: Some("virtual-reader".to_owned()),
-            version: Some("0.1.0".to_owned()),
-            classes: Some(vec!["purser.card-reader/1".to_owned()]),
-            manifest: "/lib/libx.driver.toml".to_owned(),
-            state: "ready".to_owned(),
-            restarts: 0,
-            last_failure: None,
-            remedy: None,
-            recording: false,
-        }]
+        drivers::listed()
     }
 
     fn check_driver(&self, name: &str) -> Result<(), DriverRefusal> {
