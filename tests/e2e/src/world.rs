@@ -197,7 +197,13 @@ impl World {
     /// # Errors
     /// purserd does not answer.
     pub fn pos(&self) -> Result<Pos, Fault> {
-        let purserd = self.stack.purserd_id().ok_or("purserd does not run")?;
+        let is_gone = || {
+            format!(
+                "purserd does not run; its log:\n{}",
+                self.stack.log().unwrap_or_default()
+            )
+        };
+        let purserd = self.stack.purserd_id().ok_or_else(is_gone)?;
         Pos::connect(&self.stack.layout().socket(), purserd)
     }
 
@@ -234,7 +240,7 @@ impl World {
         let is_over = |sale: &Sale| sale.outcome != "under_way";
         let is_to_move = |sale: &Sale| is_over(sale) || sale.state == "take_card_out";
         let told = pos.follow(reference, told, is_to_move)?;
-        if told.last().is_none_or(is_over) {
+        if told.is_cut_off || told.last().is_none_or(is_over) {
             return Ok(told);
         }
         // The buyer does as the till says.
