@@ -197,7 +197,13 @@ impl World {
     /// # Errors
     /// purserd does not answer.
     pub fn pos(&self) -> Result<Pos, Fault> {
-        let purserd = self.stack.purserd_id().ok_or("purserd does not run")?;
+        let is_gone = || {
+            format!(
+                "purserd does not run; its log:\n{}",
+                self.stack.log().unwrap_or_default()
+            )
+        };
+        let purserd = self.stack.purserd_id().ok_or_else(is_gone)?;
         Pos::connect(&self.stack.layout().socket(), purserd)
     }
 

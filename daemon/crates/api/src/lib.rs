@@ -20,6 +20,8 @@ pub mod varlink;
 #[cfg(feature = "doors")]
 mod access;
 #[cfg(feature = "doors")]
+mod call;
+#[cfg(feature = "doors")]
 mod drivers;
 #[cfg(feature = "doors")]
 mod facts;
@@ -53,6 +55,8 @@ mod whereabouts;
 #[cfg(feature = "doors")]
 pub use access::{Access, Caller, OPERATOR_GROUP, POS_GROUP};
 #[cfg(feature = "doors")]
+pub use call::{Answered, Call};
+#[cfg(feature = "doors")]
 pub use drivers::{DriverCall, DriverRefusal, DriverRequest};
 #[cfg(feature = "doors")]
 pub use facts::{
@@ -61,6 +65,6 @@ pub use facts::{
 #[cfg(feature = "doors")]
 pub use hub::{EVENT_QUEUE, Hub, News, WATCHERS_MAX};
 #[cfg(feature = "doors")]
-pub use service::{Answered, Call, Service};
+pub use service::Service;
 #[cfg(feature = "doors")]
 pub use watch::Watch;

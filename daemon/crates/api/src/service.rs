@@ -4,11 +4,12 @@ mod provide_pin;
 
 use std::sync::Arc;
 
-use purser_engine::{BeginSale, Outcome, Peer, Reply, Request, RequestError, SaleView};
+use purser_engine::{BeginSale, Peer, Reply, Request, RequestError};
 use purser_ledger::{MINOR_MAX, NAME_BYTES_MAX, Owner};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::access::{Access, Caller};
+use crate::call::{Answered, Call};
 use crate::drivers::DriverCall;
 use crate::facts::{EntriesQuery, Facts, FactsUnavailable};
 use crate::fold::{Folded, fold_each};
@@ -20,26 +21,6 @@ use crate::reads::Reads;
 use crate::status::{StatusTeller, StatusWatch};
 use crate::watch::Watch;
 use crate::{fault, parse, project, varlink, whereabouts};
-
-/// A request on its way to the task that owns the engine.
-#[derive(Debug)]
-pub struct Call {
-    /// Who asks.
-    pub peer: Peer,
-    /// What is asked.
-    pub request: Request,
-    /// Where the one answer goes. The asker may have gone; the request stands all the same.
-    pub reply: oneshot::Sender<Result<Answered, RequestError>>,
-}
-
-/// What the engine answered.
-#[derive(Debug)]
-pub enum Answered {
-    /// Something that is not durable.
-    Reply(Reply),
-    /// A durable outcome.
-    Told(SaleView<Outcome>),
-}
 
 /// The service. A handle; clones share everything. Does no IO of its own.
 ///

@@ -154,10 +154,11 @@ impl Engine {
         self.open.values()
     }
 
-    /// The devices at which a card is being served or a PIN awaited: whoever ends a driver of theirs cuts what they do.
+    /// The devices at which a card is being served, a PIN awaited, or a sale authorised: whoever ends a driver of theirs cuts
+    /// what they do.
     pub fn served_devices(&self) -> impl Iterator<Item = &DeviceName> {
         let pads = self.visits.values().filter_map(Visit::pad);
-        self.visits.keys().chain(pads)
+        self.visits.keys().chain(pads).chain(self.served_psam_reader())
     }
 
     pub(crate) fn ask(&mut self, device: &DeviceName, query: Query) -> CallId {

@@ -1,7 +1,7 @@
 //! What operators order of a driver: reload it, record it.
 //!
 //! A reload ends the driver's process, and with it whatever the driver has in hand. So it is done at a moment at which no card is
-//! served at the driver's readers and no PIN is typed at its pads, and refused at any other: the loop that asks the engine is the one
+//! served at the driver's readers, no PIN is typed at its pads and no sale is authorised by its PSAM, and refused at any other: the loop that asks the engine is the one
 //! that orders the restart, and the engine begins nothing in between.
 
 use std::collections::BTreeMap;

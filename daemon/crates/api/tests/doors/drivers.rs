@@ -5,7 +5,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 
 use purser_api::client::{Client, ClientError};
-use purser_api::model::DriverArguments;
+use purser_api::model::{Driver, DriverArguments};
+use purser_api::{DriverCall, DriverRefusal, DriverRequest};
+use tokio::sync::mpsc;
 use zbus::Fd;
 
 use crate::bus::{Dict, PrivateBus, call, client, text};
@@ -13,6 +15,35 @@ use crate::shop::{Shop, access};
 
 /// What a call over the bus is answered.
 type Reply<T> = Result<T, (String, String)>;
+
+/// A driver whose card never leaves, and which is never recorded.
+pub(crate) async fn own(mut queue: mpsc::Receiver<DriverCall>) {
+    while let Some(call) = queue.recv().await {
+        let answer = match call.request {
+            DriverRequest::Reload => Err(DriverRefusal::InUse),
+            DriverRequest::Record(_) => Ok(()),
+            DriverRequest::StopRecording => Err(DriverRefusal::NotRecording),
+        };
+        // The asker may have gone.
+        drop(call.reply.send(answer));
+    }
+}
+
+/// The one driver that there is.
+pub(crate) fn listed() -> Vec<Driver> {
+    vec![Driver {
+        name: "counter".to_owned(),
+        id: Some("virtual-reader".to_owned()),
+        version: Some("0.1.0".to_owned()),
+        classes: Some(vec!["purser.card-reader/1".to_owned()]),
+        manifest: "/lib/libx.driver.toml".to_owned(),
+        state: "ready".to_owned(),
+        restarts: 0,
+        last_failure: None,
+        remedy: None,
+        recording: false,
+    }]
+}
 
 /// A new file that is its owner's alone, open for writing.
 fn new_file(shop: &Shop, name: &str) -> OwnedFd {

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use purser_api::model::{Counts, Device, Driver, Problem, Time};
 use purser_api::{
-    Access, Answered, BusState, Call, DriverCall, DriverRefusal, DriverRequest, EntriesQuery, Facts,
-    FactsUnavailable, Hub, InfoFacts, News, Recorded, Service, StatusFacts, TotalsFacts,
+    Access, Answered, BusState, Call, DriverRefusal, EntriesQuery, Facts, FactsUnavailable, Hub, InfoFacts,
+    News, Recorded, Service, StatusFacts, TotalsFacts,
 };
 use purser_engine::{BeginSale, Limits, Peer, Progress, PurseView, Reply, Request, RequestError, SaleView};
 use purser_ledger::{
@@ -19,6 +19,8 @@ use purser_ledger::{
     SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, Scheme, SchemeBytes, Unsettled, Wall,
 };
 use tokio::sync::{mpsc, watch};
+
+use crate::drivers;
 
 /// A running daemon and its socket.
 pub(crate) struct Shop {
@@ -73,7 +75,7 @@ impl Shop {
         let (driver_calls, driver_queue) = mpsc::channel(8);
         let facts = Arc::new(facts::Journal(Arc::clone(&state)));
         let service = Service::new(calls, driver_calls, facts, hub.clone(), access);
-        tokio::spawn(drivers(driver_queue));
+        tokio::spawn(drivers::own(driver_queue));
         tokio::spawn(engine(queue, Arc::clone(&state), hub.clone()));
         Self {
             service,
@@ -369,15 +371,3 @@ async fn engine(mut queue: mpsc::Receiver<Call>, state: Arc<Mutex<State>>, hub: 
     }
 }
 
-/// A driver whose card never leaves, and which is never recorded.
-async fn drivers(mut queue: mpsc::Receiver<DriverCall>) {
-    while let Some(call) = queue.recv().await {
-        let answer = match call.request {
-            DriverRequest::Reload => Err(DriverRefusal::InUse),
-            DriverRequest::Record(_) => Ok(()),
-            DriverRequest::StopRecording => Err(DriverRefusal::NotRecording),
-        };
-        // The asker may have gone.
-        drop(call.reply.send(answer));
-    }
-}

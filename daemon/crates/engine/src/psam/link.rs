@@ -32,6 +32,15 @@ impl Engine {
         self.psam_card().is_some_and(|psam| psam.settings.reader == *name)
     }
 
+    /// The PSAM's reader while a sale under way waits for the PSAM, or is authorised by it: without power it could not check
+    /// that sale's MAC2 any more (money rule P6).
+    pub(crate) fn served_psam_reader(&self) -> Option<&DeviceName> {
+        let psam = self.psam_card()?;
+        let is_asked = matches!(psam.state, State::Authorising(..) | State::Checking(..));
+        let is_open = psam.open.is_some_and(|operation| self.sale(operation).is_some());
+        (is_asked || is_open || !psam.queue.is_empty()).then_some(&psam.settings.reader)
+    }
+
     fn psam_profile(&self) -> (DeviceName, PsamProfile) {
         let psam = self.psam_card().expect("only what the PSAM did leads here");
         (psam.settings.reader.clone(), psam.settings.profile.clone())

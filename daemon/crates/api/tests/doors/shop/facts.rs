@@ -73,18 +73,7 @@ impl Facts for Journal {
     }
 
     fn drivers(&self) -> Vec<Driver> {
-        vec![Driver {
-            name: "counter".to_owned(),
-            id: Some("virtual-reader".to_owned()),
-            version: Some("0.1.0".to_owned()),
-            classes: Some(vec!["purser.card-reader/1".to_owned()]),
-            manifest: "/lib/libx.driver.toml".to_owned(),
-            state: "ready".to_owned(),
-            restarts: 0,
-            last_failure: None,
-            remedy: None,
-            recording: false,
-        }]
+        drivers::listed()
     }
 
     fn check_driver(&self, name: &str) -> Result<(), DriverRefusal> {
