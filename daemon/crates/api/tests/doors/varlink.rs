@@ -231,16 +231,20 @@ async fn calls_without_parameters_and_calls_that_want_no_answer_work() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_too_long_or_no_json_ends_its_own_connection_only() {
+async fn a_message_that_is_too_long_or_no_json_is_told_so_and_ends_its_own_connection_only() {
     let shop = Shop::open(access()).await;
     let mut other = Raw::connect(&shop.socket).await;
     let mut endless = Raw::connect(&shop.socket).await;
     endless.send_bytes(&vec![b' '; 15 * 1024]).await;
     endless.send_bytes(&vec![b' '; 2 * 1024]).await;
-    assert_eq!(endless.receive().await, None);
     let mut garbled = Raw::connect(&shop.socket).await;
     garbled.send_bytes(b"{\"method\":\0").await;
-    assert_eq!(garbled.receive().await, None);
+    for ended in [&mut endless, &mut garbled] {
+        let told = ended.receive().await.unwrap();
+        assert_eq!(told["error"], "org.purser.Purser1.InvalidArgument");
+        assert_eq!(told["parameters"]["argument"], "message");
+        assert_eq!(ended.receive().await, None);
+    }
     assert!(other.call("Head", json!({})).await.is_ok());
 }
 
