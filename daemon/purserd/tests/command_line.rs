@@ -108,3 +108,28 @@ fn what_is_no_credential_is_refused_by_its_own_name() {
         Err(KeyFileError::NotAFile { .. })
     ));
 }
+
+#[test]
+fn doctor_names_what_is_missing_with_its_remedy_and_exits_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/purser.toml");
+    let (config, state, run) = (shipped.to_str().unwrap(), path("state"), path("run"));
+    let places = ["--config", config, "--state-dir", &state, "--run-dir", &run];
+    let output = purserd(&[&["doctor", "--json"], &places[..]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let findings = told["findings"].as_array().unwrap();
+    let names: Vec<&str> = findings.iter().map(|it| it["name"].as_str().unwrap()).collect();
+    for wanted in ["credential_not_seen", "driver_refused", "no_journal", "no_socket"] {
+        assert!(names.contains(&wanted), "{wanted} is not among {names:?}");
+    }
+    assert!(
+        findings
+            .iter()
+            .all(|it| it["remedy"].as_str().is_some_and(|text| !text.is_empty()))
+    );
+    let output = purserd(&[&["doctor"], &places[..]].concat());
+    assert!(text(&output.stdout).contains("what to do: "));
+    assert!(!folder.path().join("state").exists(), "it changes nothing");
+}

@@ -183,11 +183,8 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:26} {:18} {:12} {}",
-            "the reader goes while",
-            "the till is told",
-            "found later",
-            "debits by then, with the judge's own sales"
+            "{:26} {:18} {:12} debits by then, with the judge's own sales",
+            "the reader goes while", "the till is told", "found later"
         )?;
         for [state, away, found, debits] in &self.0 {
             write!(f, "\n{state:26} {away:18} {found:12} {debits}")?;
@@ -214,8 +211,11 @@ pub fn sales_while_the_reader_goes(world: &mut World, away: &mut Away) -> Result
 
 fn live(world: &mut World, away: &mut Away, row: &Row, reference: &str) -> Result<[String; 4], Fault> {
     wait_for_reader(world)?;
+    // The card that paid last has to be seen to leave: one that only its reader lost from sight is the forgotten one still.
+    world.card.insert();
+    world.wait_for_card(true)?;
     world.card.remove();
-    world.wait_for_empty_readers()?;
+    world.wait_for_card(false)?;
     if row.state == State::Recovering {
         make_doubt(world, &format!("{reference}-earlier"))?;
     }
@@ -333,7 +333,7 @@ fn make_doubt(world: &mut World, reference: &str) -> Result<(), Fault> {
     let told = pos.begin(reference, PRICE)?;
     world.card.insert();
     pos.follow(reference, told, |sale| sale.outcome == "in_doubt")?;
-    Ok(())
+    world.wait_for_card(false)
 }
 
 /// Waits until every device works again.

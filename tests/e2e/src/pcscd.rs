@@ -22,6 +22,8 @@ const WITH_PCSCD: &str = concat!(
 const PCSCD_SOCKET: &str = "/run/pcscd/pcscd.comm";
 /// Where vpcd's first reader waits for a card, inside.
 pub const READER: &str = "127.0.0.1:35963";
+/// Where its second reader does.
+pub const SECOND_READER: &str = "127.0.0.1:35964";
 
 /// Runs `test` inside the namespaces, given the path of the pcsc driver. Outside, it runs this program again, inside, for the
 /// test of this name.
@@ -53,6 +55,14 @@ pub fn inside(name: &str, test: impl FnOnce(&Path) -> Result<(), Fault>) -> Resu
 /// # Errors
 /// The driver cannot be installed.
 pub fn add_driver(stack: &Stack, built: &Path) -> Result<(), Fault> {
+    add_drivers(stack, built, &[("pcsc", "Virtual PCD 00 00")])
+}
+
+/// Adds driver instances of these names, each for the reader that pcscd calls so.
+///
+/// # Errors
+/// The driver cannot be installed.
+pub fn add_drivers(stack: &Stack, built: &Path, instances: &[(&str, &str)]) -> Result<(), Fault> {
     let folder = stack.layout().dir.join("pcsc-driver");
     fs::create_dir(&folder)?;
     let driver = folder.join("libpurser_pcsc.so");
@@ -62,11 +72,12 @@ pub fn add_driver(stack: &Stack, built: &Path) -> Result<(), Fault> {
         .arg(&driver)
         .status()?;
     ensure(vouched.success(), || "the driver has no manifest".to_owned())?;
-    let text = format!("path = {driver:?}\n[settings]\nreaders = [\"Virtual PCD 00 00\"]\n");
-    Ok(fs::write(
-        stack.layout().config_dir().join("drivers.d/pcsc.toml"),
-        text,
-    )?)
+    let drivers = stack.layout().config_dir().join("drivers.d");
+    for (name, reader) in instances {
+        let text = format!("path = {driver:?}\n[settings]\nreaders = [{reader:?}]\n");
+        fs::write(drivers.join(name).with_extension("toml"), text)?;
+    }
+    Ok(())
 }
 
 /// The pcscd of these namespaces.

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use purser_api::model::Sale;
 use purser_lab::card::Minor;
 use purser_lab::issuer::{LAB_PIN, LAB_SERIAL};
+use purser_lab::psam::FactorOrder;
 use purser_lab::stack::{Options, PATIENCE, PIN_PAD, Stack};
-use purser_lab::vpcd::CardThread;
+use purser_lab::vpcd::{CardThread, PsamThread};
 use tempfile::TempDir;
 
 use crate::Fault;
@@ -25,13 +26,33 @@ pub const PRICE: u64 = 300;
 pub const WALLET: u64 = 100_000;
 
 const CARD: &str = "card";
+const PSAM: &str = "psam";
 /// How often a state is looked at that nobody announces.
 const LOOK_AGAIN: Duration = Duration::from_millis(3);
+
+/// Where the purchase key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sam {
+    /// In a credential.
+    Software,
+    /// In a PSAM in a slot of its own.
+    Psam,
+}
+
+impl Sam {
+    fn options(self) -> Options {
+        Options {
+            psam: (self == Self::Psam).then_some(FactorOrder::AsnFirst),
+            ..Options::default()
+        }
+    }
+}
 
 /// A state folder and a card, to be copied.
 #[derive(Debug)]
 pub struct Template {
     folder: TempDir,
+    sam: Sam,
     /// How many sales are paid in it.
     pub paid: u64,
 }
@@ -43,6 +64,8 @@ pub struct World {
     pub stack: Stack,
     /// The buyer's card.
     pub card: CardThread,
+    /// The shop's PSAM, in its slot, where the shop has one.
+    pub psam: Option<PsamThread>,
     buyer: Option<Buyer>,
     folder: TempDir,
     /// How many sales were paid before.
@@ -66,7 +89,7 @@ impl World {
         pcscd::add_driver(&stack, driver)?;
         drop(stack.new_card(CARD, LAB_SERIAL, Minor(WALLET.try_into()?))?);
         let card = CardThread::start(&stack.layout().cards_dir().join(CARD), pcscd::READER.parse()?)?;
-        Ok(Self::around(folder, stack, card, 0))
+        Ok(Self::around(folder, stack, card, None, 0))
     }
 
     /// Nothing but a configuration and a card; purserd does not run.
@@ -74,10 +97,22 @@ impl World {
     /// # Errors
     /// The stack's own.
     pub fn new() -> Result<Self, Fault> {
+        Self::with(Sam::Software)
+    }
+
+    /// The same with either kind of SAM.
+    ///
+    /// # Errors
+    /// The stack's own.
+    pub fn with(sam: Sam) -> Result<Self, Fault> {
         let folder = tempfile::tempdir()?;
-        let stack = Stack::prepare(folder.path(), Options::default())?;
+        let stack = Stack::prepare(folder.path(), sam.options())?;
         let card = stack.new_card(CARD, LAB_SERIAL, Minor(WALLET.try_into()?))?;
-        Ok(Self::around(folder, stack, card, 0))
+        let psam = match sam {
+            Sam::Software => None,
+            Sam::Psam => Some(stack.new_psam(PSAM)?),
+        };
+        Ok(Self::around(folder, stack, card, psam, 0))
     }
 
     /// A copy of a template; purserd does not run.
@@ -89,16 +124,25 @@ impl World {
         for part in ["state", "cards"] {
             copy_folder(&template.folder.path().join(part), &folder.path().join(part))?;
         }
-        let stack = Stack::prepare(folder.path(), Options::default())?;
-        let card = CardThread::start(&stack.layout().cards_dir().join(CARD), stack.layout().reader)?;
-        Ok(Self::around(folder, stack, card, template.paid))
+        let stack = Stack::prepare(folder.path(), template.sam.options())?;
+        let (cards, layout) = (stack.layout().cards_dir(), stack.layout());
+        let card = CardThread::start(&cards.join(CARD), layout.reader)?;
+        let psam = match template.sam {
+            Sam::Software => None,
+            Sam::Psam => Some(PsamThread::start(&cards.join(PSAM), layout.psam)?),
+        };
+        Ok(Self::around(folder, stack, card, psam, template.paid))
     }
 
-    fn around(folder: TempDir, stack: Stack, card: CardThread, paid: u64) -> Self {
+    fn around(folder: TempDir, stack: Stack, card: CardThread, psam: Option<PsamThread>, paid: u64) -> Self {
         let buyer = Buyer::at(stack.layout().pad(), LAB_PIN.to_owned());
+        if let Some(psam) = &psam {
+            psam.insert();
+        }
         Self {
             stack,
             card,
+            psam,
             buyer: Some(buyer),
             folder,
             paid,
@@ -110,13 +154,15 @@ impl World {
         let Self {
             mut stack,
             card,
+            psam,
             folder,
             paid,
             ..
         } = self;
+        let sam = if psam.is_some() { Sam::Psam } else { Sam::Software };
         stack.kill();
-        drop(card);
-        Template { folder, paid }
+        drop((card, psam));
+        Template { folder, sam, paid }
     }
 
     /// The buyer steps away from the pad: nobody types.
@@ -193,25 +239,25 @@ impl World {
         }
         // The buyer does as the till says.
         self.card.remove();
-        self.wait_for_empty_readers()?;
+        self.wait_for_card(false)?;
         self.card.insert();
         pos.follow(reference, told, is_over)
     }
 
-    /// Waits until purserd knows that no card is in any reader.
+    /// Waits until purserd knows of a card in a reader, or of none in any.
     ///
     /// # Errors
-    /// A card stays.
-    pub fn wait_for_empty_readers(&self) -> Result<(), Fault> {
+    /// It does not.
+    pub fn wait_for_card(&self, is_there: bool) -> Result<(), Fault> {
         let mut pos = self.pos()?;
         let end = Instant::now() + PATIENCE;
         loop {
             let devices = pos.call(async |purser| purser.devices().await)??.devices;
-            if devices.iter().all(|device| device.card_present != Some(true)) {
+            if devices.iter().any(|device| device.card_present == Some(true)) == is_there {
                 return Ok(());
             }
             crate::ensure(Instant::now() < end, || {
-                format!("a card stays in its reader: {devices:?}")
+                format!("a card in a reader should be {is_there}: {devices:?}")
             })?;
             thread::sleep(LOOK_AGAIN);
         }

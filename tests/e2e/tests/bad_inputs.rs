@@ -21,12 +21,16 @@ mod disk;
 mod drivers;
 #[path = "bad_inputs/folder.rs"]
 mod folder;
+#[path = "bad_inputs/pages.rs"]
+mod pages;
 #[path = "bad_inputs/pin.rs"]
 mod pin;
 #[path = "bad_inputs/purserd.rs"]
 mod purserd;
 #[path = "bad_inputs/shop.rs"]
 mod shop;
+#[path = "bad_inputs/spoil.rs"]
+mod spoil;
 #[path = "bad_inputs/table.rs"]
 mod table;
 #[path = "bad_inputs/template.rs"]

@@ -14,7 +14,7 @@ use e2e::buyer::Buyer;
 use e2e::flood::Flood;
 use e2e::pos::Pos;
 use e2e::raw::Raw;
-use e2e::world::{PRICE, WALLET, World};
+use e2e::world::{WALLET, World};
 use e2e::{Fault, ensure};
 use purser_lab::card::Minor;
 use purser_lab::issuer::{LAB_PIN, LAB_SERIAL};
@@ -30,6 +30,8 @@ const SALES_MIN: usize = 120;
 /// sales make it fair.
 const SALES_MAX: usize = 360;
 const CALLS_MIN: u64 = 10_000;
+/// A flooded sale's 99th percentile in hundredths of a quiet one's.
+const RATIO_PERCENT_MAX: u128 = 200;
 /// A price that the card can pay so often.
 const CHEAP: u64 = 100;
 
@@ -44,19 +46,27 @@ impl Times {
         sorted[(sorted.len() * percent).div_ceil(100) - 1]
     }
 
-    fn p99_over(&self, quiet: &Self) -> f64 {
-        self.percentile(99).as_secs_f64() / quiet.percentile(99).as_secs_f64()
+    /// How many hundredths of the quiet 99th percentile this one is.
+    fn p99_percent_of(&self, quiet: &Self) -> u128 {
+        self.percentile(99).as_micros() * 100 / quiet.percentile(99).as_micros().max(1)
     }
 }
+
+/// What lies between two buyers at least: a driver whose buyers type faster than this is taken for one that floods.
+const BETWEEN_BUYERS: Duration = Duration::from_millis(40);
 
 /// From the call to the answer that it is paid.
 fn timed_sale(world: &World, till: &mut Pos, reference: &str) -> Result<Duration, Fault> {
     world.card.remove();
+    thread::sleep(BETWEEN_BUYERS);
     let begin = Instant::now();
     let told = till.begin(reference, CHEAP)?;
     world.card.insert();
     let told = till.follow(reference, told, |sale| sale.outcome != "under_way")?;
-    ensure(told.was("paid"), || format!("{reference}: {:?}", told.last()))?;
+    ensure(told.was("paid"), || {
+        let log = world.stack.log().unwrap_or_default();
+        format!("{reference}: {:?}\n{log}", told.last())
+    })?;
     Ok(begin.elapsed())
 }
 
@@ -86,13 +96,14 @@ fn ten_thousand_hostile_calls_leave_a_sales_p99_within_twice_its_quiet_value() -
             flooded.percentile(99)
         );
         let is_enough = flooded.0.len() >= SALES_MIN && flood.calls() >= CALLS_MIN;
-        if is_enough && (flooded.p99_over(&quiet) <= 2.0 || flooded.0.len() >= SALES_MAX) {
+        if is_enough && (flooded.p99_percent_of(&quiet) <= RATIO_PERCENT_MAX || flooded.0.len() >= SALES_MAX)
+        {
             break;
         }
     }
-    let ratio = flooded.p99_over(&quiet);
+    let ratio = flooded.p99_percent_of(&quiet);
     println!(
-        "{} sales quiet: p50 {:?}, p99 {:?}; {} sales under {} hostile calls and {} connections: p50 {:?}, p99 {:?}; ratio {ratio:.2}",
+        "{} sales quiet: p50 {:?}, p99 {:?}; {} sales under {} hostile calls and {} connections: p50 {:?}, p99 {:?}; ratio {ratio} %",
         quiet.0.len(),
         quiet.percentile(50),
         quiet.percentile(99),
@@ -102,19 +113,20 @@ fn ten_thousand_hostile_calls_leave_a_sales_p99_within_twice_its_quiet_value() -
         flooded.percentile(50),
         flooded.percentile(99),
     );
-    ensure(ratio <= 2.0, || {
-        format!("the flood makes sales {ratio:.2} times as slow")
+    ensure(ratio <= RATIO_PERCENT_MAX, || {
+        format!("the 99th percentile under the flood is {ratio} % of the quiet one")
     })
 }
 
 /// Sales with watchers that do not read: more events than the sockets and the queue behind them hold.
-const UNREAD_SALES: usize = 60;
+const UNREAD_SALES: usize = 200;
 
 fn sell(stack: &Stack, card: &CardThread, reference: &str) -> Result<Duration, Fault> {
     card.remove();
+    thread::sleep(BETWEEN_BUYERS);
     let mut till = stack.till()?;
     let begin = Instant::now();
-    till.begin_sale(reference, PRICE)?;
+    till.begin_sale(reference, CHEAP)?;
     card.insert();
     let end = till.wait_for_end(reference)?;
     ensure(end.outcome == "paid", || format!("{end:?}"))?;
@@ -198,7 +210,7 @@ fn watchers_that_do_not_read_delay_no_sale_and_go_on_by_number() -> Result<(), F
     let card = stack.new_card("card", LAB_SERIAL, Minor(WALLET.try_into()?))?;
     let _buyer = Buyer::at(stack.layout().pad(), LAB_PIN.to_owned());
     let mut alone = Times::default();
-    for n in 0..UNREAD_SALES / 2 {
+    for n in 0..30 {
         alone.0.push(sell(&stack, &card, &format!("alone-{n}"))?);
     }
     let mut silent = watcher(&stack)?;
@@ -217,7 +229,9 @@ fn watchers_that_do_not_read_delay_no_sale_and_go_on_by_number() -> Result<(), F
     reader.thread().unpark();
     let (before, after) = (alone.percentile(50), watched.percentile(50));
     println!("a sale takes {before:?} alone and {after:?} beside three watchers that do not read");
-    ensure(after <= 2 * before, || {
+    // Another load on this machine may change meanwhile; a sale that waits for a watcher waits for seconds.
+    let bound = 2 * before + Duration::from_millis(100);
+    ensure(after <= bound, || {
         "watchers that do not read delay sales".to_owned()
     })?;
     let last = read_to_the_end(&mut silent)?;

@@ -43,6 +43,8 @@ pub(crate) struct Device {
     pub(crate) is_up: bool,
     /// The card in its slot.
     pub(crate) card: Option<usize>,
+    /// The shop's PSAM is in its slot; only of the reader that is kept for it.
+    pub(crate) holds_psam: bool,
     pub(crate) connection: Option<Connection>,
     pub(crate) calls: VecDeque<(CallId, Call)>,
     /// Answers and events on their way to the engine.
@@ -69,6 +71,7 @@ impl Device {
             abilities,
             is_up: false,
             card: None,
+            holds_psam: false,
             connection: None,
             calls: VecDeque::new(),
             done: VecDeque::new(),
@@ -150,7 +153,7 @@ impl Device {
     pub(crate) fn arrive(&mut self) {
         self.is_up = true;
         self.event(DeviceEvent::Arrived(self.abilities));
-        if self.card.is_some() {
+        if self.card.is_some() || self.holds_psam {
             self.event(DeviceEvent::CardInserted);
         }
     }

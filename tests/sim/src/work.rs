@@ -14,7 +14,7 @@ use crate::pos::Ask;
 use crate::rule::{Violation, hold};
 use crate::shop::Job;
 use crate::trace::tell;
-use crate::world::{Debit, Step, World};
+use crate::world::{Debit, PSAM, Step, World};
 
 impl World {
     /// Gives the engine its next input from the named line.
@@ -172,6 +172,9 @@ impl World {
         let Some((id, call)) = self.shops[s].devices[d].calls.pop_front() else {
             return Ok(());
         };
+        if d == PSAM {
+            return self.work_at_psam(s, id, call);
+        }
         match call {
             Call::Connect => self.connect(s, d, id),
             Call::Disconnect { connection } => self.disconnect(s, d, id, connection),
@@ -282,6 +285,11 @@ impl World {
                     let live = device.connection.as_mut();
                     live.expect("the connection was just seen").pin_for = pin_for;
                 }
+                device.answer(id, Ok(Answer::Response(answer)));
+            }
+            // Answered, and then without power.
+            CardReply::LastAnswer(answer) => {
+                device.connection = None;
                 device.answer(id, Ok(Answer::Response(answer)));
             }
             CardReply::Answer(_) | CardReply::Mute => {

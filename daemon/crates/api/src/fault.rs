@@ -205,7 +205,7 @@ fn refused_words(refused: Refused) -> (ErrorName, &'static str, &'static str) {
         ),
         Refused::DebitKeyExists => (
             ErrorName::DebitExists,
-            "another debit has this card and terminal serial number",
+            "another debit has this terminal serial number",
             "tell the operator: the terminal's counter or its journal is not the newest one",
         ),
         Refused::BalanceOutOfRange => (

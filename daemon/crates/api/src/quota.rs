@@ -51,6 +51,8 @@ struct User {
     left_milli: i64,
     filled_at: Instant,
     waiting: usize,
+    /// Held by the one call whose turn it is.
+    turn: Arc<Semaphore>,
     /// How many times as much as others the user may.
     factor: u32,
 }
@@ -61,6 +63,7 @@ impl User {
             left_milli: milli(CALLS_AT_ONCE),
             filled_at: now,
             waiting: 0,
+            turn: Arc::new(Semaphore::new(1)),
             factor: 1,
         }
     }
@@ -147,6 +150,15 @@ impl Quotas {
             quotas: self.clone(),
             uid,
         })
+    }
+
+    /// Waits for this user's turn: one of its calls is begun each time that all others who wait have had theirs. However many
+    /// connections a user has, a step of a sale waits for one call of it and not for all. Cancel safe.
+    pub(crate) async fn turn(&self, uid: u32) {
+        let turn = Arc::clone(&find(&mut self.lock(), uid, Instant::now()).turn);
+        if let Ok(_held) = turn.acquire().await {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Counts one new connection of this user, of whom nothing else is known yet. False: it is to be closed.

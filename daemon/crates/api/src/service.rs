@@ -114,9 +114,14 @@ impl Service {
         self.status.watch()
     }
 
-    /// Counts a call of this caller; a refusal is to be told after [`Self::pause`].
-    pub(crate) fn admit(&self, caller: &Caller) -> Result<Pass, Fault> {
-        self.quotas.admit(caller.uid, self.is_operator(caller))
+    /// Counts a call of this caller when it is its turn; a refusal for lack of quota takes a while. Cancel safe.
+    pub(crate) async fn admit(&self, caller: &Caller) -> Result<Pass, Fault> {
+        self.quotas.turn(caller.uid).await;
+        let admitted = self.quotas.admit(caller.uid, self.is_operator(caller));
+        if admitted.is_err() {
+            self.quotas.pause().await;
+        }
+        admitted
     }
 
     /// Counts a new connection of this user. False: it connects too often.
@@ -127,11 +132,6 @@ impl Service {
     /// Waits until this caller may read more of the journal. Cancel safe.
     pub(crate) async fn wait_for_quota(&self, caller: &Caller) {
         self.quotas.wait(caller.uid).await;
-    }
-
-    /// Waits as long as a refusal for lack of quota takes.
-    pub(crate) async fn pause(&self) {
-        self.quotas.pause().await;
     }
 
     /// The devices. For everyone.
@@ -207,7 +207,13 @@ impl Service {
             operator: false,
             ..self.peer(caller)
         };
-        self.ask(owner_only, Request::Attach(reference.clone())).await?;
+        // The descriptor may give the PIN late. It is for the card that is in the reader now, and never goes to another one.
+        let presentation = match self.ask(owner_only, Request::Attach(reference.clone())).await? {
+            Answered::Reply(Reply::Sale { view, .. }) => view.presentation,
+            Answered::Reply(_) | Answered::Told(_) => {
+                return Err(fault::of_request(RequestError::NoPinExpected));
+            }
+        };
         let pin = self
             .pins
             .read(caller.uid, pin.ok_or_else(fault::no_descriptor)?)
@@ -215,6 +221,7 @@ impl Service {
         let request = Request::ProvidePin {
             reference,
             pin,
+            presentation,
             last_try,
         };
         self.ask_for_sale(owner_only, request).await

@@ -38,7 +38,11 @@ impl StatusTeller {
     pub(crate) async fn now(&self) -> StatusReply {
         if self.is_look_due() {
             // Without the look the facts tell of the last one.
-            let _ = timeout(LOOK_MAX, self.reads.run(|facts| Ok(facts.look()))).await;
+            let look = self.reads.run(|facts| {
+                facts.look();
+                Ok(())
+            });
+            let _ = timeout(LOOK_MAX, look).await;
         }
         let facts = self.reads.facts();
         let status = facts.status();

@@ -17,12 +17,14 @@ const LOOKS_MAX: u8 = 3;
 /// readers again and again.
 const SERVED_LAST_MAX: usize = 64;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Devices {
     present: BTreeMap<DeviceName, Device>,
     /// The card that served last at each reader and was not seen to leave. It outlives the reader: a driver or a reader that
     /// comes back tells of the card that lies in it as of one that was just put in.
     served_last: BTreeMap<DeviceName, CardId>,
+    /// The PSAM's reader: no buyer's.
+    reserved: Option<DeviceName>,
 }
 
 #[derive(Debug)]
@@ -56,6 +58,15 @@ pub(crate) enum CardAt {
 }
 
 impl Devices {
+    /// No device yet. A card in the reserved reader is no buyer's.
+    pub(crate) fn without(reserved: Option<DeviceName>) -> Self {
+        Self {
+            present: BTreeMap::new(),
+            served_last: BTreeMap::new(),
+            reserved,
+        }
+    }
+
     pub(crate) fn handle(&mut self, name: &DeviceName, event: DeviceEvent) {
         let presence = Presence {
             served: false,
@@ -97,7 +108,7 @@ impl Devices {
             .is_some_and(|device| device.abilities.pin_pad)
     }
 
-    /// The named reader, or all.
+    /// The named reader of buyers' cards, or all.
     pub(crate) fn readers<'a>(
         &'a self,
         named: Option<&'a DeviceName>,
@@ -105,7 +116,7 @@ impl Devices {
         let readers = self
             .present
             .iter()
-            .filter(|(_, device)| device.abilities.card_reader);
+            .filter(|(name, device)| device.abilities.card_reader && self.reserved.as_ref() != Some(*name));
         readers
             .map(|(name, _)| name)
             .filter(move |name| named.is_none_or(|named| named == *name))

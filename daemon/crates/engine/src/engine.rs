@@ -1,19 +1,18 @@
 //! The engine: what it holds, and which part takes which input.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 
 use purser_ledger::{
     CardId, ClockRange, Commit, DeviceName, Monotonic, Now, Operation, OperationId, Reference, Snapshot,
     Unsettled, Wall,
 };
-use purser_purse::pboc::SoftwareSam;
 
 use crate::commits::{Changing, Resolved};
 use crate::devices::Devices;
+use crate::psam::{Authority, Sam};
 use crate::requests::PendingFind;
 use crate::sale::{Decision, Sale};
-use crate::visit::Visit;
+use crate::visit::{TriesLeft, Visit};
 use crate::{CallId, Config, FindId, Input, Output, Query, RequestId};
 
 /// How long the engine waits for the answer to a call before it takes the driver for lost, in milliseconds. A backstop:
@@ -23,7 +22,7 @@ pub(crate) const CALL_WAIT_MS: u64 = 30_000;
 /// All money operations of this terminal, in one place, owned by one task.
 pub struct Engine {
     pub(crate) config: Config,
-    pub(crate) sam: Arc<SoftwareSam>,
+    pub(crate) sam: Authority,
     pub(crate) now: Now,
     /// What the wall clock may say (money rule T2).
     pub(crate) clock: ClockRange,
@@ -47,7 +46,7 @@ pub struct Engine {
     pub(crate) changing: BTreeMap<OperationId, Changing>,
     pub(crate) finds: BTreeMap<FindId, PendingFind>,
     /// PIN tries left as cards told them, so that a last try is known in a later sale (money rule T5).
-    pub(crate) tries_left: BTreeMap<CardId, u8>,
+    pub(crate) tries_left: TriesLeft,
     /// Outcomes whose operation had another commit on its way when they became known.
     pub(crate) decided: Vec<Decision>,
     /// True from the first `Stop` on.
@@ -62,17 +61,22 @@ impl Engine {
     /// An engine that goes on where the store's entries end. Every sale whose intent is stored without an outcome is in
     /// doubt from here on, and says so in the journal.
     ///
-    /// The SAM may be shared with whoever else needs it: its keys lie in protected pages, which are made once.
-    pub fn resume(config: Config, sam: impl Into<Arc<SoftwareSam>>, snapshot: Snapshot, now: Now) -> Self {
+    /// The keys of a software SAM may be shared with whoever else needs them: they lie in protected pages, which are made once.
+    pub fn resume(config: Config, sam: impl Into<Sam>, snapshot: Snapshot, now: Now) -> Self {
         let clock = ClockRange::new(config.built_unix_seconds, snapshot.newest_unix_seconds);
+        let sam = sam.into();
+        let reserved = match &sam {
+            Sam::Psam(settings) => Some(settings.reader.clone()),
+            Sam::Software(_) => None,
+        };
         let mut engine = Self {
             config,
-            sam: sam.into(),
+            sam: Authority::from(sam),
             now,
             clock,
             intended_unix_seconds: clock.floor_unix_seconds(),
             terminal_sn_last: snapshot.terminal_sn_max.unwrap_or(0),
-            devices: Devices::default(),
+            devices: Devices::without(reserved),
             sales: Vec::new(),
             visits: BTreeMap::new(),
             open: snapshot
@@ -85,7 +89,7 @@ impl Engine {
             held: snapshot.held.into_iter().collect(),
             changing: BTreeMap::new(),
             finds: BTreeMap::new(),
-            tries_left: BTreeMap::new(),
+            tries_left: TriesLeft::default(),
             decided: Vec::new(),
             is_stopping: false,
             stop: None,
@@ -123,6 +127,7 @@ impl Engine {
         }
         self.handle_expired();
         self.serve_cards();
+        self.serve_psam();
         self.hint_progress();
         self.answer_stop();
     }
@@ -136,7 +141,12 @@ impl Engine {
     pub fn poll_timeout(&self) -> Option<Monotonic> {
         let sales = self.sales.iter().filter_map(|sale| sale.deadline);
         let visits = self.visits.values().map(|visit| visit.deadline);
-        sales.chain(visits).chain(self.devices.next_retry()).min()
+        let psam = self.psam_card().and_then(|psam| psam.deadline());
+        sales
+            .chain(visits)
+            .chain(self.devices.next_retry())
+            .chain(psam)
+            .min()
     }
 
     /// The operations that are in doubt, with when they began.

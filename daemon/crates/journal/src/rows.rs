@@ -147,17 +147,11 @@ pub(crate) fn operation_by_reference(
     }
 }
 
-/// Whether any debit has this key.
+/// Whether any debit, with whatever card, has this terminal's serial number.
 pub(crate) fn debit_key_exists(conn: &Connection, key: &DebitKey) -> Result<bool, ReadError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT 1 FROM debits WHERE terminal_number = ?1 AND terminal_sn = ?2 AND scheme = ?3 AND card = ?4",
-    )?;
-    Ok(statement.exists((
-        key.terminal_number,
-        key.terminal_sn,
-        scheme_name(key.card.scheme()),
-        key.card.serial(),
-    ))?)
+    let mut statement =
+        conn.prepare_cached("SELECT 1 FROM debits WHERE terminal_number = ?1 AND terminal_sn = ?2")?;
+    Ok(statement.exists((key.terminal_number, key.terminal_sn))?)
 }
 
 /// What is proven neither way.

@@ -51,8 +51,8 @@ pub enum Refused {
     /// The operation has this step already, or does not stand where the entry can follow.
     #[error("the operation has moved on; look at it again")]
     OutOfOrder,
-    /// Another debit has this card, PSAM terminal number and terminal serial number.
-    #[error("another debit has this card and terminal serial number")]
+    /// Another debit has this PSAM terminal number and terminal serial number, with whatever card.
+    #[error("another debit has this terminal serial number")]
     DebitKeyExists,
     /// An account would fall below zero or exceed its limit.
     #[error("an account would leave its range; settle first")]

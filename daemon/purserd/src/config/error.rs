@@ -71,14 +71,16 @@ pub enum ConfigError {
         /// What to write.
         help: &'static str,
     },
-    /// `[pin.pads]` names a device of a driver that is not configured.
+    /// A key names a device of a driver that is not configured.
     #[error(
-        "[pin.pads] names `{device}`, but no driver file is called `{}.toml`\n  --> {}\n   = help: {}",
+        "{key} names `{device}`, but no driver file is called `{}.toml`\n  --> {}\n   = help: {}",
         driver_of(device), path.display(), help_known(known)
     )]
     UnknownDriver {
         /// The main configuration file.
         path: PathBuf,
+        /// The key.
+        key: &'static str,
         /// The device.
         device: DeviceName,
         /// The drivers that are configured.
@@ -112,6 +114,15 @@ pub enum ConfigError {
         /// The highest total, in minor units.
         total: u64,
     },
+    /// Both kinds of SAM are configured.
+    #[error(
+        "sam.credential and sam.psam are both set\n  --> {}\n   = help: keep one: the file of a software SAM, \
+         or the reader of a PSAM card; a drop-in can only add", path.display()
+    )]
+    TwoSams {
+        /// The main configuration file.
+        path: PathBuf,
+    },
     /// A driver file's name cannot be a device's name.
     #[error("the file name cannot name a driver\n  --> {}", path.display())]
     DriverName {
@@ -136,6 +147,7 @@ impl ConfigError {
             | Self::UnknownDriver { .. }
             | Self::LimitCurrency { .. }
             | Self::AmountAboveTotal { .. }
+            | Self::TwoSams { .. }
             | Self::DriverName { .. } => false,
         }
     }

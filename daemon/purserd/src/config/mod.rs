@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use purser_engine::Limits;
 use purser_ledger::{Currency, DeviceName};
-use purser_purse::pboc::{IssuerId, Profile, PsamTerminalNumber};
+use purser_purse::pboc::{IssuerId, Profile, PsamProfile, PsamTerminalNumber};
 use serde::de::DeserializeOwned;
 
 use error::FILE_BYTES_MAX;
@@ -50,8 +50,8 @@ pub struct Config {
     pub card_wait: WaitMs,
     /// How long a sale waits for a PIN.
     pub pin_wait: WaitMs,
-    /// The file that holds the software SAM's keys.
-    pub sam_credential: PathBuf,
+    /// Where the purchase keys are.
+    pub sam: Sam,
     /// Free space that sales leave alone, in mebibytes; none: the journal's own default.
     pub journal_reserve_mib: Option<u32>,
     /// What may wait for settlement.
@@ -60,6 +60,20 @@ pub struct Config {
     pub bus: Bus,
     /// The drivers, by name.
     pub drivers: Vec<Driver>,
+}
+
+/// The SAM that authorises debits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sam {
+    /// Purser itself, with the keys of this file.
+    Credential(PathBuf),
+    /// A PSAM card in a reader of its own.
+    Psam {
+        /// The reader; no buyer's card is ever served there.
+        reader: DeviceName,
+        /// What has to be known of the PSAM.
+        profile: PsamProfile,
+    },
 }
 
 /// One driver instance.
@@ -217,6 +231,29 @@ fn profile(purse: Purse) -> Profile {
     }
 }
 
+fn sam_of(path: &Path, section: file::Sam) -> Result<Sam, ConfigError> {
+    match (section.credential, section.psam) {
+        (Some(credential), None) => Ok(Sam::Credential(credential)),
+        (None, Some(psam)) => Ok(Sam::Psam {
+            reader: psam.reader,
+            profile: PsamProfile {
+                adf: psam.adf,
+                levels: psam.levels,
+                factor_order: psam.factor_order,
+            },
+        }),
+        (Some(_), Some(_)) => Err(ConfigError::TwoSams {
+            path: path.to_owned(),
+        }),
+        (None, None) => Err(ConfigError::Missing {
+            path: path.to_owned(),
+            key: "[sam]",
+            help: "name the reader of the PSAM card, such as psam = { reader = \"psam\" }, \
+                   or the file of a software SAM's keys, such as credential = \"sam.key\"",
+        }),
+    }
+}
+
 fn complete(path: &Path, file: File, drivers: Vec<Driver>) -> Result<Config, ConfigError> {
     let missing = |key, help| ConfigError::Missing {
         path: path.to_owned(),
@@ -224,14 +261,17 @@ fn complete(path: &Path, file: File, drivers: Vec<Driver>) -> Result<Config, Con
         help,
     };
     let known: Vec<String> = drivers.iter().map(|driver| driver.name.to_string()).collect();
-    for device in file.pin.pads.iter().flat_map(|(reader, pad)| [reader, pad]) {
-        if !known.iter().any(|name| name == driver_of(device)) {
-            return Err(ConfigError::UnknownDriver {
-                path: path.to_owned(),
-                device: device.clone(),
-                known,
-            });
-        }
+    let is_known = |device: &DeviceName| known.iter().any(|name| name == error::driver_of(device));
+    let pads = file.pin.pads.iter().flat_map(|(reader, pad)| [reader, pad]);
+    let named = pads.map(|device| ("[pin.pads]", device));
+    let psam = file.sam.psam.as_ref().map(|psam| ("sam.psam", &psam.reader));
+    if let Some((key, device)) = named.chain(psam).find(|(_, device)| !is_known(device)) {
+        return Err(ConfigError::UnknownDriver {
+            path: path.to_owned(),
+            key,
+            device: device.clone(),
+            known,
+        });
     }
     if file.issuers.is_empty() {
         return Err(missing(
@@ -252,12 +292,6 @@ fn complete(path: &Path, file: File, drivers: Vec<Driver>) -> Result<Config, Con
             "write the twelve hexadecimal digits that the provider gave this terminal",
         )
     })?;
-    let credential = file.sam.credential.ok_or_else(|| {
-        missing(
-            "sam.credential",
-            "name the file that holds the software SAM's keys",
-        )
-    })?;
     let limits = limits::limits(path, file.limits, &file.issuers)?;
     Ok(Config {
         psam_terminal_number,
@@ -268,7 +302,7 @@ fn complete(path: &Path, file: File, drivers: Vec<Driver>) -> Result<Config, Con
         pin_pads: file.pin.pads,
         card_wait: file.timeouts.card_wait_ms.unwrap_or(WaitMs::MINUTE),
         pin_wait: file.timeouts.pin_wait_ms.unwrap_or(WaitMs::MINUTE),
-        sam_credential: credential,
+        sam: sam_of(path, file.sam)?,
         journal_reserve_mib: file.journal.reserve_mib,
         limits,
         bus: file.bus.bus.unwrap_or_default(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use purser_api::model::Problem;
 use purser_engine::{Engine, LimitKind, LimitLevel, LimitUse, Limits};
 use purser_journal::DiskRoom;
@@ -124,7 +125,7 @@ impl Board {
             .into_iter()
             .filter_map(|it| limit_problem(&it));
         let disk = facts.disk.and_then(disk_problem);
-        let clock = self.clock_problem(facts.range);
+        let clock = clock_problem(facts.range, self.clock.shown());
         let doubts = (facts.in_doubt > 0).then(|| {
             problem(
                 "sales_in_doubt",
@@ -152,26 +153,26 @@ impl Board {
         }
     }
 
-    fn clock_problem(&self, range: ClockRange) -> Option<Problem> {
-        let now = self.clock.shown();
-        let (cause, remedy) = match range.stand(now.as_second()) {
-            ClockStand::Within => return None,
-            ClockStand::Behind => (
-                format!("the clock says {now}, which is before the newest record or the build date"),
-                "set the clock; sales go on meanwhile, with the last time that was believed, marked",
-            ),
-            ClockStand::Ahead => (
-                format!("the clock says {now}, more than twenty years after this program was built"),
-                "set the clock, or install a newer Purser; sales go on meanwhile, with the last time that was believed, marked",
-            ),
-        };
-        Some(problem("clock_untrusted", &cause, remedy))
-    }
-
     fn lock(&self) -> MutexGuard<'_, Facts> {
         // Nothing under this lock can leave the facts half changed.
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is wrong with a clock that says `now`; none where it is believed (money rule T2).
+pub(crate) fn clock_problem(range: ClockRange, now: Timestamp) -> Option<Problem> {
+    let (cause, remedy) = match range.stand(now.as_second()) {
+        ClockStand::Within => return None,
+        ClockStand::Behind => (
+            format!("the clock says {now}, which is before the newest record or the build date"),
+            "set the clock; sales go on meanwhile, with the last time that was believed, marked",
+        ),
+        ClockStand::Ahead => (
+            format!("the clock says {now}, more than twenty years after this program was built"),
+            "set the clock, or install a newer Purser; sales go on meanwhile, with the last time that was believed, marked",
+        ),
+    };
+    Some(problem("clock_untrusted", &cause, remedy))
 }
 
 fn log_level(kind: LimitKind, level: LimitLevel) {

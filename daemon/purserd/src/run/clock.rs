@@ -38,7 +38,7 @@ impl Clock {
     }
 
     /// What the wall clock says, for a person.
-    pub(super) fn shown(&self) -> Timestamp {
+    pub(crate) fn shown(&self) -> Timestamp {
         wall_clock()
     }
 

@@ -6,23 +6,32 @@ use std::time::SystemTime;
 use purser_api::model::{Device, Driver, Problem, Time};
 use purser_api::{BusState, StatusFacts};
 use purser_driver_supervisor::{Counters, DownReason, State, Status, manifest};
+use purser_engine::PsamState;
 use purser_ledger::Wall;
 
 use super::drivers::Instance;
 use super::facts::DaemonFacts;
+use super::psam;
 
 /// What to do about a driver that went wrong and works again.
 const FAULTY_REMEDY: &str =
     "nothing if it was once; else ask the driver's vendor, who can run purser-driver-check";
 
 impl DaemonFacts {
-    /// Every device that is there, and every driver that has none.
+    /// Every device that is there, every driver that has none, and the PSAM's reader in any case.
     pub(super) fn all_devices(&self) -> Vec<Device> {
-        self.instances
-            .iter()
-            .enumerate()
+        let of_drivers = self.instances.iter().enumerate();
+        let mut devices: Vec<Device> = of_drivers
             .flat_map(|(driver, instance)| self.devices_of(driver, instance))
-            .collect()
+            .collect();
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(psam) = seen.psam() {
+            let reader = psam.reader.as_str();
+            if !devices.iter().any(|device| device.name == reader) {
+                devices.push(psam::reader_that_is_not_there(reader));
+            }
+        }
+        devices
     }
 
     pub(super) fn health(&self) -> StatusFacts {
@@ -42,15 +51,24 @@ impl DaemonFacts {
             problem("journal_damaged", cause, remedy)
         }));
         let devices = self.all_devices();
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let psam = seen.psam();
+        // What is wrong with the PSAM has names of its own.
+        let is_psam = |device: &&Device| {
+            psam.is_some_and(|psam| psam.fault.is_some() && psam.reader.as_str() == device.name)
+        };
         problems.extend(
             devices
                 .iter()
-                .filter(|device| device.cause.is_some() && device.state != "absent")
+                .filter(|device| device.cause.is_some() && device.state != "absent" && !is_psam(device))
                 .map(device_problem),
         );
-        let ready = devices
-            .iter()
-            .any(|device| device.card_reader && device.state == "ready")
+        problems.extend(psam.and_then(psam::problem_of));
+        let has_sam = psam.is_none_or(|psam| psam.state == PsamState::Ready);
+        let ready = has_sam
+            && devices
+                .iter()
+                .any(|device| device.card_reader && device.state == "ready")
             && self.board.may_sell()
             && !self.check.stops_sales();
         StatusFacts {
@@ -75,19 +93,27 @@ impl DaemonFacts {
             pin_pad: false,
             state: state.to_owned(),
             card_present: None,
+            psam_terminal_number: None,
             cause,
             remedy,
             restarts: status.counters.restarts,
             last_answer_at: status.last_exchange.map(|at| time(self.wall_at(at))),
         };
+        let psam = seen.psam();
         let present: Vec<Device> = seen
             .of_driver(driver)
-            .map(|(name, present)| Device {
-                name: name.to_string(),
-                card_reader: present.abilities.card_reader,
-                pin_pad: present.abilities.pin_pad,
-                card_present: present.abilities.card_reader.then_some(present.card),
-                ..bare.clone()
+            .map(|(name, present)| {
+                let device = Device {
+                    name: name.to_string(),
+                    card_reader: present.abilities.card_reader,
+                    pin_pad: present.abilities.pin_pad,
+                    card_present: present.abilities.card_reader.then_some(present.card),
+                    ..bare.clone()
+                };
+                match psam.filter(|psam| psam.reader == *name) {
+                    Some(psam) => psam::line(device, psam),
+                    None => device,
+                }
             })
             .collect();
         if !present.is_empty() {

@@ -15,7 +15,7 @@ const FOLDER_MODE: u32 = 0o755;
 const SOCKET_MODE: u32 = 0o660;
 
 /// Clients that may stand in line before the door. The system's own number would make an honest one stand behind thousands.
-const LINE_MAX: i32 = 128;
+const LINE_MAX: i32 = 32;
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use e2e::world::World;
 use e2e::{Fault, ensure};
@@ -10,25 +9,22 @@ use purser_lab::card::{Minor, Serial};
 use serde_json::json;
 
 use crate::purserd::{Home, Running, Started};
+use crate::spoil::{
+    DB, KEY, PAGE, WAL, another_data_base, change_text, cut, flip, folder, half, remove, sql,
+};
 use crate::table::{Group, says};
 use crate::template::{IN_DOUBT, PAID, Template};
 
-const PAGE: usize = 4096;
 /// Frames of the WAL: a header each, and a page.
 const WAL_HEADER: usize = 32;
 /// The journal is refused.
-const REFUSED: i32 = 65;
-/// Where each page is spoilt: its kind, its number of cells, the middle, and the cell that was stored first.
-const PLACES: [usize; 4] = [0, 4, 2048, PAGE - 24];
+pub(crate) const REFUSED: i32 = 65;
 
 /// What is done to a state folder.
 type Spoil = fn(&Path) -> Result<(), Fault>;
 /// A row: its name, the file that is spoilt and how, and what must be said.
 type Row = (&'static str, &'static str, Spoil, &'static [&'static str]);
 
-const DB: &str = "journal.db";
-const WAL: &str = "journal.db-wal";
-const KEY: &str = "chain.key";
 const TAIL: &[&str] = &[
     "journal.head vouches for entry",
     "the WAL is damaged or missing",
@@ -90,7 +86,7 @@ const WITH_WAL: [Row; 11] = [
 ];
 
 /// Given a journal all of which is in the data base file.
-const SETTLED: [Row; 12] = [
+const SETTLED: [Row; 11] = [
     (
         "not a data base",
         DB,
@@ -157,12 +153,6 @@ const SETTLED: [Row; 12] = [
         &["a row of balances is not one that Purser writes", VERIFY],
     ),
     (
-        "reference changed in one tree",
-        DB,
-        change_index,
-        &["a row of operations is not one that Purser writes", VERIFY],
-    ),
-    (
         "table missing",
         DB,
         |state| sql(state, "DROP TABLE debits"),
@@ -182,8 +172,12 @@ pub(crate) fn rows(template: &Template) -> Result<Group, Fault> {
     }
     group.row("older copy put back", older_copy(template));
     group.row("old entry changed", old_entry(template));
+    group.row(
+        "reference changed in one tree",
+        crate::pages::each_reference(template),
+    );
     group.row("open sale's entry damaged", open_entry(template));
-    group.row("one byte of each page changed", each_page(template));
+    group.row("one byte of each page changed", crate::pages::each_page(template));
     Ok(group)
 }
 
@@ -326,75 +320,8 @@ fn open_entry(template: &Template) -> Result<String, Fault> {
     Ok(said)
 }
 
-/// Every page of the file, spoilt at four places, one at a time.
-fn each_page(template: &Template) -> Result<String, Fault> {
-    let good = fs::read(template.settled().join("journal.db"))?;
-    let pages = good.len() / PAGE;
-    let (mut refused, mut told, mut unused) = (0, 0, 0);
-    let home = Home::with_state(&template.settled())?;
-    for page in 0..pages {
-        for place in PLACES {
-            let at = page * PAGE + place;
-            restore(template, &home)?;
-            flip(&home.state, DB, at)?;
-            let outcome = spoilt_page(template, &home)
-                .map_err(|fault| format!("page {}, byte {place}: {fault}", page + 1))?;
-            match outcome {
-                Outcome::Refused => refused += 1,
-                Outcome::Told => told += 1,
-                Outcome::Unused => unused += 1,
-            }
-        }
-    }
-    restore(template, &home)?;
-    home.starts_whole(&template.programs, &template.head)?;
-    ensure(refused > pages && told > 0, || {
-        format!("{refused} refused and {told} told of {pages} pages")
-    })?;
-    Ok(format!(
-        "{pages} pages: {refused} starts refused, {told} told in the status, {unused} in unused places"
-    ))
-}
-
-enum Outcome {
-    /// It did not start, and said why.
-    Refused,
-    /// It started and told of the damage.
-    Told,
-    /// The byte is nobody's: the whole journal reads as it was.
-    Unused,
-}
-
-fn spoilt_page(template: &Template, home: &Home) -> Result<Outcome, Fault> {
-    let running = match home.start(&template.programs)? {
-        Started::Ready(running) => running,
-        Started::Ended(ended) => {
-            ensure(ended.code == Some(REFUSED), || format!("{ended:?}"))?;
-            says(&ended.said, &["purserd does not start", "journal", "; "])?;
-            return Ok(Outcome::Refused);
-        }
-    };
-    // At once, before the check of the whole journal is over.
-    paid_sales_are_found(&running)?;
-    if let Some(told) = running.checked()? {
-        says(&told, &["run purserd verify-journal"])?;
-        paid_sales_are_found(&running)?;
-        return Ok(Outcome::Told);
-    }
-    ensure(running.head()? == template.head, || {
-        "another newest entry".to_owned()
-    })?;
-    let doubt = running.call("Attach", json!({ "reference": IN_DOUBT }))?;
-    ensure(doubt["parameters"]["sale"]["outcome"] == "in_doubt", || {
-        format!("{doubt}")
-    })?;
-    drop(running);
-    home.is_whole(&template.programs, &template.head)?;
-    Ok(Outcome::Unused)
-}
-
 /// Whoever repeats a paid sale is told that it is paid, or that it cannot be told; never that a new one begins.
-fn paid_sales_are_found(running: &Running) -> Result<(), Fault> {
+pub(crate) fn paid_sales_are_found(running: &Running) -> Result<(), Fault> {
     for reference in PAID {
         let answer = running.call("BeginSale", sale(reference))?;
         let is_paid = answer["parameters"]["sale"]["outcome"] == "paid";
@@ -406,98 +333,6 @@ fn paid_sales_are_found(running: &Running) -> Result<(), Fault> {
     Ok(())
 }
 
-fn sale(reference: &str) -> serde_json::Value {
+pub(crate) fn sale(reference: &str) -> serde_json::Value {
     json!({ "reference": reference, "amount": { "minor": e2e::world::PRICE, "currency": "JPY" } })
-}
-
-/// Puts the good state back.
-fn restore(template: &Template, home: &Home) -> Result<(), Fault> {
-    fs::remove_dir_all(&home.state)?;
-    crate::purserd::copy_state(&template.settled(), &home.state)
-}
-
-fn remove(state: &Path, name: &str) -> Result<(), Fault> {
-    Ok(fs::remove_file(state.join(name))?)
-}
-
-fn flip(state: &Path, name: &str, at: usize) -> Result<(), Fault> {
-    let path = state.join(name);
-    let mut bytes = fs::read(&path)?;
-    let byte = bytes.get_mut(at).ok_or("the file is shorter")?;
-    *byte ^= 0xFF;
-    Ok(fs::write(path, bytes)?)
-}
-
-fn cut(state: &Path, name: &str, length: usize) -> Result<(), Fault> {
-    let path = state.join(name);
-    let bytes = fs::read(&path)?;
-    Ok(fs::write(
-        path,
-        bytes.get(..length).ok_or("the file is shorter")?,
-    )?)
-}
-
-fn folder(state: &Path) -> Result<(), Fault> {
-    remove(state, DB)?;
-    Ok(fs::create_dir(state.join(DB))?)
-}
-
-fn half(state: &Path) -> Result<(), Fault> {
-    let length = fs::metadata(state.join(DB))?.len();
-    cut(state, DB, usize::try_from(length)? / PAGE / 2 * PAGE)
-}
-
-/// Changes a text wherever it stands.
-fn change_text(state: &Path, from: &str, to: &str) -> Result<(), Fault> {
-    let path = state.join(DB);
-    let mut bytes = fs::read(&path)?;
-    let places: Vec<usize> = (0..bytes.len())
-        .filter(|at| bytes[*at..].starts_with(from.as_bytes()))
-        .collect();
-    ensure(!places.is_empty() && from.len() == to.len(), || {
-        format!("{from} is not there")
-    })?;
-    for place in places {
-        bytes[place..place + to.len()].copy_from_slice(to.as_bytes());
-    }
-    Ok(fs::write(path, bytes)?)
-}
-
-/// Changes a paid sale's reference where no entry has it, in one place only.
-fn change_index(state: &Path) -> Result<(), Fault> {
-    let path = state.join(DB);
-    let mut bytes = fs::read(&path)?;
-    let reference = PAID[1].as_bytes();
-    let is_bare =
-        |at: &usize| bytes[*at..].starts_with(reference) && bytes.get(at.wrapping_sub(1)) != Some(&b'"');
-    let place = (0..bytes.len()).find(is_bare).ok_or("no row has the reference")?;
-    bytes[place] = b'q';
-    Ok(fs::write(path, bytes)?)
-}
-
-/// Spoils rows, as somebody with a data base shell does.
-fn sql(state: &Path, statements: &str) -> Result<(), Fault> {
-    python(
-        state,
-        "import sqlite3,sys; c=sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2]); c.commit(); c.close()",
-        statements,
-    )
-}
-
-fn another_data_base(state: &Path) -> Result<(), Fault> {
-    for name in ["journal.db", "journal.db-wal", "journal.db-shm"] {
-        drop(fs::remove_file(state.join(name)));
-    }
-    sql(state, "CREATE TABLE stamps (id)")
-}
-
-fn python(state: &Path, program: &str, argument: &str) -> Result<(), Fault> {
-    let output = Command::new("python3")
-        .args(["-c", program])
-        .arg(state.join(DB))
-        .arg(argument)
-        .output()?;
-    ensure(output.status.success(), || {
-        String::from_utf8_lossy(&output.stderr).into_owned()
-    })
 }

@@ -173,7 +173,7 @@ fn failed(world: &World, name: &str, words: &[&str]) -> Result<String, Fault> {
         if device.state == "failed" {
             let said = said(&device);
             says(&said, words)?;
-            says(&said, &["mend the cause"])?;
+            says(&said, &["; mend "])?;
             return Ok(said);
         }
         ensure(Instant::now() < end, || format!("it does not fail: {device:?}"))?;

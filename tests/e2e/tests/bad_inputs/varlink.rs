@@ -84,6 +84,12 @@ fn amounts() -> Vec<Row> {
             "InvalidArgument",
             &["missing parameter `amount`"],
         ),
+    ]
+}
+
+fn currencies() -> Vec<Row> {
+    let b = "BeginSale";
+    vec![
         (
             "currency in lower case",
             b,
@@ -108,7 +114,7 @@ fn amounts() -> Vec<Row> {
     ]
 }
 
-fn names() -> Vec<Row> {
+fn references() -> Vec<Row> {
     let b = "BeginSale";
     let name = &["reference", "use 1 to 64 visible ASCII characters"];
     vec![
@@ -148,6 +154,12 @@ fn names() -> Vec<Row> {
             "InvalidArgument",
             &["missing parameter `reference`"],
         ),
+    ]
+}
+
+fn others() -> Vec<Row> {
+    let b = "BeginSale";
+    vec![
         (
             "unknown operation",
             "Attach",
@@ -218,7 +230,12 @@ fn names() -> Vec<Row> {
 pub(crate) fn rows(shop: &Shop) -> Result<Group, Fault> {
     let mut group = Group::default();
     let head = shop.head()?;
-    for row in amounts().into_iter().chain(names()) {
+    for row in amounts()
+        .into_iter()
+        .chain(currencies())
+        .chain(references())
+        .chain(others())
+    {
         group.row(format!("varlink: {}", row.0), refused(shop, &row));
     }
     let future =

@@ -48,13 +48,8 @@ impl Door {
         header: &Header<'_>,
     ) -> Result<(OwnedUniqueName, Caller, Pass), Refusal> {
         let (name, caller) = self.callers.of(connection, header).await?;
-        match self.service.admit(&caller) {
-            Ok(pass) => Ok((name, caller, pass)),
-            Err(fault) => {
-                self.service.pause().await;
-                Err(fault.into())
-            }
-        }
+        let pass = self.service.admit(&caller).await?;
+        Ok((name, caller, pass))
     }
 
     async fn watch_for(

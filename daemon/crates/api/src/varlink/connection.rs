@@ -76,12 +76,9 @@ impl Client {
             };
             let (oneway, more) = (call.oneway(), call.more());
             let incoming = incoming(call, more, descriptors);
-            let answer = match service.admit(&caller) {
+            let answer = match service.admit(&caller).await {
                 Ok(_pass) => dispatch::answer(service, &caller, incoming).await,
-                Err(fault) => {
-                    service.pause().await;
-                    Answer::Error(fault.into())
-                }
+                Err(fault) => Answer::Error(fault.into()),
             };
             match answer {
                 _ if oneway => {}
