@@ -349,6 +349,28 @@ fn a_driver_is_called_as_its_file_and_its_path_counts_from_there() {
 }
 
 #[test]
+fn a_drivers_times_are_within_what_the_engine_waits() {
+    let driver = |line: &str| {
+        let text = format!("path = \"a.so\"\n{line}\n");
+        refusal(&[("purser.toml", LEAST), ("drivers.d/counter.toml", &text)])
+    };
+    for line in ["answer_ms = 99", "answer_ms = 15001"] {
+        assert!(
+            driver(line).contains("expected 100 to 15000 milliseconds"),
+            "{line}"
+        );
+    }
+    assert!(driver("start_ms = 0").contains("expected 100 to 120000 milliseconds"));
+    let text = "path = \"a.so\"\nstart_ms = 100\nanswer_ms = 15000\n";
+    let folder = folder(&[("purser.toml", LEAST), ("drivers.d/counter.toml", text)]);
+    let config = load(&folder);
+    let driver = &config.drivers[0];
+    let ms = |time: Option<std::time::Duration>| time.map(|time| time.as_millis());
+    assert_eq!(ms(driver.start_ms.map(|time| time.duration())), Some(100));
+    assert_eq!(ms(driver.answer_ms.map(|time| time.duration())), Some(15_000));
+}
+
+#[test]
 fn every_shipped_configuration_is_right() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
     let config = Config::load(&shipped.join("purser.toml")).unwrap();

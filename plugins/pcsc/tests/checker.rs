@@ -34,7 +34,7 @@ fn the_checker_finds_nothing_that_the_readme_does_not_tell() {
     let output = Command::new(here.join("tests/with-pcscd.sh"))
         .arg(programs.join("purser-driver-check"))
         .arg(driver)
-        .args(["--virtual-card", READER, "--cycles", "100"])
+        .args(["--virtual-card", READER, "--cycles", "20"])
         .args(CLAUSES.iter().flat_map(|clause| ["--only", clause]))
         .output()
         .expect("the script runs");

@@ -1,6 +1,7 @@
 //! Many connections: what one call takes it gives back.
 
 use std::collections::BTreeSet;
+use std::io::IsTerminal;
 
 use purser_driver_wire::{Call, Reply};
 
@@ -11,6 +12,8 @@ use crate::report::Broken;
 use crate::subject::Subject;
 use crate::vitals::Vitals;
 
+/// Connections after which the progress is told: what a slow reader does in half a minute.
+const PROGRESS: u32 = 100;
 /// Memory that a process may gain over all cycles, in KiB: what an allocator keeps to itself.
 const GROWTH_KIB_MAX: u64 = 512;
 /// Threads and descriptors that may be more than at first: one that a library makes late.
@@ -27,6 +30,10 @@ pub(super) fn cycles(subject: &Subject) -> Result<(), Setback> {
     let mut numbers = BTreeSet::new();
     let mut before = None;
     for cycle in 0..subject.cycles {
+        // A person who waits sees that it goes on.
+        if cycle > 0 && cycle % PROGRESS == 0 && std::io::stderr().is_terminal() {
+            eprintln!("        {cycle} of {} connections", subject.cycles);
+        }
         if cycle == warm_up {
             before = Some(Vitals::of(bench.host.id()));
         }
