@@ -24,6 +24,9 @@ const struct purser_driver_entry *purser_driver_entry(void);
 #ifndef FAULT_STRUCT_SIZE
 #define FAULT_STRUCT_SIZE sizeof(struct purser_driver_entry)
 #endif
+#ifndef FAULT_TRANSMIT
+#define FAULT_TRANSMIT faulty_transmit
+#endif
 #ifndef FAULT_ID
 #define FAULT_ID "fault"
 #endif
@@ -148,6 +151,13 @@ static void tell_secrets(const struct purser_call *call) {
     fail(call, 0, "the card 6222021234567890 said 80540100");
 }
 
+static void tell_command(const uint8_t *command, uint32_t length) {
+    char line[3 * 64 + 1];
+    int at = 0;
+    for (uint32_t i = 0; i < length && i < 64; i++) at += snprintf(line + at, sizeof line - (size_t)at, "%02X ", command[i]);
+    say(host, PURSER_LOG_DEBUG, line);
+}
+
 static void close_descriptors(void) {
     for (int descriptor = 0; descriptor < 1024; descriptor++) close(descriptor);
 }
@@ -248,6 +258,7 @@ static int32_t faulty_transmit(struct purser_instance *reader, const struct purs
     if (is_mode("stale") && reader->connection == 0) reader->connection = connection;
     int32_t code = strike_at(name, "before", call);
     if (code != GO_ON) return code;
+    if (is_mode("secrets")) tell_command(command, command_length);
     code = real_transmit(reader, call, slot, connection, command, command_length, response);
     if (!strikes(name, "after")) return code;
     if (is_mode("repeat")) return real_transmit(reader, call, slot, connection, command, command_length, response);
@@ -270,9 +281,7 @@ static int32_t faulty_disconnect(struct purser_instance *reader, const struct pu
 static const struct purser_card_reader_1 faulty_reader = {
     .struct_size = sizeof faulty_reader,
     .connect = faulty_connect,
-#ifndef FAULT_NO_TRANSMIT
-    .transmit = faulty_transmit,
-#endif
+    .transmit = FAULT_TRANSMIT,
     .disconnect = faulty_disconnect,
 };
 
@@ -292,6 +301,7 @@ static int choose(const char *line, const char *key, char *value, size_t size) {
 static char *own_settings(const uint8_t *settings, uint32_t length) {
     char *copy = strndup((const char *)settings, length), *left = calloc(1, length + 1), *rest = NULL;
     if (copy == NULL || left == NULL) abort();
+    int takes_any = strstr(copy, "\"takes-any-setting\"") != NULL; /* the mode may stand behind the others */
     strcpy(chosen.at, "transmit");
     strcpy(chosen.moment, "before");
     for (char *line = strtok_r(copy, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
@@ -301,7 +311,7 @@ static char *own_settings(const uint8_t *settings, uint32_t length) {
             continue;
         }
         if (strncmp(line, "port", 4) == 0) chosen.has_port = 1;
-        else if (is_mode("takes-any-setting") && strncmp(line, "name", 4) != 0) continue;
+        else if (takes_any && strncmp(line, "name", 4) != 0) continue;
         strcat(strcat(left, line), "\n");
     }
     free(copy);
@@ -378,6 +388,7 @@ static const struct purser_driver_entry faulty_entry = {
     .destroy = faulty_destroy,
 };
 
-#ifndef FAULT_NO_ENTRY
-const struct purser_driver_entry *purser_driver_entry(void) { return &faulty_entry; }
+#ifdef FAULT_NO_ENTRY
+__attribute__((visibility("hidden")))
 #endif
+const struct purser_driver_entry *purser_driver_entry(void) { return &faulty_entry; }

@@ -12,6 +12,7 @@ use purser_driver_wire::{
 use purser_plugin_api::abi::{self, Host, result, struct_size, values};
 
 use crate::driver::Driver;
+use crate::emit;
 use crate::guarded::Guarded;
 
 // The wire carries what the contract allows, neither more nor less.
@@ -83,10 +84,7 @@ impl Instance {
                 command,
             } => self
                 .transmit(id, deadline_ms, (*slot, *connection), command)
-                .map_err(|failure| CallFailure {
-                    fault: failure.fault.of_transmit(),
-                    ..failure
-                }),
+                .map_err(of_transmit),
             Call::Disconnect { slot, connection } => self.disconnect(id, deadline_ms, *slot, *connection),
             Call::EnterPin { slot, request } => self.enter_pin(id, deadline_ms, *slot, request),
         }
@@ -270,7 +268,22 @@ fn fault(code: i32) -> Option<Fault> {
     }
 }
 
+/// What a failed transmit means. A code that the contract does not allow there proves nothing.
+fn of_transmit(failure: CallFailure) -> CallFailure {
+    let fault = failure.fault.of_transmit();
+    if fault == failure.fault {
+        return failure;
+    }
+    let detail = if failure.fault == Fault::Internal {
+        failure.detail
+    } else {
+        breach(&format!("[C-7] transmit answered: {failure}")).detail
+    };
+    CallFailure { fault, detail }
+}
+
 fn breach(rule: &str) -> CallFailure {
+    emit::note_breach();
     CallFailure {
         fault: Fault::Internal,
         detail: Text::cut(rule),

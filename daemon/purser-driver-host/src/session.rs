@@ -134,10 +134,12 @@ fn serve(work: &Receiver<Work>, instance: &Instance, outbox: &Outbox) -> Result<
 
 fn answer(instance: &Instance, request: &CallRequest, outbox: &Outbox) {
     let result = instance.call(request);
+    emit::tell_dropped();
     outbox.send(&ToDaemon::Answer {
         id: request.id,
         result,
     });
+    emit::tell_breaches();
 }
 
 fn hello(order: &LoadOrder, outbox: &Outbox) -> Result<Driver, u8> {

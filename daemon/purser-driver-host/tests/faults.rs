@@ -179,7 +179,7 @@ fn secrets_that_the_driver_says_are_told_to_nobody() {
         bench.ready().await;
         let id = bench.begin(transmit(), LONG);
         let mut lines = Vec::new();
-        while lines.len() < 4 {
+        while lines.len() < 5 {
             if let DriverEvent::Log { text, .. } = bench.event().await {
                 lines.push(text.to_string());
             }
@@ -187,6 +187,7 @@ fn secrets_that_the_driver_says_are_told_to_nobody() {
         lines.sort();
         let masked = [
             "VERIFY [masked]",
+            "[masked] ",
             "block [masked]",
             "key [masked]",
             "pin=[masked] card [masked]",

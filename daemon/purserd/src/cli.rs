@@ -93,6 +93,7 @@ Exit codes:
    0  done; for verify-journal: the journal is whole
    1  start-up failed, verify-journal found a fault, or doctor found something
    2  the command line is wrong
+  65  the journal is damaged, of a newer version or not readable as one; a restart does not help
   74  the journal could not be written or read; the next start recovers
   75  another purserd has the journal
   78  the configuration or the SAM credential is refused

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use purser_ledger::{Currency, DeviceName};
-use purserd::config::{Bus, Config, Devices};
+use purser_purse::pboc::{FactorOrder, PsamLevels, PsamProfile};
+use purserd::config::{Bus, Config, Devices, Sam};
 use tempfile::TempDir;
 
 const LEAST: &str = r#"
@@ -158,7 +159,7 @@ fn what_has_no_default_must_be_set() {
             "terminal.psam_terminal_number = \"010203040506\"\n",
             "terminal.psam_terminal_number is not set",
         ),
-        ("sam.credential = \"sam.key\"\n", "sam.credential is not set"),
+        ("sam.credential = \"sam.key\"\n", "[sam] is not set"),
         ("\"0102030405060708\" = \"JPY\"\n", "[issuers] is not set"),
     ] {
         assert!(LEAST.contains(line));
@@ -201,9 +202,99 @@ fn a_pin_pad_of_a_driver_that_is_not_configured_is_refused() {
     assert_eq!(said, expected);
 }
 
+/// The least configuration with this SAM in place of the file.
+fn with_sam(sam: &str) -> String {
+    LEAST.replace("sam.credential = \"sam.key\"", sam)
+}
+
+/// What is said of this SAM where one reader is configured.
+fn refused_sam(sam: &str) -> String {
+    refusal(&[
+        ("purser.toml", &with_sam(sam)),
+        ("drivers.d/reader.toml", "path = \"a.so\"\n"),
+    ])
+}
+
+#[test]
+fn a_psam_is_its_reader_and_what_its_vendor_chose() {
+    let loaded = |sam: &str| {
+        let reader = ("drivers.d/counter.toml", "path = \"a.so\"\ndevices = \"many\"\n");
+        load(&folder(&[("purser.toml", &with_sam(sam)), reader])).sam
+    };
+    let reader = DeviceName::new("counter/psam").unwrap();
+    let least = loaded("sam.psam = { reader = \"counter/psam\" }");
+    let profile = PsamProfile::default();
+    assert_eq!(profile.factor_order, FactorOrder::AsnFirst);
+    assert_eq!(
+        least,
+        Sam::Psam {
+            reader: reader.clone(),
+            profile
+        }
+    );
+    let full = loaded(
+        "[sam.psam]\nreader = \"counter/psam\"\nadf = \"A00000000386980701\"\n\
+         levels = [\"issuer\", \"asn\"]\nfactor_order = \"upper-first\"\n",
+    );
+    let profile = PsamProfile {
+        adf: String::from("A00000000386980701").try_into().unwrap(),
+        levels: PsamLevels::try_from(vec!["issuer".to_owned(), "asn".to_owned()]).unwrap(),
+        factor_order: FactorOrder::UpperFirst,
+    };
+    assert_eq!(full, Sam::Psam { reader, profile });
+}
+
+#[test]
+fn each_kind_of_wrong_psam_has_its_own_sentence() {
+    for (sam, sentence) in [
+        ("sam.psam = {}", "missing key `reader`"),
+        (
+            "sam.psam = { reader = \"a b\" }",
+            "a name is made of visible ASCII characters without spaces",
+        ),
+        (
+            "sam.psam = { reader = \"psam\" }",
+            "sam.psam names `psam`, but no driver file is called `psam.toml`",
+        ),
+        (
+            "sam.psam = { reader = \"reader\", order = 1 }",
+            "unknown key `order`",
+        ),
+        (
+            "sam.psam = { reader = \"reader\", factor_order = \"asn_first\" }",
+            "unknown value `asn_first`",
+        ),
+        (
+            "sam.psam = { reader = \"reader\", adf = \"DF\" }",
+            "a PSAM's application is written as 4 hex digits (a file id) or 10 to 32 (an application name)",
+        ),
+        (
+            "sam.psam = { reader = \"reader\" }\nsam.credential = \"sam.key\"",
+            "sam.credential and sam.psam are both set",
+        ),
+        ("", "[sam] is not set"),
+    ] {
+        assert_eq!(refused_sam(sam).lines().next(), Some(sentence), "{sam}");
+    }
+    for levels in [
+        "",
+        "\"issuer\"",
+        "\"asn\", \"issuer\"",
+        "\"asn\", \"asn\"",
+        "\"city\", \"asn\"",
+    ] {
+        let sam = format!("sam.psam = {{ reader = \"reader\", levels = [{levels}] }}");
+        let said = refused_sam(&sam);
+        assert!(said.starts_with("levels are one to three of"), "{sam}: {said}");
+    }
+}
+
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    assert_eq!(refusal(&[]), "cannot read purser.toml");
+    let expected = "\
+cannot read purser.toml: No such file or directory (os error 2)
+   = help: write it, or name another file with --config; the sources have an example";
+    assert_eq!(refusal(&[]), expected);
 }
 
 #[test]

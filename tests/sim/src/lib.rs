@@ -19,6 +19,10 @@ mod flaw;
 mod kit;
 mod plastic;
 mod pos;
+mod psam;
+mod psam_slot;
+#[cfg(test)]
+mod psam_stories;
 #[cfg(test)]
 mod regressions;
 mod rng;

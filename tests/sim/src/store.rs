@@ -135,7 +135,15 @@ impl SimStore {
         };
         let debit_key_is_taken = match &commit.entry {
             Entry::SaleIntended(it) if self.flaw != Flaw::StoreForgetsTerminalSn => {
-                self.operations.iter().any(|op| op.key() == Some(&it.key))
+                let is_taken = |op: &Operation| {
+                    op.key().is_some_and(|key| {
+                        let same_card = self.flaw != Flaw::PsamRepeatsNumbers || key.card == it.key.card;
+                        same_card
+                            && (key.terminal_number, key.terminal_sn)
+                                == (it.key.terminal_number, it.key.terminal_sn)
+                    })
+                };
+                self.operations.iter().any(is_taken)
             }
             _ => false,
         };
@@ -216,6 +224,7 @@ impl Store for SimStore {
             .filter_map(|operation| operation.key().map(|key| key.terminal_sn));
         let terminal_sn_max = sns.chain(self.terminal_sn_before).max();
         Ok(Snapshot {
+            held: Vec::new(),
             open: self
                 .operations
                 .iter()

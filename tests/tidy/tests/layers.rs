@@ -24,6 +24,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("purser-api", &["purser-engine", "purser-ledger", "purser-purse"]),
     ("purser-plugin-api", &[]),
     ("purser-driver-host", &["purser-driver-wire", "purser-plugin-api"]),
+    // It loads drivers through the driver host alone.
+    ("purser-driver-check", &["purser-driver-wire"]),
     (
         "purserd",
         &[

@@ -3,6 +3,7 @@
 use purser_engine::RequestError;
 use purser_ledger::Refused;
 
+use crate::facts::FactsUnavailable;
 use crate::model::{ErrorName, Fault};
 use crate::quota::{CALLS_PER_SECOND, CALLS_WAITING_MAX};
 
@@ -204,7 +205,7 @@ fn refused_words(refused: Refused) -> (ErrorName, &'static str, &'static str) {
         ),
         Refused::DebitKeyExists => (
             ErrorName::DebitExists,
-            "another debit has this card and terminal serial number",
+            "another debit has this terminal serial number",
             "tell the operator: the terminal's counter or its journal is not the newest one",
         ),
         Refused::BalanceOutOfRange => (
@@ -295,13 +296,42 @@ pub(crate) fn other_answer() -> Fault {
 }
 
 /// The journal cannot be read.
-pub(crate) fn journal_unavailable() -> Fault {
+pub(crate) fn of_facts(unavailable: FactsUnavailable) -> Fault {
+    let fault = match unavailable {
+        FactsUnavailable::Busy => Fault::new(
+            ErrorName::JournalUnavailable,
+            "the journal cannot be read now",
+            "try again; if it stays so, see Purser's log",
+        ),
+        FactsUnavailable::Unreadable => Fault::new(
+            ErrorName::JournalUnavailable,
+            "the journal cannot be read",
+            "tell the operator to see Purser's log and to check the disk of the state folder",
+        ),
+        FactsUnavailable::Damaged { entry: Some(number) } => Fault::new(
+            ErrorName::JournalDamaged,
+            format!("entry {number} of the journal is damaged"),
+            format!(
+                "tell the operator to run purserd verify-journal; to read on behind the damage, ask for what is after {number}"
+            ),
+        ),
+        FactsUnavailable::Damaged { entry: None } => Fault::new(
+            ErrorName::JournalDamaged,
+            "the journal is damaged",
+            "tell the operator to keep a copy of the state folder and to run purserd verify-journal",
+        ),
+    };
+    fault.with_transient(unavailable.is_transient())
+}
+
+/// The journal is damaged where it guards against a second debit for one sale.
+pub(crate) fn no_new_sales() -> Fault {
     Fault::new(
-        ErrorName::JournalUnavailable,
-        "the journal cannot be read now",
-        "try again; if it stays so, see Purser's log",
+        ErrorName::JournalDamaged,
+        "the journal is damaged, so that a paid sale could be taken for a new one; no new sale begins",
+        "use Attach for a sale that has begun; tell the operator to keep a copy of the state folder and to run \
+         purserd verify-journal",
     )
-    .with_transient(true)
 }
 
 /// An argument that cannot be understood.
@@ -310,6 +340,24 @@ pub(crate) fn invalid_argument(argument: &str, cause: impl Into<String>, remedy:
         argument: Some(argument.into()),
         ..Fault::new(ErrorName::InvalidArgument, cause, remedy)
     }
+}
+
+/// A caller goes on behind a number that this journal never had.
+pub(crate) fn never_told(after: u64, newest: u64) -> Fault {
+    invalid_argument(
+        "after",
+        format!("the newest entry is {newest}; {after} was never told by this journal"),
+        "begin again after 0; if this terminal did tell the number, tell the operator that its journal is an older one",
+    )
+}
+
+/// A message that cannot be read; the connection ends behind it.
+pub(crate) fn unreadable_message(cause: &str) -> Fault {
+    invalid_argument(
+        "message",
+        cause,
+        "send one JSON object with a method and its parameters, then a zero byte, within the limit that GetInfo tells",
+    )
 }
 
 /// A PIN was announced and did not come.

@@ -45,6 +45,7 @@ fn progress_words(progress: Progress) -> (&'static str, &'static str) {
         Progress::Resolving => (UNDER_WAY, "resolving"),
         Progress::WaitingForPin { .. } => (UNDER_WAY, "waiting_for_pin"),
         Progress::CheckingPin => (UNDER_WAY, "checking_pin"),
+        Progress::WaitingForSam => (UNDER_WAY, "waiting_for_sam"),
         Progress::Debiting => (UNDER_WAY, DEBITING),
         Progress::Ending => (UNDER_WAY, "ending"),
         Progress::NotRecorded => (NOT_PAID, "not_recorded"),
@@ -283,6 +284,7 @@ fn slip(slip: &Slip) -> model::Slip {
         terminal_sn: u64::from(slip.terminal_sn),
         at: time(slip.at),
         head: slip.head.to_string(),
+        proof: paid_proof(slip.proof).to_owned(),
     }
 }
 
@@ -338,6 +340,7 @@ mod tests {
             Progress::Resolving,
             waiting,
             Progress::CheckingPin,
+            Progress::WaitingForSam,
             Progress::Debiting,
             Progress::Ending,
             Progress::NotRecorded,

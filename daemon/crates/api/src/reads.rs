@@ -57,7 +57,8 @@ impl Reads {
         });
         match done.await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(FactsUnavailable)) | Err(_) => Err(fault::journal_unavailable()),
+            Ok(Err(unavailable)) => Err(fault::of_facts(unavailable)),
+            Err(_) => Err(fault::of_facts(FactsUnavailable::Unreadable)),
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::access::{Access, Caller};
 use crate::drivers::DriverCall;
-use crate::facts::{EntriesQuery, Facts};
+use crate::facts::{EntriesQuery, Facts, FactsUnavailable};
 use crate::fold::{Folded, fold_each};
 use crate::hub::{Filter, Hub};
 use crate::model::{self, Fault, PAGE_MAX};
@@ -157,6 +157,9 @@ impl Service {
             reader: parse::optional_reader(ask.reader.as_deref())?,
             pin_through_api: ask.pin_through_api.unwrap_or(false),
         });
+        if !self.reads.facts().may_begin_sales() {
+            return Err(fault::no_new_sales());
+        }
         let (standing, sale) = match self.ask(self.peer(caller), request).await? {
             Answered::Reply(Reply::Sale { is_new: true, view }) => ("new", project::under_way(&view)),
             Answered::Reply(Reply::Sale { is_new: false, view }) => {
@@ -204,7 +207,13 @@ impl Service {
             operator: false,
             ..self.peer(caller)
         };
-        self.ask(owner_only, Request::Attach(reference.clone())).await?;
+        // The descriptor may give the PIN late. It is for the card that is in the reader now, and never goes to another one.
+        let presentation = match self.ask(owner_only, Request::Attach(reference.clone())).await? {
+            Answered::Reply(Reply::Sale { view, .. }) => view.presentation,
+            Answered::Reply(_) | Answered::Told(_) => {
+                return Err(fault::of_request(RequestError::NoPinExpected));
+            }
+        };
         let pin = self
             .pins
             .read(caller.uid, pin.ok_or_else(fault::no_descriptor)?)
@@ -212,6 +221,7 @@ impl Service {
         let request = Request::ProvidePin {
             reference,
             pin,
+            presentation,
             last_try,
         };
         self.ask_for_sale(owner_only, request).await
@@ -335,7 +345,8 @@ impl Service {
             reference: Some(reference.to_owned()),
         };
         let found = self.events(caller, &page).await?.events.pop();
-        found.ok_or_else(fault::journal_unavailable)
+        // The engine knows it: the journal had it.
+        found.ok_or_else(|| fault::of_facts(FactsUnavailable::Damaged { entry: Some(number) }))
     }
 
     /// The events of entries after a number. Callers who are not operators see those of their own sales.
@@ -374,20 +385,27 @@ impl Service {
         })
     }
 
-    /// Reads and words entries, all on a thread that no sale waits for; counts them as the caller's use.
+    /// Reads and words entries, all on a thread that no sale waits for; counts them as the caller's use. A number that was never
+    /// told is refused: who asks for what is behind it remembers another journal, and would miss all that happens until this one
+    /// is as long.
     async fn read_page<T: Send + 'static>(
         &self,
         caller: &Caller,
         query: EntriesQuery,
         word: fn(&Folded) -> T,
     ) -> Result<Vec<T>, Fault> {
-        let page = self
+        let after = query.after;
+        let (page, newest) = self
             .reads
             .run(move |facts| {
                 let folded = fold_each(facts, facts.entries(&query)?)?;
-                Ok(folded.iter().map(word).collect::<Vec<_>>())
+                let page: Vec<_> = folded.iter().map(word).collect();
+                Ok((page, facts.head()?.number))
             })
             .await?;
+        if after > newest {
+            return Err(fault::never_told(after, newest));
+        }
         self.quotas.charge(caller.uid, page.len());
         Ok(page)
     }

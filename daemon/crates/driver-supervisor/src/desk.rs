@@ -172,6 +172,14 @@ impl Desk {
         self.tell(DriverEvent::Log { level, text });
     }
 
+    /// Tells how many lines of standard error were dropped since that was last told, where no line tells it.
+    pub(crate) fn tell_dropped(&mut self) {
+        let dropped = self.lines.take_refused();
+        if dropped > 0 {
+            self.logs_dropped(dropped);
+        }
+    }
+
     pub(crate) fn logs_dropped(&mut self, lines: u32) {
         self.count(|counters| counters.logs_dropped += u64::from(lines));
         self.tell(DriverEvent::LogsDropped(lines));

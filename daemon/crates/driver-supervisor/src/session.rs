@@ -229,6 +229,7 @@ impl Session<'_> {
             self.desk.count(|counters| counters.answers_dropped += 1);
             return self.desk.allow_unasked();
         };
+        self.desk.tell_dropped();
         let is_disconnect = matches!(call.call, Call::Disconnect { .. });
         match result.map_err(masked) {
             Ok(reply) if !reply.answers(&call.call) => {

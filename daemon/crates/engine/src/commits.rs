@@ -39,7 +39,7 @@ impl Engine {
             let reason = purser_ledger::DoubtReason::Restarted;
             self.change_open(
                 operation.id,
-                Entry::SaleInDoubt(SaleInDoubt { reason }),
+                Entry::SaleInDoubt(SaleInDoubt { reason, answer: None }),
                 Resolved::Tell,
             );
         }

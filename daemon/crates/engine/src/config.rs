@@ -28,6 +28,7 @@ pub struct Config {
     pub pin_wait_ms: u64,
     /// What may wait for settlement.
     pub limits: Limits,
-    /// When this program was built, in seconds since 1970: the first clock floor (money rule T2).
+    /// When this program was built, in seconds since 1970: the first clock floor, and what the ceiling counts from (money rule
+    /// T2).
     pub built_unix_seconds: i64,
 }

@@ -86,6 +86,8 @@ pub enum Request {
         reference: Reference,
         /// The PIN.
         pin: Pin,
+        /// The presentation that it was given for, as [`crate::SaleView::presentation`] told it: a PIN never goes to another card.
+        presentation: u8,
         /// The caller's explicit yes to using the card's last try.
         last_try: bool,
     },

@@ -11,6 +11,7 @@ mod engine;
 mod input;
 mod limits;
 mod output;
+mod psam;
 mod requests;
 mod sale;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use engine::Engine;
 pub use input::{Abilities, Answer, BeginSale, CallFailure, DeviceEvent, Input, Peer, Request};
 pub use limits::{LimitKind, LimitLevel, LimitUse, Limits};
 pub use output::{Act, EnterPin, Output, Query, Reply, RequestError, Told};
+pub use psam::{PsamFault, PsamSettings, PsamState, PsamView, Sam};
 pub use view::{End, Outcome, Progress, PurseView, SaleView, Slip};
 
 /// The asker's number of a request.

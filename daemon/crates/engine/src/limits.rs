@@ -155,9 +155,9 @@ fn age_seconds(counted: &Unsettled, now: Now) -> Option<u64> {
 }
 
 impl Engine {
-    /// The time before which the clock is not trusted, in seconds since 1970 (money rule T2).
-    pub fn clock_floor_unix_seconds(&self) -> i64 {
-        self.floor_unix_seconds
+    /// What the wall clock may say to be believed (money rule T2).
+    pub fn clock_range(&self) -> purser_ledger::ClockRange {
+        self.clock
     }
 
     /// Whether limits let a new sale begin.

@@ -37,8 +37,9 @@ impl Engine {
             Request::ProvidePin {
                 reference,
                 pin,
+                presentation,
                 last_try,
-            } => self.provide_pin(id, peer.owner, &reference, pin, last_try),
+            } => self.provide_pin(id, peer.owner, &reference, (pin, presentation), last_try),
             Request::Cancel(reference) => self.cancel(id, peer, reference),
             Request::Conclude(reference, conclusion) => {
                 self.find(reference, PendingFind::Conclude(id, peer, conclusion));
@@ -273,7 +274,7 @@ impl Engine {
         id: RequestId,
         owner: Owner,
         reference: &Reference,
-        pin: Pin,
+        (pin, presentation): (Pin, u8),
         last_try: bool,
     ) -> Result<(), RequestError> {
         if !self.config.pin_through_api {
@@ -288,6 +289,9 @@ impl Engine {
         let Phase::AtCard(reader) = sale.phase.clone() else {
             return Err(RequestError::NoPinExpected);
         };
+        if sale.presentations != presentation {
+            return Err(RequestError::NoPinExpected);
+        }
         self.take_api_pin(&reader, pin, last_try)?;
         self.reply_progress(id, reference, false);
         Ok(())

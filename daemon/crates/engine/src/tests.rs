@@ -21,6 +21,8 @@ const NOW: Now = Now {
     },
 };
 
+const BUILT_UNIX_SECONDS: i64 = 1_790_000_000;
+
 fn started(newest_unix_seconds: Option<i64>) -> Engine {
     let config = Config {
         terminal_number: PsamTerminalNumber::new([0, 0, 0, 0, 0, 1]),
@@ -32,7 +34,7 @@ fn started(newest_unix_seconds: Option<i64>) -> Engine {
         card_wait_ms: 60_000,
         pin_wait_ms: 60_000,
         limits: Limits::default(),
-        built_unix_seconds: 0,
+        built_unix_seconds: BUILT_UNIX_SECONDS,
     };
     let snapshot = Snapshot {
         newest_unix_seconds,
@@ -100,6 +102,31 @@ fn a_restart_gives_no_debit_the_time_of_an_earlier_one_although_the_clock_stands
     assert!(outcome.trusted, "the clock was never wrong");
     let mut engine = started(Some(outcome.unix_seconds));
     assert!(engine.stamp_intent().unix_seconds > second.unix_seconds);
+}
+
+#[test]
+fn a_clock_in_2090_is_marked_and_lifts_no_floor_and_its_record_neither() {
+    const FAR: i64 = 3_786_912_000;
+    let mut engine = started(None);
+    let true_time = engine.now;
+    engine.now.wall.unix_seconds = FAR;
+    let far = engine.stamp_intent();
+    assert!(
+        !far.trusted && far.unix_seconds < BUILT_UNIX_SECONDS + 10,
+        "{far:?}"
+    );
+    engine.now = true_time;
+    assert_eq!(engine.stamp(), NOW.wall, "the true time is believed at once");
+    let mut engine = started(Some(FAR));
+    assert_eq!(
+        engine.stamp(),
+        NOW.wall,
+        "also after a start behind such a record"
+    );
+    let first = engine.stamp_intent();
+    engine.now.wall.unix_seconds = 0;
+    let second = engine.stamp_intent();
+    assert!(!second.trusted && second.unix_seconds > first.unix_seconds);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //!   journal.db-wal    the newest commits; kept longer than its content, so that evidence never needs a new disk block
 //!   journal.db-shm    SQLite's index of the WAL
 //!   chain.key         32 random bytes; the record chain's key
+//!   journal.head      how far the journal had come; what finds a lost tail (head_file.rs)
 //!   journal.lock      locked by the one process that may write; holds its process id
 //! ```
 //! [`Journal`] is the one writer ([`purser_ledger::Store`]); [`JournalThread`] runs it on a thread of its own; [`Reader`]
@@ -17,6 +18,7 @@ mod append;
 mod chain;
 mod error;
 mod files;
+mod head_file;
 mod journal;
 mod memory;
 mod reader;

@@ -32,5 +32,5 @@ pub use id::{
 pub use operation::{FoldError, Operation, Standing};
 pub use receipt::{Authorised, JournalReceipt, Stored, commit, find};
 pub use store::{Commit, Damaged, Find, FindError, Refused, Snapshot, Store, StoreBroken};
-pub use time::{Monotonic, Now, Wall};
+pub use time::{ClockRange, ClockStand, Monotonic, Now, Wall};
 pub use unsettled::Unsettled;

@@ -80,6 +80,11 @@ pub(super) async fn devices(cli: &Cli, mut client: Client) -> Result<(), Failure
             .filter(|(has, _)| *has)
             .map(|(_, name)| *name)
             .collect();
+        let psam = device
+            .psam_terminal_number
+            .as_ref()
+            .map(|number| format!("PSAM {number}"));
+        let abilities = psam.unwrap_or_else(|| abilities.join(", "));
         let card = match device.card_present {
             Some(true) => "yes",
             Some(false) => "no",
@@ -88,7 +93,7 @@ pub(super) async fn devices(cli: &Cli, mut client: Client) -> Result<(), Failure
         rows.push(vec![
             device.name.clone(),
             device.driver.clone(),
-            abilities.join(", "),
+            abilities,
             device.state.clone(),
             card.to_owned(),
             device.restarts.to_string(),

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use purser_ledger::{Currency, DeviceName};
-use purser_purse::pboc::{Aid, IssuerId, PsamTerminalNumber, PurseKind};
+use purser_purse::pboc::{Aid, FactorOrder, IssuerId, PsamAdf, PsamLevels, PsamTerminalNumber, PurseKind};
 use serde::Deserialize;
 
-use super::values::{Bus, Claims, Devices, Hours, Minor, Percent, WaitMs};
+use super::values::{AnswerMs, Bus, Claims, Devices, Hours, Minor, Percent, StartMs, WaitMs};
 
 /// `purser.toml` or a drop-in: each key may be absent.
 #[derive(Debug, Default, Deserialize)]
@@ -56,6 +56,20 @@ pub(super) struct Timeouts {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Sam {
     pub(super) credential: Option<PathBuf>,
+    pub(super) psam: Option<Psam>,
+}
+
+/// A PSAM card; a drop-in that names one replaces the whole table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Psam {
+    pub(super) reader: DeviceName,
+    #[serde(default)]
+    pub(super) adf: PsamAdf,
+    #[serde(default)]
+    pub(super) levels: PsamLevels,
+    #[serde(default)]
+    pub(super) factor_order: FactorOrder,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -87,6 +101,8 @@ pub(super) struct DriverFile {
     pub(super) path: PathBuf,
     #[serde(default)]
     pub(super) devices: Devices,
+    pub(super) start_ms: Option<StartMs>,
+    pub(super) answer_ms: Option<AnswerMs>,
     #[serde(default)]
     pub(super) settings: toml::Table,
 }

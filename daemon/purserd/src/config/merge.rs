@@ -19,6 +19,7 @@ impl File {
         take(&mut self.timeouts.card_wait_ms, later.timeouts.card_wait_ms);
         take(&mut self.timeouts.pin_wait_ms, later.timeouts.pin_wait_ms);
         take(&mut self.sam.credential, later.sam.credential);
+        take(&mut self.sam.psam, later.sam.psam);
         take(&mut self.journal.reserve_mib, later.journal.reserve_mib);
         self.limits.amount_max.extend(later.limits.amount_max);
         take(&mut self.limits.count_max, later.limits.count_max);

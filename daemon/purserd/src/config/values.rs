@@ -1,6 +1,7 @@
 //! Values of the configuration, each checked where it stands so that an error can point at it.
 
 use std::fmt;
+use std::time::Duration;
 
 use purser_ledger::MINOR_MAX;
 use serde::{Deserialize, Deserializer, de};
@@ -70,6 +71,37 @@ bounded! {
     Hours: 1, 87_600, "hours";
     /// A share at which a warning makes sense.
     Percent: 1, 99, "percent";
+}
+
+/// A time that a driver has.
+///
+/// Units: milliseconds. Range: `MIN` to `MAX`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DriverMs<const MIN: u64, const MAX: u64>(u64);
+
+/// Time for one answer about a card: at most as long as the engine waits for the driver, less what a kill takes.
+pub type AnswerMs = DriverMs<100, 15_000>;
+/// Time to load a driver and make its instance: readers that load firmware take several seconds.
+pub type StartMs = DriverMs<100, 120_000>;
+
+impl<const MIN: u64, const MAX: u64> DriverMs<MIN, MAX> {
+    /// The time.
+    pub fn duration(self) -> Duration {
+        Duration::from_millis(self.0)
+    }
+}
+
+impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for DriverMs<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let ms = u64::deserialize(deserializer)?;
+        if (MIN..=MAX).contains(&ms) {
+            Ok(Self(ms))
+        } else {
+            Err(de::Error::custom(format_args!(
+                "expected {MIN} to {MAX} milliseconds"
+            )))
+        }
+    }
 }
 
 /// Where Purser offers its D-Bus interface.

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use purser_engine::{LimitLevel, Limits};
 use purser_journal::{DiskRoom, OpenError, Overview, Query, Reader};
-use purser_ledger::{Account, Unsettled};
+use purser_ledger::{Account, ClockRange, Unsettled};
 
 use super::Finding;
 use crate::config::Config;
-use crate::run::{Clock, disk_problem, limit_problem};
+use crate::run::{Clock, clock_problem, disk_problem, limit_problem};
 
 /// Rights that nobody but its owner should have on the state folder.
 const RIGHTS_OF_OTHERS: u32 = 0o077;
@@ -121,13 +121,6 @@ fn newest_unix_seconds(reader: &Reader) -> Result<Option<i64>, purser_journal::R
 }
 
 fn clock_finding(newest: Option<i64>) -> Option<Finding> {
-    let now = Clock::new().now().wall.unix_seconds;
-    let floor = newest.unwrap_or(i64::MIN).max(crate::run::built_unix_seconds());
-    (now < floor).then(|| {
-        Finding::new(
-            "clock_untrusted",
-            "the clock stands before the newest record or the build of this program",
-            "set the clock; sales go on meanwhile, with their times marked as not trusted",
-        )
-    })
+    let range = ClockRange::new(crate::run::built_unix_seconds(), newest);
+    clock_problem(range, Clock::new().shown()).map(Finding::from)
 }

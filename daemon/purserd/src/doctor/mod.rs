@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::Places;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Sam};
 use crate::credential;
 use crate::exit::Exit;
 use crate::verbs::chain;
@@ -111,10 +111,14 @@ fn config_finding(error: &ConfigError) -> Finding {
 }
 
 fn credential_finding(config: &Config, places: &Places, daemon_uid: u32) -> Option<Finding> {
+    let Sam::Credential(file) = &config.sam else {
+        // A PSAM card keeps its keys; the running daemon tells how it does.
+        return None;
+    };
     let folder = places.config.parent().unwrap_or(Path::new("."));
     let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    let path = credential::locate(&config.sam_credential, folder, credentials.as_deref());
-    let is_bare = config.sam_credential.components().count() == 1;
+    let path = credential::locate(file, folder, credentials.as_deref());
+    let is_bare = file.components().count() == 1;
     if is_bare && credentials.is_none() && !path.exists() {
         return Some(Finding::new(
             "credential_not_seen",

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use purser_api::model::Problem;
 use purser_engine::{Engine, LimitKind, LimitLevel, LimitUse, Limits};
 use purser_journal::DiskRoom;
-use purser_ledger::{Now, Standing, Unsettled};
+use purser_ledger::{ClockRange, ClockStand, Now, Standing, Unsettled};
 use tokio::sync::watch;
 
 use super::clock::Clock;
@@ -21,11 +22,11 @@ pub(super) struct Board {
     changes: watch::Sender<()>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Facts {
     counted: Unsettled,
     in_doubt: usize,
-    clock_floor_unix_seconds: i64,
+    range: ClockRange,
     disk: Option<DiskRoom>,
     /// What was logged last.
     levels: BTreeMap<LimitKind, LimitLevel>,
@@ -33,10 +34,14 @@ struct Facts {
 }
 
 impl Board {
-    pub(super) fn new(limits: Limits, clock: Clock, disk: Option<DiskRoom>) -> Self {
+    pub(super) fn new(limits: Limits, clock: Clock, range: ClockRange, disk: Option<DiskRoom>) -> Self {
         let facts = Facts {
+            counted: Unsettled::default(),
+            in_doubt: 0,
+            range,
             disk,
-            ..Facts::default()
+            levels: BTreeMap::new(),
+            is_disk_low: false,
         };
         Self {
             limits: Arc::new(limits),
@@ -54,12 +59,12 @@ impl Board {
             .open_operations()
             .filter(|operation| is_in_doubt(&operation.standing))
             .count();
-        let (counted, floor) = (engine.counted(), engine.clock_floor_unix_seconds());
+        let counted = engine.counted();
         let mut facts = self.lock();
         let is_other = facts.in_doubt != in_doubt || facts.counted != counted;
         facts.in_doubt = in_doubt;
         facts.counted = counted;
-        facts.clock_floor_unix_seconds = floor;
+        facts.range = engine.clock_range();
         let levels = self.levels(&facts);
         let before = std::mem::replace(&mut facts.levels, levels.clone());
         drop(facts);
@@ -120,13 +125,7 @@ impl Board {
             .into_iter()
             .filter_map(|it| limit_problem(&it));
         let disk = facts.disk.and_then(disk_problem);
-        let clock = (!self.now(&facts).wall.trusted).then(|| {
-            problem(
-                "clock_untrusted",
-                "the clock stands before the newest record or the build of this program",
-                "set the clock; sales go on meanwhile, with their times marked as not trusted",
-            )
-        });
+        let clock = clock_problem(facts.range, self.clock.shown());
         let doubts = (facts.in_doubt > 0).then(|| {
             problem(
                 "sales_in_doubt",
@@ -149,7 +148,7 @@ impl Board {
     fn now(&self, facts: &Facts) -> Now {
         let now = self.clock.now();
         Now {
-            wall: now.wall.lifted_to(facts.clock_floor_unix_seconds),
+            wall: facts.range.judge(now.wall),
             ..now
         }
     }
@@ -158,6 +157,22 @@ impl Board {
         // Nothing under this lock can leave the facts half changed.
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is wrong with a clock that says `now`; none where it is believed (money rule T2).
+pub(crate) fn clock_problem(range: ClockRange, now: Timestamp) -> Option<Problem> {
+    let (cause, remedy) = match range.stand(now.as_second()) {
+        ClockStand::Within => return None,
+        ClockStand::Behind => (
+            format!("the clock says {now}, which is before the newest record or the build date"),
+            "set the clock; sales go on meanwhile, with the last time that was believed, marked",
+        ),
+        ClockStand::Ahead => (
+            format!("the clock says {now}, more than twenty years after this program was built"),
+            "set the clock, or install a newer Purser; sales go on meanwhile, with the last time that was believed, marked",
+        ),
+    };
+    Some(problem("clock_untrusted", &cause, remedy))
 }
 
 fn log_level(kind: LimitKind, level: LimitLevel) {

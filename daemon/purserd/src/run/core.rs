@@ -198,6 +198,7 @@ impl Core {
             self.engine.handle(self.clock.now(), input);
             self.carry_out();
         }
+        self.drivers.lock().set_psam(self.engine.psam());
     }
 
     fn carry_out(&mut self) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use purser_driver_wire::{Device, Hello, SlotId};
-use purser_engine::Abilities;
+use purser_engine::{Abilities, PsamView};
 use purser_ledger::{DeviceName, NAME_BYTES_MAX};
 
 use crate::config::Devices;
@@ -16,6 +16,7 @@ pub(super) type DriverIndex = usize;
 pub(super) struct Roster {
     by_name: BTreeMap<DeviceName, Present>,
     loaded: BTreeMap<DriverIndex, Hello>,
+    psam: Option<PsamView>,
 }
 
 /// A device that is there.
@@ -76,6 +77,16 @@ impl Roster {
     /// What a driver said about itself when it was last loaded; none before it was ever ready.
     pub(super) fn loaded(&self, driver: DriverIndex) -> Option<&Hello> {
         self.loaded.get(&driver)
+    }
+
+    /// Notes how the PSAM does; none with a software SAM.
+    pub(super) fn set_psam(&mut self, psam: Option<PsamView>) {
+        self.psam = psam;
+    }
+
+    /// How the PSAM does; none with a software SAM.
+    pub(super) fn psam(&self) -> Option<&PsamView> {
+        self.psam.as_ref()
     }
 
     pub(super) fn set_card(&mut self, name: &DeviceName, card: bool) {

@@ -14,6 +14,7 @@ use super::board::Board;
 use super::drivers::Drivers;
 use super::facts::DaemonFacts;
 use super::health::problem;
+use super::journal_check::JournalCheck;
 use super::socket::{self, SocketError};
 use crate::cli::Places;
 use crate::config::{Bus, Config};
@@ -30,6 +31,7 @@ pub(super) struct Facing {
     pub(super) started_at: Wall,
     pub(super) is_sam_locked: bool,
     pub(super) board: Board,
+    pub(super) check: JournalCheck,
 }
 
 /// The open doors, before the loop turns.
@@ -144,6 +146,7 @@ fn facts(
             pin_through_api: config.pin_through_api,
         },
         started_at: facing.started_at,
+        check: facing.check,
         instances: drivers.instances().to_vec(),
         seen: drivers.seen(),
         board: facing.board,

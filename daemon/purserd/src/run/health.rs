@@ -5,20 +5,33 @@ use std::time::SystemTime;
 
 use purser_api::model::{Device, Driver, Problem, Time};
 use purser_api::{BusState, StatusFacts};
-use purser_driver_supervisor::{DownReason, State, Status, manifest};
+use purser_driver_supervisor::{Counters, DownReason, State, Status, manifest};
+use purser_engine::PsamState;
 use purser_ledger::Wall;
 
 use super::drivers::Instance;
 use super::facts::DaemonFacts;
+use super::psam;
+
+/// What to do about a driver that went wrong and works again.
+const FAULTY_REMEDY: &str =
+    "nothing if it was once; else ask the driver's vendor, who can run purser-driver-check";
 
 impl DaemonFacts {
-    /// Every device that is there, and every driver that has none.
+    /// Every device that is there, every driver that has none, and the PSAM's reader in any case.
     pub(super) fn all_devices(&self) -> Vec<Device> {
-        self.instances
-            .iter()
-            .enumerate()
+        let of_drivers = self.instances.iter().enumerate();
+        let mut devices: Vec<Device> = of_drivers
             .flat_map(|(driver, instance)| self.devices_of(driver, instance))
-            .collect()
+            .collect();
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(psam) = seen.psam() {
+            let reader = psam.reader.as_str();
+            if !devices.iter().any(|device| device.name == reader) {
+                devices.push(psam::reader_that_is_not_there(reader));
+            }
+        }
+        devices
     }
 
     pub(super) fn health(&self) -> StatusFacts {
@@ -33,17 +46,31 @@ impl DaemonFacts {
                 "start the bus; Purser tries again by itself",
             ));
         }
+        problems.extend(self.check.cause().map(|cause| {
+            let remedy = "keep a copy of the state folder, check its disk, and run purserd verify-journal";
+            problem("journal_damaged", cause, remedy)
+        }));
         let devices = self.all_devices();
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let psam = seen.psam();
+        // What is wrong with the PSAM has names of its own.
+        let is_psam = |device: &&Device| {
+            psam.is_some_and(|psam| psam.fault.is_some() && psam.reader.as_str() == device.name)
+        };
         problems.extend(
             devices
                 .iter()
-                .filter(|device| device.state == "failed")
+                .filter(|device| device.cause.is_some() && device.state != "absent" && !is_psam(device))
                 .map(device_problem),
         );
-        let ready = devices
-            .iter()
-            .any(|device| device.card_reader && device.state == "ready")
-            && self.board.may_sell();
+        problems.extend(psam.and_then(psam::problem_of));
+        let has_sam = psam.is_none_or(|psam| psam.state == PsamState::Ready);
+        let ready = has_sam
+            && devices
+                .iter()
+                .any(|device| device.card_reader && device.state == "ready")
+            && self.board.may_sell()
+            && !self.check.stops_sales();
         StatusFacts {
             ready,
             started_at: time(self.started_at),
@@ -66,19 +93,27 @@ impl DaemonFacts {
             pin_pad: false,
             state: state.to_owned(),
             card_present: None,
+            psam_terminal_number: None,
             cause,
             remedy,
             restarts: status.counters.restarts,
             last_answer_at: status.last_exchange.map(|at| time(self.wall_at(at))),
         };
+        let psam = seen.psam();
         let present: Vec<Device> = seen
             .of_driver(driver)
-            .map(|(name, present)| Device {
-                name: name.to_string(),
-                card_reader: present.abilities.card_reader,
-                pin_pad: present.abilities.pin_pad,
-                card_present: present.abilities.card_reader.then_some(present.card),
-                ..bare.clone()
+            .map(|(name, present)| {
+                let device = Device {
+                    name: name.to_string(),
+                    card_reader: present.abilities.card_reader,
+                    pin_pad: present.abilities.pin_pad,
+                    card_present: present.abilities.card_reader.then_some(present.card),
+                    ..bare.clone()
+                };
+                match psam.filter(|psam| psam.reader == *name) {
+                    Some(psam) => psam::line(device, psam),
+                    None => device,
+                }
             })
             .collect();
         if !present.is_empty() {
@@ -150,7 +185,11 @@ fn state_words(status: &Status) -> (&'static str, Option<String>, Option<String>
     };
     match &status.state {
         State::Starting => ("starting", None, None),
-        State::Ready => ("ready", None, None),
+        State::Ready => {
+            let cause = past_faults(status);
+            let remedy = cause.is_some().then(|| FAULTY_REMEDY.to_owned());
+            ("ready", cause, remedy)
+        }
         State::Restarting { reason, .. } => {
             let (cause, remedy) = words(reason, remedy(reason, &status.state));
             ("restarting", cause, remedy)
@@ -178,10 +217,39 @@ fn remedy(reason: &DownReason, state: &State) -> &'static str {
     }
 }
 
+/// What a working driver did wrong since purserd began, in words; none where it did nothing.
+fn past_faults(status: &Status) -> Option<String> {
+    let Counters {
+        answers_dropped,
+        breaches,
+        logs_dropped,
+        restarts,
+    } = status.counters;
+    let counted = [
+        (breaches, "broken rules of the driver contract"),
+        (answers_dropped, "answers to no call"),
+        (logs_dropped, "log lines that came too fast"),
+    ];
+    let mut faults: Vec<String> = counted
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    if let Some(reason) = &status.last_failure {
+        let why = crate::verbs::chain(reason);
+        faults.insert(0, format!("started again {restarts} times, last because {why}"));
+    }
+    (!faults.is_empty()).then(|| format!("it works; before: {}", faults.join("; ")))
+}
+
 fn device_problem(device: &Device) -> Problem {
-    let cause = device.cause.as_deref().unwrap_or("the driver failed");
+    let (name, cause) = match device.state.as_str() {
+        "failed" => ("driver_failed", "the driver failed"),
+        _ => ("driver_faulty", "the driver misbehaves"),
+    };
+    let cause = device.cause.as_deref().unwrap_or(cause);
     let remedy = device.remedy.as_deref().unwrap_or("see the log");
-    problem("driver_failed", &format!("{}: {cause}", device.name), remedy)
+    problem(name, &format!("{}: {cause}", device.name), remedy)
 }
 
 /// Something that keeps Purser from working as it should.

@@ -12,7 +12,7 @@ pub struct Device {
     pub name: String,
     /// The id of its driver.
     pub driver: String,
-    /// True when it reads cards.
+    /// True when it reads buyers' cards; false for the PSAM's reader.
     pub card_reader: bool,
     /// True when it takes PINs.
     pub pin_pad: bool,
@@ -20,6 +20,9 @@ pub struct Device {
     pub state: String,
     /// True when a card is in it, where that is known.
     pub card_present: Option<bool>,
+    /// The terminal number of the PSAM in it, twelve hexadecimal digits; only for a reader that holds the PSAM and whose PSAM
+    /// is ready.
+    pub psam_terminal_number: Option<String>,
     /// Why it is so, in words.
     pub cause: Option<String>,
     /// What to do about it, in words.

@@ -53,7 +53,7 @@ error_names! {
     BooksFull,
     /// The journal has no room.
     NoRoom,
-    /// The journal's entries of the reference are damaged.
+    /// The journal is damaged where it was asked.
     JournalDamaged,
     /// A sale over nothing.
     AmountZero,
@@ -119,7 +119,7 @@ error_names! {
     Busy,
     /// The watcher was too slow.
     Lagged,
-    /// The journal cannot be read now.
+    /// The journal cannot be read.
     JournalUnavailable,
     /// Purser is stopping.
     Stopping,

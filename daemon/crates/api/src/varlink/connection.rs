@@ -11,6 +11,7 @@ use zlink::{Connection, Reply};
 use super::bounded::Bounded;
 use super::dispatch::{self, Answer, ErrorReply, Incoming, Stream};
 use crate::access::Caller;
+use crate::fault;
 use crate::model::Fault;
 use crate::service::Service;
 
@@ -63,7 +64,16 @@ impl Client {
             caller,
         } = self;
         loop {
-            let (call, descriptors) = connection.receive_call::<Method>().await?;
+            let (call, descriptors) = match connection.receive_call::<Method>().await {
+                Ok(received) => received,
+                Err(error) => {
+                    if let Some(cause) = unreadable(&error) {
+                        let last_words = ErrorReply::from(fault::unreadable_message(cause));
+                        connection.send_error(&last_words, Vec::new()).await?;
+                    }
+                    return Err(error);
+                }
+            };
             let (oneway, more) = (call.oneway(), call.more());
             let incoming = incoming(call, more, descriptors);
             let answer = match service.admit(&caller).await {
@@ -77,6 +87,19 @@ impl Client {
                 Answer::Stream(stream) => connection = tell_on(connection, *stream).await?,
             }
         }
+    }
+}
+
+/// Why a message could not be read, where that is the client's own fault. What comes behind it cannot be told from it.
+fn unreadable(error: &zlink::Error) -> Option<&'static str> {
+    match error {
+        zlink::Error::Json(_) | zlink::Error::InvalidUtf8(_) => {
+            Some("the message is no JSON object with a method")
+        }
+        zlink::Error::BufferOverflow => {
+            Some("the message is longer, or brings more descriptors, than a message may")
+        }
+        _ => None,
     }
 }
 

@@ -10,6 +10,7 @@ mod access;
 mod bus;
 mod contract;
 mod dbus;
+mod drivers;
 mod pin;
 mod quota;
 mod raw;

@@ -124,7 +124,8 @@ impl Shop {
         let intent = self.lock().intent(&name(reference));
         self.commit(reference, intent);
         let reason = DoubtReason::AnswerLost;
-        self.commit(reference, Entry::SaleInDoubt(SaleInDoubt { reason }));
+        let answer = None;
+        self.commit(reference, Entry::SaleInDoubt(SaleInDoubt { reason, answer }));
     }
 
     fn commit(&self, reference: &str, entry: Entry) {
@@ -238,6 +239,7 @@ impl State {
             owner: peer.owner,
             amount: ask.amount,
             reader: ask.reader,
+            presentation: 1,
             state: if ask.pin_through_api {
                 Progress::WaitingForPin {
                     tries_left: Some(3),
@@ -428,6 +430,10 @@ impl Facts for Journal {
         Ok(self.lock().entries.last().map_or(Head::EMPTY, |entry| entry.head))
     }
 
+    fn may_begin_sales(&self) -> bool {
+        true
+    }
+
     fn devices(&self) -> Vec<Device> {
         vec![Device {
             name: "front".to_owned(),
@@ -436,6 +442,7 @@ impl Facts for Journal {
             pin_pad: true,
             state: "ready".to_owned(),
             card_present: Some(false),
+            psam_terminal_number: None,
             cause: None,
             remedy: None,
             restarts: 0,

@@ -237,11 +237,19 @@ async fn a_message_that_is_too_long_or_no_json_ends_its_own_connection_only() {
     let mut endless = Raw::connect(&shop.socket).await;
     endless.send_bytes(&vec![b' '; 15 * 1024]).await;
     endless.send_bytes(&vec![b' '; 2 * 1024]).await;
-    assert_eq!(endless.receive().await, None);
+    is_turned_away(&mut endless).await;
     let mut garbled = Raw::connect(&shop.socket).await;
     garbled.send_bytes(b"{\"method\":\0").await;
-    assert_eq!(garbled.receive().await, None);
+    is_turned_away(&mut garbled).await;
     assert!(other.call("Head", json!({})).await.is_ok());
+}
+
+/// The client is told what was wrong, and nothing more.
+async fn is_turned_away(raw: &mut Raw) {
+    let told = raw.receive().await.unwrap();
+    assert_eq!(told["error"], "org.purser.Purser1.InvalidArgument");
+    assert_eq!(told["parameters"]["argument"], "message");
+    assert_eq!(raw.receive().await, None);
 }
 
 #[tokio::test]
