@@ -4,8 +4,8 @@ use std::fs::Permissions;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,9 @@ const CALLS_MIN: u64 = 10_000;
 const RATIO_PERCENT_MAX: u128 = 200;
 /// A price that the card can pay so often.
 const CHEAP: u64 = 100;
+
+/// Both tests measure: each has the machine for itself.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// How long sales took.
 #[derive(Debug, Default)]
@@ -72,6 +75,7 @@ fn timed_sale(world: &World, till: &mut Pos, reference: &str) -> Result<Duration
 
 #[test]
 fn ten_thousand_hostile_calls_leave_a_sales_p99_within_twice_its_quiet_value() -> Result<(), Fault> {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut world = World::new()?;
     world.stack.start_again()?;
     let mut tills = [world.pos()?, world.pos()?];
@@ -205,6 +209,7 @@ fn with_a_bus(bus_folder: &Path, folder: &Path) -> Result<(Bus, Stack), Fault> {
 
 #[test]
 fn watchers_that_do_not_read_delay_no_sale_and_go_on_by_number() -> Result<(), Fault> {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (bus_folder, folder) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let (bus, stack) = with_a_bus(bus_folder.path(), folder.path())?;
     let card = stack.new_card("card", LAB_SERIAL, Minor(WALLET.try_into()?))?;

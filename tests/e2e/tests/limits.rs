@@ -133,3 +133,30 @@ fn a_limit_warns_then_refuses_new_sales_by_name_and_a_restart_does_not_forget_it
         || "1200 and 300 are more than 1201".to_owned(),
     )
 }
+
+#[test]
+fn a_disk_at_its_reserve_refuses_a_sale_before_a_card_is_asked_for() -> Result<(), Fault> {
+    let folder = tempfile::tempdir()?;
+    let mut stack = Stack::start(folder.path(), Options::default())?;
+    // The journal has its room; now the operator wants more left alone than any disk has.
+    stack.stop()?;
+    let later = stack.layout().config_dir().join("purser.toml.d/zz-reserve.toml");
+    std::fs::write(&later, "journal.reserve_mib = 4294967295\n")?;
+    stack.start_again()?;
+    let status = stack.till()?.call(async |purser| purser.status().await)?;
+    let names: Vec<&str> = status.problems.iter().map(|it| it.name.as_str()).collect();
+    ensure(!status.ready && names.contains(&"no_room"), || {
+        format!("{status:?}")
+    })?;
+    ensure(
+        refused(&stack, "order-1", PRICE)? == ErrorName::NoRoom.as_str(),
+        || "there is no room for its evidence".to_owned(),
+    )?;
+    stack.stop()?;
+    std::fs::remove_file(later)?;
+    stack.start_again()?;
+    let begun = stack.till()?.begin_sale("order-1", PRICE)?;
+    ensure(begun.standing == "new", || {
+        format!("nothing was kept of the refused sale: {begun:?}")
+    })
+}
