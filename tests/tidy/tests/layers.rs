@@ -11,6 +11,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("purser-purse", &["purser-ledger"]),
     ("purser-engine", &["purser-ledger", "purser-purse"]),
     ("purser-journal", &["purser-ledger"]),
+    ("purser-provider-link", &["purser-ledger"]),
     ("purser-driver-wire", &[]),
     (
         "purser-driver-supervisor",
@@ -54,6 +55,7 @@ const PURE: &[&str] = &[
     "purser-purse",
     "purser-engine",
     "purser-driver-wire",
+    "purser-provider-link",
 ];
 const IMPURE: &[&str] = &[
     "tokio",

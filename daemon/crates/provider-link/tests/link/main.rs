@@ -1,0 +1,7 @@
+//! The tests of provider-link, in one program.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod documents;
+mod sums;
+mod support;
