@@ -138,6 +138,8 @@ pub const SIGNATURE_BYTES_MAX: usize = 128;
 pub struct Answer {
     /// The challenge's ticket.
     pub ticket: Ticket,
+    /// The challenge's nonce: on a standing link an answer may come after its challenge was given up, and is then no forgery.
+    pub nonce: Nonce,
     /// The device key's signature over [`Challenge::signed_bytes`]. At most [`SIGNATURE_BYTES_MAX`] bytes.
     pub signature: Vec<u8>,
 }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod attacks;
 mod documents;
+mod line;
 mod sums;
 mod support;
+mod tables;
