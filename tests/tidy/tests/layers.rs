@@ -12,6 +12,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("purser-engine", &["purser-ledger", "purser-purse"]),
     ("purser-journal", &["purser-ledger"]),
     ("purser-provider-link", &["purser-ledger"]),
+    (
+        "purser-provider-rules",
+        &["purser-ledger", "purser-provider-link"],
+    ),
     ("purser-driver-wire", &[]),
     (
         "purser-driver-supervisor",
@@ -56,6 +60,7 @@ const PURE: &[&str] = &[
     "purser-engine",
     "purser-driver-wire",
     "purser-provider-link",
+    "purser-provider-rules",
 ];
 const IMPURE: &[&str] = &[
     "tokio",
