@@ -288,8 +288,9 @@ impl LoadRecord {
         }
     }
 
-    /// Begins a void. `challenge` is random. Before any MAC2 has been released the load is void at once; after that the new
-    /// record waits for [`void`](Self::void) with this challenge.
+    /// Begins a void. `challenge` is random, and used if none is waited for: a repeat gets the first again. Before any MAC2 has
+    /// been released the load is void at once; after that the record waits for [`void`](Self::void) with its
+    /// [`challenge`](Self::challenge).
     ///
     /// # Errors
     /// [`Refusal::Done`].
@@ -297,7 +298,7 @@ impl LoadRecord {
         let mut record = self.clone();
         match self.phase {
             Phase::Open => record.phase = Phase::Voided,
-            Phase::Released => record.challenge = Some(challenge),
+            Phase::Released => record.challenge = self.challenge.or(Some(challenge)),
             Phase::Voided => {}
             Phase::Done => return Err(Refusal::Done),
         }

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //!  Live ──revocation asked──► Revoking ──bank: unpaid, now unusable──► Revoked ──issued again──► Live, next generation
-//!   │                            └──────bank: paid──► Live (it is paid: wait for the statement)
+//!   │                            └──────bank: paid──► Live (its statement will say so, or it is reversed: then ask again)
 //!   └── report of the terminal and the bank's statement agree ──► Redeemed
 //! ```
-//! That a permit has expired proves nothing: the bank may have paid it before, and its answer may be lost.
+//! That a permit has expired proves nothing: the bank may have paid it before, and its answer may be lost. That the bank says
+//! "paid" is not the end either: a reversal of the terminal may be on its way. Only a statement is.
 
 use purser_ledger::Amount;
 use purser_provider_link::PermitId;
@@ -37,7 +38,7 @@ pub struct Payment {
 pub enum BankSays {
     /// It was not paid, and will not be.
     Unusable,
-    /// It was paid.
+    /// It is paid at this time. It may still be reversed.
     Paid,
 }
 
@@ -86,7 +87,6 @@ pub struct PermitRecord {
     total: Amount,
     generation: u32,
     phase: Phase,
-    is_paid: bool,
     report: Option<Payment>,
     statement: Option<Payment>,
 }
@@ -104,7 +104,6 @@ impl PermitRecord {
             total,
             generation: 1,
             phase,
-            is_paid: false,
             report: None,
             statement: None,
         }
@@ -132,7 +131,7 @@ impl PermitRecord {
     pub fn revoke(&self) -> Result<Self, Refusal> {
         match self.phase {
             Phase::Redeemed => Err(Refusal::Paid),
-            _ if self.is_paid => Err(Refusal::Paid),
+            _ if self.statement.is_some() => Err(Refusal::Paid),
             Phase::Revoked => Ok(self.clone()),
             Phase::Live | Phase::Revoking => Ok(Self {
                 phase: Phase::Revoking,
@@ -152,10 +151,7 @@ impl PermitRecord {
         let mut record = self.clone();
         match (self.phase, answer) {
             (Phase::Revoking, BankSays::Unusable) => record.phase = Phase::Revoked,
-            (Phase::Revoking, BankSays::Paid) => {
-                record.phase = Phase::Live;
-                record.is_paid = true;
-            }
+            (Phase::Revoking, BankSays::Paid) => record.phase = Phase::Live,
             (Phase::Live | Phase::Revoked | Phase::Redeemed, _) => {}
         }
         Ok(record)
@@ -173,7 +169,7 @@ impl PermitRecord {
                 ..self.clone()
             }),
             Phase::Redeemed => Err(Refusal::Paid),
-            Phase::Live | Phase::Revoking if self.is_paid => Err(Refusal::Paid),
+            Phase::Live | Phase::Revoking if self.statement.is_some() => Err(Refusal::Paid),
             Phase::Live | Phase::Revoking => Err(Refusal::NotProven),
         }
     }
@@ -206,7 +202,6 @@ impl PermitRecord {
             (Some(_), Some(_)) => Matching::Mismatch,
             (Some(_), None) | (None, Some(_)) | (None, None) => Matching::Waiting,
         };
-        self.is_paid |= self.statement.is_some();
         if matching == Matching::Matched {
             self.phase = Phase::Redeemed;
         }

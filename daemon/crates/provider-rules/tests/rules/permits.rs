@@ -38,12 +38,21 @@ fn a_permit_is_issued_again_only_after_the_bank_says_that_it_is_unusable() {
 }
 
 #[test]
-fn a_permit_that_the_bank_has_paid_is_never_issued_again() {
-    let paid = permit().revoke().unwrap().bank_says(1, BankSays::Paid).unwrap();
-    assert_eq!(paid.issue_again(), Err(Refusal::Paid));
-    assert_eq!(paid.revoke(), Err(Refusal::Paid));
+fn a_permit_on_a_statement_is_never_issued_again() {
     let (stated, _) = permit().stated(payment(500));
     assert_eq!(stated.revoke(), Err(Refusal::Paid));
+    assert_eq!(stated.issue_again(), Err(Refusal::Paid));
+    let (stated, _) = permit().revoke().unwrap().stated(payment(500));
+    assert_eq!(stated.issue_again(), Err(Refusal::Paid));
+}
+
+/// The terminal breaks down after it sent a reversal; the bank is asked before the reversal comes.
+#[test]
+fn a_permit_that_is_reversed_after_the_bank_said_paid_can_be_revoked_again() {
+    let paid = permit().revoke().unwrap().bank_says(1, BankSays::Paid).unwrap();
+    assert_eq!(paid.issue_again(), Err(Refusal::NotProven));
+    let revoked = paid.revoke().unwrap().bank_says(1, BankSays::Unusable).unwrap();
+    assert_eq!(revoked.issue_again().unwrap().generation(), 2);
 }
 
 #[test]
@@ -88,7 +97,7 @@ fn a_permit_of_nothing_has_nothing_to_redeem() {
 proptest! {
     /// A bank that keeps its word, a provider that does anything: one generation at most is usable at the bank.
     #[test]
-    fn two_generations_are_never_usable_together(acts in prop::collection::vec(0_u8..5, 0..40)) {
+    fn two_generations_are_never_usable_together(acts in prop::collection::vec(0_u8..6, 0..40)) {
         let mut record = permit();
         // What the bank holds: usable generations, and whether it has paid.
         let mut usable = vec![1_u32];
@@ -111,6 +120,7 @@ proptest! {
                 },
                 3 if !usable.is_empty() => is_paid = true,
                 4 if is_paid => record = record.stated(payment(500)).0,
+                5 if record.revoke() != Err(Refusal::Paid) => is_paid = false,
                 _ => {}
             }
             prop_assert!(usable.len() <= 1, "{usable:?}");
