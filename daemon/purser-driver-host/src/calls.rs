@@ -9,10 +9,11 @@ use purser_driver_wire::{
     BlockFormat, Call, CallFailure, CallId, CallRequest, Card, Command, ConnectionNumber, Fault, PinBlock,
     PinDigits, PinEntry, PinFormat, PinRequest, Protocol, Reply, Response, SlotId, Text,
 };
-use purser_plugin_api::abi::{self, Buffer, Host, result, struct_size, values};
-use zeroize::{Zeroize, Zeroizing};
+use purser_plugin_api::abi::{self, Host, result, struct_size, values};
 
 use crate::driver::Driver;
+use crate::emit;
+use crate::guarded::Guarded;
 
 // The wire carries what the contract allows, neither more nor less.
 const _: () = {
@@ -83,10 +84,7 @@ impl Instance {
                 command,
             } => self
                 .transmit(id, deadline_ms, (*slot, *connection), command)
-                .map_err(|failure| CallFailure {
-                    fault: failure.fault.of_transmit(),
-                    ..failure
-                }),
+                .map_err(of_transmit),
             Call::Disconnect { slot, connection } => self.disconnect(id, deadline_ms, *slot, *connection),
             Call::EnterPin { slot, request } => self.enter_pin(id, deadline_ms, *slot, request),
         }
@@ -127,9 +125,9 @@ impl Instance {
             // SAFETY: from the calling thread [T-1]; the card outlives the call [M-1].
             unsafe { connect(self.raw, call, slot.0, &raw mut card) }
         })?;
-        read_card(&card)
-            .map(Reply::Connected)
-            .ok_or_else(|| breach("connect filled a card that breaks [C]"))
+        read_card(&card).map(Reply::Connected).ok_or_else(|| {
+            breach("[C-2] connect filled a card whose connection number, protocol or ATR cannot be")
+        })
     }
 
     fn transmit(
@@ -144,25 +142,24 @@ impl Instance {
             .card_reader
             .and_then(|table| table.transmit)
             .ok_or(Fault::Unsupported)?;
-        let mut response = Zeroizing::new(vec![0; RESPONSE_MAX_BYTES]);
+        let mut response = Guarded::new(RESPONSE_MAX_BYTES);
+        let buffer = response.lend();
         let command = command.as_bytes();
-        let answer = run_into(&mut response, |buffer| {
-            run(id, deadline_ms, |call| {
-                // SAFETY: from the calling thread [T-1]; command and buffer outlive the call [M-1], [M-2].
-                unsafe {
-                    transmit(
-                        self.raw,
-                        call,
-                        slot.0,
-                        connection.0,
-                        command.as_ptr(),
-                        length(command),
-                        buffer,
-                    )
-                }
-            })
-        })?;
-        Response::new(answer)
+        let answered = run(id, deadline_ms, |call| {
+            // SAFETY: from the calling thread [T-1]; command and buffer outlive the call [M-1], [M-2].
+            unsafe {
+                transmit(
+                    self.raw,
+                    call,
+                    slot.0,
+                    connection.0,
+                    command.as_ptr(),
+                    length(command),
+                    buffer,
+                )
+            }
+        });
+        Response::new(answer_in(&response, answered)?)
             .map(Reply::Response)
             .map_err(|_| breach("[C-7] a response has a status word"))
     }
@@ -205,13 +202,13 @@ impl Instance {
         } else {
             PIN_MAX_DIGITS
         };
-        let mut memory = Zeroizing::new(vec![0; capacity]);
-        let answer = run_into(&mut memory, |buffer| {
-            run(id, deadline_ms, |call| {
-                // SAFETY: from the calling thread [T-1]; request and buffer outlive the call [M-1], [M-2].
-                unsafe { enter_pin(self.raw, call, slot.0, &raw const raw, buffer) }
-            })
-        })?;
+        let mut typed = Guarded::new(capacity);
+        let buffer = typed.lend();
+        let answered = run(id, deadline_ms, |call| {
+            // SAFETY: from the calling thread [T-1]; request and buffer outlive the call [M-1], [M-2].
+            unsafe { enter_pin(self.raw, call, slot.0, &raw const raw, buffer) }
+        });
+        let answer = answer_in(&typed, answered)?;
         let entry = if is_block {
             PinBlock::new(answer).map(PinEntry::Block)
         } else {
@@ -229,46 +226,28 @@ fn run(
     deadline_ms: u32,
     function: impl FnOnce(*const abi::Call) -> i32,
 ) -> Result<(), CallFailure> {
-    let mut detail_bytes = [0; DETAIL_MAX_BYTES];
-    let mut detail = Buffer {
-        data: detail_bytes.as_mut_ptr(),
-        capacity: length(&detail_bytes),
-        length: 0,
-    };
+    let mut detail = Guarded::new(DETAIL_MAX_BYTES);
     let call = abi::Call {
         struct_size: struct_size::<abi::Call>(),
         deadline_ms,
         number: id.0,
-        detail: &raw mut detail,
+        detail: detail.lend(),
     };
     let code = function(&raw const call);
+    let written = detail.written();
     let Some(fault) = fault(code) else { return Ok(()) };
-    let written = usize::try_from(detail.length)
-        .ok()
-        .and_then(|length| detail_bytes.get(..length));
+    if fault == Fault::Internal && code != result::INTERNAL {
+        return Err(breach(&format!("[R-1] the driver answered the code {code}")));
+    }
     let detail = Text::cut(&String::from_utf8_lossy(written.unwrap_or_default()));
     Err(CallFailure { fault, detail })
 }
 
-/// Runs one call that writes into `memory` and gives what it wrote; `memory` is wiped after a failure.
-fn run_into(
-    memory: &mut [u8],
-    function: impl FnOnce(*mut Buffer) -> Result<(), CallFailure>,
-) -> Result<&[u8], CallFailure> {
-    let mut buffer = Buffer {
-        data: memory.as_mut_ptr(),
-        capacity: length(memory),
-        length: 0,
-    };
-    let outcome = function(&raw mut buffer);
-    if let Err(failure) = outcome {
-        memory.zeroize();
-        return Err(failure);
-    }
-    let length = usize::try_from(buffer.length).ok();
-    length
-        .and_then(|length| memory.get(..length))
-        .ok_or_else(|| breach("[M-2] a length above the capacity"))
+/// What a call wrote, if it succeeded. The guards are looked at in any case.
+fn answer_in(memory: &Guarded, outcome: Result<(), CallFailure>) -> Result<&[u8], CallFailure> {
+    let written = memory.written();
+    outcome?;
+    written.ok_or_else(|| breach("[M-2] a length above the capacity"))
 }
 
 /// `None` is success; what the catalogue does not have is the driver's own fault (`[R-1]`).
@@ -289,7 +268,22 @@ fn fault(code: i32) -> Option<Fault> {
     }
 }
 
+/// What a failed transmit means. A code that the contract does not allow there proves nothing.
+fn of_transmit(failure: CallFailure) -> CallFailure {
+    let fault = failure.fault.of_transmit();
+    if fault == failure.fault {
+        return failure;
+    }
+    let detail = if failure.fault == Fault::Internal {
+        failure.detail
+    } else {
+        breach(&format!("[C-7] transmit answered: {failure}")).detail
+    };
+    CallFailure { fault, detail }
+}
+
 fn breach(rule: &str) -> CallFailure {
+    emit::note_breach();
     CallFailure {
         fault: Fault::Internal,
         detail: Text::cut(rule),

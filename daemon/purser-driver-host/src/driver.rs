@@ -10,6 +10,9 @@ use purser_plugin_api::abi::{CardReader1, DriverEntry, PinPad1, values};
 
 use crate::load::NotLoaded;
 
+/// An id that no contract will ever have: a driver that answers it answers anything, also abilities that it has not.
+const NO_ABILITY: &str = "purser.no-ability/0";
+
 /// A driver whose tables keep the contract. The references are valid until the process ends (`[L-3]`).
 #[derive(Clone, Copy)]
 pub(crate) struct Driver {
@@ -28,6 +31,12 @@ impl Driver {
     pub(crate) unsafe fn new(entry: *const DriverEntry) -> Result<Self, NotLoaded> {
         // SAFETY: the caller's promise: a table that starts with three numbers.
         let entry = unsafe { checked_entry(entry) }?;
+        // SAFETY: only whether there is a table is looked at.
+        if unsafe { find::<u32>(entry, NO_ABILITY) }.is_some() {
+            return Err(broken(
+                "[G-4] get_extension answers an id that no driver can know",
+            ));
+        }
         // SAFETY: the tables of these ids have these types.
         let card_reader = unsafe { find::<CardReader1>(entry, values::CARD_READER_1) };
         // SAFETY: as above.
@@ -69,11 +78,14 @@ impl Driver {
         }
         Ok(Hello {
             wire_version: WIRE_VERSION,
-            driver_id: Text::cut(id.filter(is_id).ok_or_else(|| broken("the id is not one"))?),
+            driver_id: Text::cut(
+                id.filter(is_id)
+                    .ok_or_else(|| broken("[L-3] the id is not one"))?,
+            ),
             driver_version: Text::cut(
                 version
                     .filter(is_version)
-                    .ok_or_else(|| broken("the version is not one"))?,
+                    .ok_or_else(|| broken("[L-3] the version is not one"))?,
             ),
             abi: Abi {
                 major: self.entry.abi_major,
@@ -91,7 +103,7 @@ fn broken(detail: &str) -> NotLoaded {
 /// SAFETY: `entry` must be null or a table that starts with struct_size, abi_major and abi_minor.
 unsafe fn checked_entry(entry: *const DriverEntry) -> Result<&'static DriverEntry, NotLoaded> {
     if entry.is_null() || !entry.is_aligned() {
-        return Err(broken("purser_driver_entry answered no table"));
+        return Err(broken("[L-3] purser_driver_entry answered no table"));
     }
     // SAFETY: the caller's promise.
     let struct_size = unsafe { (&raw const (*entry).struct_size).read() };
@@ -99,7 +111,7 @@ unsafe fn checked_entry(entry: *const DriverEntry) -> Result<&'static DriverEntr
     let abi_major = unsafe { (&raw const (*entry).abi_major).read() };
     if abi_major != values::ABI_MAJOR {
         let detail = format!(
-            "the driver is for ABI {abi_major}, this release has {}",
+            "[G-3] the driver is for ABI {abi_major}, this release has {}",
             values::ABI_MAJOR
         );
         return Err(NotLoaded::new(LoadFault::Abi, &detail));
@@ -110,7 +122,7 @@ unsafe fn checked_entry(entry: *const DriverEntry) -> Result<&'static DriverEntr
     // SAFETY: the table is as long as it says [G-2], and constant until the process ends [L-3].
     let entry = unsafe { &*entry };
     if entry.get_extension.is_none() || entry.create.is_none() || entry.destroy.is_none() {
-        return Err(broken("the entry table lacks a function"));
+        return Err(broken("[L-1] the entry table lacks a function"));
     }
     Ok(entry)
 }
@@ -127,7 +139,7 @@ unsafe fn find<T>(entry: &DriverEntry, id: &str) -> Option<*const T> {
 fn sized<T>(table: Option<*const T>) -> Result<Option<&'static T>, NotLoaded> {
     let Some(table) = table else { return Ok(None) };
     if !table.is_aligned() {
-        return Err(broken("an ability's table is not aligned"));
+        return Err(broken("[G-4] an ability's table is not aligned"));
     }
     // SAFETY: the contract's tables start with a u32 of their size [G-2].
     let size = unsafe { table.cast::<u32>().read() };

@@ -2,7 +2,8 @@
 
 #![allow(unsafe_code, reason = "reads what vendor code passes")]
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use purser_driver_wire::limits::{LOG_MAX_BYTES, NAME_MAX_BYTES, PIN_MAX_DIGITS};
@@ -16,6 +17,42 @@ struct Way {
     outbox: &'static Outbox,
     started: Instant,
     quota: Mutex<Quota>,
+}
+
+impl Way {
+    fn quota(&self) -> MutexGuard<'_, Quota> {
+        self.quota.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell_dropped(&self, count: u32) {
+        if count > 0 {
+            self.outbox.send(&ToDaemon::LogsDropped { count });
+        }
+    }
+}
+
+/// Tells how many lines were dropped since that was last told, where no line tells it.
+pub(crate) fn tell_dropped() {
+    if let Some(way) = WAY.get() {
+        let dropped = way.quota().take_refused();
+        way.tell_dropped(dropped);
+    }
+}
+
+/// Broken rules of calls that the daemon was not told yet.
+static BREACHES: AtomicU32 = AtomicU32::new(0);
+
+/// Notes that a call broke a rule; its answer says which.
+pub(crate) fn note_breach() {
+    BREACHES.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Tells how many rules the calls broke since that was last told. Behind the answer, which says which.
+pub(crate) fn tell_breaches() {
+    let count = BREACHES.swap(0, Ordering::Relaxed);
+    if let Some(way) = WAY.get().filter(|_| count > 0) {
+        way.outbox.send(&ToDaemon::Breaches { count });
+    }
 }
 
 static WAY: OnceLock<Way> = OnceLock::new();
@@ -63,18 +100,10 @@ unsafe extern "C" fn log(_host: *const Host, level: u32, text: *const u8, length
         return;
     };
     let elapsed = way.started.elapsed();
-    let dropped = match way
-        .quota
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take(elapsed)
-    {
-        Some(dropped) => dropped,
-        None => return,
+    let Some(dropped) = way.quota().take(elapsed) else {
+        return;
     };
-    if dropped > 0 {
-        way.outbox.send(&ToDaemon::LogsDropped { count: dropped });
-    }
+    way.tell_dropped(dropped);
     let level = match level {
         values::LOG_ERROR => LogLevel::Error,
         values::LOG_WARN => LogLevel::Warn,

@@ -6,12 +6,14 @@
 //! ([`session`]) until the daemon says stop or the socket ends.
 //!
 //! Exit codes: 0 stopped as asked or the daemon went, 2 not started by the daemon, 3 the driver was not loaded,
-//! 4 the driver made no instance, 5 the daemon's messages could not be understood. A crash of the driver ends this
-//! process by its signal.
+//! 4 the driver made no instance, 5 the daemon's messages could not be understood, 6 the driver wrote beyond a buffer. A
+//! crash of the driver ends this process by its signal.
 
 mod calls;
 mod driver;
 mod emit;
+mod guarded;
+mod leash;
 mod link;
 mod load;
 mod sandbox;

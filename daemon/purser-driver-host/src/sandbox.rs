@@ -12,6 +12,8 @@ use rustix::process::{
     set_parent_process_death_signal, setrlimit,
 };
 
+use crate::leash;
+
 /// The descriptor that the daemon's socket ends up as, so that a driver's author can tell it from a leak.
 pub(crate) const SOCKET_FD: RawFd = 3;
 
@@ -66,7 +68,7 @@ fn limit() -> io::Result<()> {
     setrlimit(Resource::As, at_most(Resource::As, ADDRESS_SPACE_MAX_BYTES))?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     rustix::thread::set_no_new_privs(true)?;
-    Ok(())
+    leash::hold()
 }
 
 /// The limit, or the one that holds already where that is lower.

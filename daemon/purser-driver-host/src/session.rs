@@ -1,13 +1,15 @@
 //! The conversation with the daemon. The main thread makes all calls of the driver (`[T-1]`); a second one reads the
 //! socket, so that the end of the daemon is noticed while a call hangs, and passes `cancel` on (`[T-2]`).
 
+use std::fs;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
-use purser_driver_wire::{CallId, CallRequest, LoadOrder, ToDaemon, ToHost};
+use purser_driver_wire::{CallId, CallRequest, LoadOrder, LogLevel, Text, ToDaemon, ToHost};
 
 use crate::calls::Instance;
 use crate::driver::Driver;
@@ -29,6 +31,12 @@ const WAITING_MAX: usize = 8;
 
 /// Time that a driver has to end its instance when the daemon is gone, in milliseconds.
 const ORPHAN_STOP_MS: u32 = 500;
+
+/// Threads of this program: the one that makes the calls, and the one that reads the socket.
+const OWN_THREADS: usize = 2;
+
+/// How often the threads are looked at after the end of an instance, a millisecond apart.
+const THREAD_LOOKS: usize = 50;
 
 /// What the reading thread passes to the calling thread.
 enum Work {
@@ -84,7 +92,30 @@ fn conversation(socket: UnixStream) -> Result<(), u8> {
         Err(code) => (ORPHAN_STOP_MS, Err(code)),
     };
     instance.destroy(stop_ms);
+    if let Some(threads) = threads_left() {
+        let line = format!("[L-6] destroy left {threads} threads of the driver running");
+        outbox.send(&ToDaemon::Breaches { count: 1 });
+        outbox.send(&ToDaemon::Log {
+            level: LogLevel::Warn,
+            text: Text::cut(&line),
+        });
+    }
     outcome
+}
+
+/// How many threads run beside this program's own, `None` where all is as it should be. The kernel takes a moment to
+/// forget a thread that was joined.
+fn threads_left() -> Option<usize> {
+    let mut left = 0;
+    for _ in 0..THREAD_LOOKS {
+        let threads = fs::read_dir("/proc/self/task").ok()?.count();
+        left = threads.saturating_sub(OWN_THREADS);
+        if left == 0 {
+            return None;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Some(left)
 }
 
 /// Makes calls until the daemon says stop (its deadline is given) or is gone (`None`).
@@ -103,10 +134,12 @@ fn serve(work: &Receiver<Work>, instance: &Instance, outbox: &Outbox) -> Result<
 
 fn answer(instance: &Instance, request: &CallRequest, outbox: &Outbox) {
     let result = instance.call(request);
+    emit::tell_dropped();
     outbox.send(&ToDaemon::Answer {
         id: request.id,
         result,
     });
+    emit::tell_breaches();
 }
 
 fn hello(order: &LoadOrder, outbox: &Outbox) -> Result<Driver, u8> {

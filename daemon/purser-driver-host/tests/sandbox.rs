@@ -22,7 +22,11 @@ fn the_environment_is_empty_and_no_descriptor_leaks() {
     let (leak, _other) = UnixStream::pair().unwrap();
     let leaked = leak.as_raw_fd();
     run(async {
-        let mut bench = Bench::start(DriverConfig::new("fault", &driver.driver, "look around"));
+        let mut bench = Bench::start(DriverConfig::new(
+            "fault",
+            &driver.driver,
+            "mode = \"look-around\"",
+        ));
         let mut lines = Vec::new();
         loop {
             match bench.event().await {
@@ -33,9 +37,9 @@ fn the_environment_is_empty_and_no_descriptor_leaks() {
             }
         }
         assert_eq!(lines[0], "environment: 0");
-        let descriptors = lines[1].trim_start_matches("descriptors: ");
+        let descriptors = lines[1].trim_start_matches("descriptors/");
         // 0 to 2, the socket, and the file that is the driver; never the test's own.
-        assert_eq!(descriptors, "0 1 2 3 4", "{leaked} must not be there");
+        assert_eq!(descriptors, "0/1/2/3/4", "{leaked} must not be there");
         assert_eq!(lines[2], "core: 0, dumpable: 0, leader: 1, no new privileges: 1");
 
         let process = bench.handle.status().process_id.unwrap();
@@ -121,7 +125,7 @@ fn a_driver_for_another_abi_is_not_loaded_even_if_its_manifest_lies() {
         .collect();
     std::fs::write(&path, lying).unwrap();
     run(async {
-        let mut bench = Bench::start(DriverConfig::new("fault", &good.driver, "well"));
+        let mut bench = Bench::start(DriverConfig::new("fault", &good.driver, ""));
         let DriverEvent::Failed { reason } = bench.event().await else {
             panic!("not refused")
         };

@@ -271,3 +271,59 @@ fn settings_that_make_no_sense_are_refused_with_the_key() {
         assert!(failure.detail.as_str().contains("prot"));
     });
 }
+
+#[test]
+fn a_restart_that_is_asked_for_while_the_driver_starts_begins_anew_with_the_file_as_it_is_then() {
+    run(async {
+        let installed = virtual_reader();
+        let settings = "[[slot]]\nname = \"reader\"\nport = 0\n";
+        let mut bench = Bench::start(DriverConfig::new("reader", &installed.driver, settings));
+        bench.handle.restart().unwrap();
+        let asked = |event| match event {
+            DriverEvent::Down { reason, .. } => Some(reason),
+            DriverEvent::Ready { .. } => panic!("ready with a file that may be an older one"),
+            _ => None,
+        };
+        assert_eq!(bench.wait(asked).await, DownReason::Asked);
+        bench.ready().await;
+        assert_eq!(
+            bench.handle.status().counters.restarts,
+            0,
+            "an operator's wish is not counted"
+        );
+        assert_eq!(bench.handle.status().last_failure, None);
+    });
+}
+
+#[test]
+fn a_recording_goes_on_over_a_crash_of_the_driver_and_is_whole_when_it_was_ended() {
+    run(async {
+        let mut shop = Shop::open().await;
+        let path = shop.installed.folder.path().join("recording");
+        shop.bench
+            .handle
+            .record(std::fs::File::create(&path).unwrap())
+            .unwrap();
+        assert_eq!(
+            fault(shop.bench.call(Call::Connect { slot: READER }).await),
+            Fault::NoCard
+        );
+        assert!(shop.bench.handle.status().is_recorded);
+        let process = shop.bench.handle.status().process_id.unwrap();
+        let process = rustix::process::Pid::from_raw(process.try_into().unwrap()).unwrap();
+        rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+        shop.bench.ready().await;
+        let written = shop.bench.handle.stop_recording().unwrap();
+        written.await.unwrap();
+        assert!(!shop.bench.handle.status().is_recorded);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let kinds: Vec<_> = text
+            .lines()
+            .skip(1)
+            .map(|line| line.split('"').nth(3).unwrap())
+            .collect();
+        assert_eq!(kinds, ["ready", "call", "answer", "down", "ready"], "{text}");
+        let ended = shop.bench.handle.stop_recording().unwrap();
+        assert!(ended.await.is_err(), "there is nothing to end");
+    });
+}

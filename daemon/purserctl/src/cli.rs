@@ -9,7 +9,7 @@ use purser_api::client::SOCKET;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done; with `sale --wait`: paid
-  1  Purser refused; nothing was changed
+  1  Purser refused; nothing was changed. With `status`: it cannot sell; with `doctor`: it found something
   2  the command line is wrong
   3  the sale ended without a payment
   4  the outcome of the sale is in doubt
@@ -48,6 +48,9 @@ pub(crate) enum Verb {
     Purse(Purse),
     /// Card readers and PIN pads with their true state
     Devices,
+    /// Drivers: list, reload or record them; for operators
+    #[command(subcommand)]
+    Driver(Driver),
     /// Journal entries
     Journal(Journal),
     /// The books
@@ -56,11 +59,63 @@ pub(crate) enum Verb {
     Where(Reference),
     /// The head of the record chain, for `purserd verify-journal --expect`
     Head,
+    /// Look for everything that is wrong or will be soon, also while purserd does not run
+    Doctor(Doctor),
     /// Print a completion script for a shell
     Completion {
         /// The shell
         shell: Shell,
     },
+    /// Print the words that a completion script offers
+    #[command(hide = true)]
+    Words {
+        /// Which
+        kind: Words,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// The configuration of purserd
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The folder that holds the journal
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
+/// What a completion script offers.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Words {
+    /// References of the newest sales
+    References,
+    /// Names of card readers
+    Readers,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Driver {
+    /// Every configured driver: what it is, how it is, why it went down last
+    List,
+    /// Start a driver from its file and manifest as they are now; refused while a card is being served at it
+    Reload {
+        /// The driver's name
+        name: String,
+    },
+    /// Record a driver's traffic, secrets masked, into a new file; or end that
+    Record(Record),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Record {
+    /// The driver's name
+    pub(crate) name: String,
+    /// The file to make; only its owner may read it
+    #[arg(required_unless_present = "stop", conflicts_with = "stop")]
+    pub(crate) file: Option<PathBuf>,
+    /// End the recording that is under way
+    #[arg(long)]
+    pub(crate) stop: bool,
 }
 
 #[derive(Debug, Args)]

@@ -50,6 +50,15 @@ pub(crate) enum Failure {
         #[source]
         source: std::io::Error,
     },
+    /// The file of a recording cannot be made.
+    #[error("{path} cannot be made; name a file that does not exist, in a folder where you may write")]
+    Recording {
+        /// Its path.
+        path: std::path::PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
     /// The sale was begun, and then the daemon did not come back.
     #[error(
         "purserd has been away for {seconds} s; `purserctl sale` with the same reference finds the sale again"
@@ -69,7 +78,9 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Client(ClientError::Refused(_)) | Self::PinDescriptor { .. } => Exit::Refused,
+            Self::Client(ClientError::Refused(_)) | Self::PinDescriptor { .. } | Self::Recording { .. } => {
+                Exit::Refused
+            }
             Self::Client(
                 ClientError::NotReachable { .. }
                 | ClientError::ConnectionLost(_)

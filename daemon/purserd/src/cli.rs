@@ -67,6 +67,12 @@ pub enum Verb {
     CheckConfig,
     /// Read the whole journal, also while the daemon runs, and find any changed byte of an entry
     VerifyJournal(VerifyJournal),
+    /// Look at everything on this machine that purserd needs, and say what is wrong; also while it does not run
+    Doctor {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the head of the record chain, for `verify-journal --expect`
     Head,
 }
@@ -85,8 +91,9 @@ pub struct VerifyJournal {
 const EXIT_CODES: &str = "\
 Exit codes:
    0  done; for verify-journal: the journal is whole
-   1  start-up failed, or verify-journal found a fault
+   1  start-up failed, verify-journal found a fault, or doctor found something
    2  the command line is wrong
+  65  the journal is damaged, of a newer version or not readable as one; a restart does not help
   74  the journal could not be written or read; the next start recovers
   75  another purserd has the journal
   78  the configuration or the SAM credential is refused

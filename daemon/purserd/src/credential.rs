@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use purser_purse::pboc::{CredentialError, SoftwareSam};
+use rustix::fs::{Mode, OFlags};
 use zeroize::Zeroizing;
 
 /// The longest credential file, in bytes: every key that a SAM may hold, with comments.
@@ -15,7 +16,7 @@ const CREDENTIAL_BYTES_MAX: u64 = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
     /// The file cannot be opened or read.
-    #[error("the SAM credential {} cannot be read; see sam.credential in purser.toml(5)", .path.display())]
+    #[error("the SAM credential {} cannot be read; put the file there and let purserd's user read it, or see sam.credential in purser.toml(5)", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -23,7 +24,7 @@ pub enum KeyFileError {
         source: io::Error,
     },
     /// It is a folder, a pipe or a device.
-    #[error("the SAM credential {} is not a file", .path.display())]
+    #[error("the SAM credential {} is not a file; name the file itself", .path.display())]
     NotAFile {
         /// The file.
         path: PathBuf,
@@ -48,13 +49,13 @@ pub enum KeyFileError {
         mode: u32,
     },
     /// It is longer than any credential.
-    #[error("the SAM credential {} is longer than {CREDENTIAL_BYTES_MAX} bytes", .path.display())]
+    #[error("the SAM credential {} is longer than {CREDENTIAL_BYTES_MAX} bytes; look whether it is the right file", .path.display())]
     TooLong {
         /// The file.
         path: PathBuf,
     },
     /// Its text is no credential.
-    #[error("the SAM credential {} is refused", .path.display())]
+    #[error("the SAM credential {} is refused; mend it as sam.credential in purser.toml(5) shows", .path.display())]
     Refused {
         /// The file.
         path: PathBuf,
@@ -96,7 +97,10 @@ pub fn load_sam(path: &Path, our_uid: u32) -> Result<SoftwareSam, KeyFileError> 
         path: path.to_owned(),
         source,
     };
-    let mut file = File::open(path).map_err(unreadable)?;
+    // Without waiting: a pipe would wait for its writer.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from);
+    let mut file = File::from(opened.map_err(unreadable)?);
     // Of the open file, not of the path: what is judged is what is read.
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {

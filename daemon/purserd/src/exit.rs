@@ -9,6 +9,8 @@ pub enum Exit {
     Done,
     /// Start-up failed for a reason that the log names, or `verify-journal` found a fault.
     Failed,
+    /// The journal is damaged, or not one that this Purser can use (`EX_DATAERR`). A restart does not help.
+    JournalRefused,
     /// The journal could not be written or read, or its disk hangs (`EX_IOERR`). The next start recovers.
     StoreBroken,
     /// Another purserd has the journal (`EX_TEMPFAIL`).
@@ -23,6 +25,7 @@ impl Exit {
         match self {
             Self::Done => 0,
             Self::Failed => 1,
+            Self::JournalRefused => 65,
             Self::StoreBroken => 74,
             Self::InUse => 75,
             Self::Config => 78,

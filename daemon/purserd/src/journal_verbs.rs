@@ -15,12 +15,13 @@ pub(crate) fn verify_journal(state_dir: &Path, how: &VerifyJournal) -> Exit {
     if how.json {
         println!("{}", as_json(&checked));
     } else {
-        print(&checked);
+        print(state_dir, &checked);
     }
     match checked {
         Ok(_) => Exit::Done,
         Err(VerifyError::Found(_)) => Exit::Failed,
         Err(VerifyError::Open(error)) => exit_of(&error),
+        Err(VerifyError::Read(error)) if error.is_damage() => Exit::Failed,
         Err(VerifyError::Read(_)) => Exit::StoreBroken,
     }
 }
@@ -30,7 +31,7 @@ pub(crate) fn head(state_dir: &Path) -> Exit {
     let reader = match Reader::open(state_dir) {
         Ok(reader) => reader,
         Err(error) => {
-            eprintln!("error: {}", chain(&error));
+            tell(state_dir, &error);
             return exit_of(&error);
         }
     };
@@ -40,10 +41,18 @@ pub(crate) fn head(state_dir: &Path) -> Exit {
             Exit::Done
         }
         Err(error) => {
-            eprintln!("error: {}", chain(&error));
-            Exit::StoreBroken
+            tell(state_dir, &error);
+            if error.is_damage() {
+                Exit::JournalRefused
+            } else {
+                Exit::StoreBroken
+            }
         }
     }
+}
+
+fn tell(state_dir: &Path, error: &dyn std::error::Error) {
+    eprintln!("error: {}: {}", state_dir.display(), chain(error));
 }
 
 /// How a process ends whose journal does not open.
@@ -51,19 +60,24 @@ pub(crate) fn exit_of(error: &OpenError) -> Exit {
     match error {
         OpenError::Locked { .. } | OpenError::ReaderHolds => Exit::InUse,
         OpenError::Io(_) | OpenError::NoSpace { .. } => Exit::StoreBroken,
-        OpenError::Absent
-        | OpenError::NewerVersion { .. }
+        OpenError::NewerVersion { .. }
         | OpenError::NotAJournal
         | OpenError::Damaged(_)
         | OpenError::ChainBroken { .. }
+        | OpenError::TailCut { .. }
+        | OpenError::Replaced { .. }
+        | OpenError::Gone
+        | OpenError::FirstPage
         | OpenError::KeyMissing
-        | OpenError::KeyUnusable
+        | OpenError::KeyUnusable => Exit::JournalRefused,
+        OpenError::Absent
         | OpenError::FolderShared
+        | OpenError::FolderOwner { .. }
         | OpenError::Permission(_) => Exit::Failed,
     }
 }
 
-fn print(checked: &Result<Report, VerifyError>) {
+fn print(state_dir: &Path, checked: &Result<Report, VerifyError>) {
     match checked {
         Ok(Report {
             head,
@@ -74,7 +88,7 @@ fn print(checked: &Result<Report, VerifyError>) {
             "the journal is whole: {} entries, {operations} operations, {debits} debits, {open} in doubt\nhead {head}",
             head.number
         ),
-        Err(error) => eprintln!("error: {}", chain(error)),
+        Err(error) => tell(state_dir, error),
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod credential;
+mod doctor;
 pub mod exit;
 mod journal_verbs;
 mod log;

@@ -56,7 +56,7 @@ fn a_wrong_command_line_exits_with_2() {
 fn help_names_every_exit_code_and_version_names_the_program() {
     let help = text(&purserd(&["--help"]).stdout);
     for code in [
-        "   0  ", "   1  ", "   2  ", "  74  ", "  75  ", "  78  ", " 134  ",
+        "   0  ", "   1  ", "   2  ", "  65  ", "  74  ", "  75  ", "  78  ", " 134  ",
     ] {
         assert!(help.contains(&format!("\n{code}")), "{code}");
     }
@@ -107,4 +107,29 @@ fn what_is_no_credential_is_refused_by_its_own_name() {
         load_sam(folder.path(), uid),
         Err(KeyFileError::NotAFile { .. })
     ));
+}
+
+#[test]
+fn doctor_names_what_is_missing_with_its_remedy_and_exits_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/purser.toml");
+    let (config, state, run) = (shipped.to_str().unwrap(), path("state"), path("run"));
+    let places = ["--config", config, "--state-dir", &state, "--run-dir", &run];
+    let output = purserd(&[&["doctor", "--json"], &places[..]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let findings = told["findings"].as_array().unwrap();
+    let names: Vec<&str> = findings.iter().map(|it| it["name"].as_str().unwrap()).collect();
+    for wanted in ["credential_not_seen", "driver_refused", "no_journal", "no_socket"] {
+        assert!(names.contains(&wanted), "{wanted} is not among {names:?}");
+    }
+    assert!(
+        findings
+            .iter()
+            .all(|it| it["remedy"].as_str().is_some_and(|text| !text.is_empty()))
+    );
+    let output = purserd(&[&["doctor"], &places[..]].concat());
+    assert!(text(&output.stdout).contains("what to do: "));
+    assert!(!folder.path().join("state").exists(), "it changes nothing");
 }

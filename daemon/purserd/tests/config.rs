@@ -6,7 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use purser_ledger::{Currency, DeviceName};
-use purserd::config::{Bus, Config, Devices};
+use purser_purse::pboc::{FactorOrder, PsamLevels, PsamProfile};
+use purserd::config::{Bus, Config, Devices, Sam};
 use tempfile::TempDir;
 
 const LEAST: &str = r#"
@@ -76,7 +77,7 @@ unknown key `colour`
   |
 1 | colour = \"blue\"
   | ^^^^^^
-   = help: known here: `terminal`, `purse`, `issuers`, `pin`, `timeouts`, `sam`, `journal`, `bus`";
+   = help: known here: `terminal`, `purse`, `issuers`, `pin`, `timeouts`, `sam`, `journal`, `limits`, `bus`";
     assert_eq!(refused("colour = \"blue\"\n"), expected);
 }
 
@@ -158,7 +159,7 @@ fn what_has_no_default_must_be_set() {
             "terminal.psam_terminal_number = \"010203040506\"\n",
             "terminal.psam_terminal_number is not set",
         ),
-        ("sam.credential = \"sam.key\"\n", "sam.credential is not set"),
+        ("sam.credential = \"sam.key\"\n", "[sam] is not set"),
         ("\"0102030405060708\" = \"JPY\"\n", "[issuers] is not set"),
     ] {
         assert!(LEAST.contains(line));
@@ -201,9 +202,99 @@ fn a_pin_pad_of_a_driver_that_is_not_configured_is_refused() {
     assert_eq!(said, expected);
 }
 
+/// The least configuration with this SAM in place of the file.
+fn with_sam(sam: &str) -> String {
+    LEAST.replace("sam.credential = \"sam.key\"", sam)
+}
+
+/// What is said of this SAM where one reader is configured.
+fn refused_sam(sam: &str) -> String {
+    refusal(&[
+        ("purser.toml", &with_sam(sam)),
+        ("drivers.d/reader.toml", "path = \"a.so\"\n"),
+    ])
+}
+
+#[test]
+fn a_psam_is_its_reader_and_what_its_vendor_chose() {
+    let loaded = |sam: &str| {
+        let reader = ("drivers.d/counter.toml", "path = \"a.so\"\ndevices = \"many\"\n");
+        load(&folder(&[("purser.toml", &with_sam(sam)), reader])).sam
+    };
+    let reader = DeviceName::new("counter/psam").unwrap();
+    let least = loaded("sam.psam = { reader = \"counter/psam\" }");
+    let profile = PsamProfile::default();
+    assert_eq!(profile.factor_order, FactorOrder::AsnFirst);
+    assert_eq!(
+        least,
+        Sam::Psam {
+            reader: reader.clone(),
+            profile
+        }
+    );
+    let full = loaded(
+        "[sam.psam]\nreader = \"counter/psam\"\nadf = \"A00000000386980701\"\n\
+         levels = [\"issuer\", \"asn\"]\nfactor_order = \"upper-first\"\n",
+    );
+    let profile = PsamProfile {
+        adf: String::from("A00000000386980701").try_into().unwrap(),
+        levels: PsamLevels::try_from(vec!["issuer".to_owned(), "asn".to_owned()]).unwrap(),
+        factor_order: FactorOrder::UpperFirst,
+    };
+    assert_eq!(full, Sam::Psam { reader, profile });
+}
+
+#[test]
+fn each_kind_of_wrong_psam_has_its_own_sentence() {
+    for (sam, sentence) in [
+        ("sam.psam = {}", "missing key `reader`"),
+        (
+            "sam.psam = { reader = \"a b\" }",
+            "a name is made of visible ASCII characters without spaces",
+        ),
+        (
+            "sam.psam = { reader = \"psam\" }",
+            "sam.psam names `psam`, but no driver file is called `psam.toml`",
+        ),
+        (
+            "sam.psam = { reader = \"reader\", order = 1 }",
+            "unknown key `order`",
+        ),
+        (
+            "sam.psam = { reader = \"reader\", factor_order = \"asn_first\" }",
+            "unknown value `asn_first`",
+        ),
+        (
+            "sam.psam = { reader = \"reader\", adf = \"DF\" }",
+            "a PSAM's application is written as 4 hex digits (a file id) or 10 to 32 (an application name)",
+        ),
+        (
+            "sam.psam = { reader = \"reader\" }\nsam.credential = \"sam.key\"",
+            "sam.credential and sam.psam are both set",
+        ),
+        ("", "[sam] is not set"),
+    ] {
+        assert_eq!(refused_sam(sam).lines().next(), Some(sentence), "{sam}");
+    }
+    for levels in [
+        "",
+        "\"issuer\"",
+        "\"asn\", \"issuer\"",
+        "\"asn\", \"asn\"",
+        "\"city\", \"asn\"",
+    ] {
+        let sam = format!("sam.psam = {{ reader = \"reader\", levels = [{levels}] }}");
+        let said = refused_sam(&sam);
+        assert!(said.starts_with("levels are one to three of"), "{sam}: {said}");
+    }
+}
+
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    assert_eq!(refusal(&[]), "cannot read purser.toml");
+    let expected = "\
+cannot read purser.toml: No such file or directory (os error 2)
+   = help: write it, or name another file with --config; the sources have an example";
+    assert_eq!(refusal(&[]), expected);
 }
 
 #[test]
@@ -298,4 +389,53 @@ fn is_setting(line: &str) -> bool {
         key.bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     })
+}
+
+fn with_limits(text: &str) -> String {
+    refused(&format!("{LEAST}{text}"))
+}
+
+#[test]
+fn limits_that_cannot_be_meant_are_refused() {
+    for (text, said) in [
+        ("[limits]\ncount_max = 0\n", "expected 1 to 1000000 claims"),
+        ("[limits]\nage_max_hours = 100000\n", "expected 1 to 87600 hours"),
+        ("[limits]\nwarn_percent = 100\n", "expected 1 to 99 percent"),
+        ("[limits.total_max]\nJPY = 0\n", "minor units"),
+        ("[limits.total_max]\nJPY = -5\n", "expected a whole number"),
+        ("[limits.total_max]\nyen = 5\n", "currency"),
+        ("[limits]\ncount_maximum = 5\n", "did you mean `count_max`?"),
+        (
+            "[limits.amount_max]\nJPX = 5\n",
+            "limits.amount_max names `JPX`, but no issuer's purses are in that currency",
+        ),
+        (
+            "[limits]\namount_max.JPY = 600\ntotal_max.JPY = 500\n",
+            "lets one sale be 600 JPY, but limits.total_max lets no more than 500 JPY wait",
+        ),
+    ] {
+        let told = with_limits(text);
+        assert!(told.contains(said), "{text}\n{told}");
+    }
+}
+
+#[test]
+fn a_drop_in_changes_single_limits_and_the_rest_have_their_defaults() {
+    let main = format!("{LEAST}[limits]\ncount_max = 5\namount_max.JPY = 300\n");
+    let later = "[limits]\nage_max_hours = 2\ntotal_max.JPY = 900\n";
+    let config = load(&folder(&[
+        ("purser.toml", &main),
+        ("purser.toml.d/1.toml", later),
+    ]));
+    let limits = &config.limits;
+    assert_eq!(
+        (limits.count_max, limits.age_max_seconds, limits.warn_percent),
+        (5, 7200, 80)
+    );
+    let yen: Currency = "JPY".parse().unwrap();
+    assert_eq!((limits.amount_max[&yen], limits.total_max[&yen]), (300, 900));
+    assert_eq!(
+        load(&folder(&[("purser.toml", LEAST)])).limits,
+        purser_engine::Limits::default()
+    );
 }

@@ -25,7 +25,11 @@
  *        writes no files and starts no processes unless its manifest says so under `needs`.
  * [G-6]  The environment is empty. Descriptors 0 to 2 lead nowhere but the log (2); the driver does not
  *        touch descriptors that it did not open.
- * [G-7]  Never in a log text, a detail text or an event: digits of a PIN, keys, command or response bytes.
+ * [G-7]  Never in a log text, a detail text or an event: digits of a PIN, keys, command or response bytes. Purser masks
+ *        what looks so, and more than that.
+ * [G-8]  A driver does not crash, whatever its device or card does.
+ * [G-9]  What a call takes (memory, descriptors, threads) it gives back: a thousand connections leave the process as
+ *        one does.
  *
  * THREADS AND TIME
  * [T-1]  The host makes all calls from one thread, one at a time, except `cancel`.
@@ -128,6 +132,8 @@ struct purser_call {
  *        enter_pin runs.
  * [E-5]  Events report changes only. A driver that emits more than about 200 a second for more than a moment is
  *        taken for lost, and its process is killed.
+ * [E-6]  Log lines and lines on descriptor 2 are few: of more than about 10 a second for more than a moment the rest is
+ *        dropped and counted.
  */
 #define PURSER_DEVICE_ARRIVED 1u
 #define PURSER_DEVICE_LEFT 2u
@@ -184,6 +190,8 @@ struct purser_host {
  * [L-2]  purser_driver_entry and get_extension have no side effects: no device is touched, no thread started.
  *        Manifests are made by calling them.
  * [L-3]  id, version and tables are valid until the process ends.
+ * [L-6]  When destroy has returned, no thread of the driver runs and nothing calls emit or log any more.
+ * [L-7]  create refuses settings that it does not know with PURSER_BAD_ARGUMENT and a detail that names them.
  */
 struct purser_driver_entry {
     uint32_t struct_size;
@@ -246,6 +254,9 @@ const struct purser_driver_entry *purser_driver_entry(void);
  *        block retransmission, which the card tells from a new command) is not a repetition.
  * [C-7]  From the first byte of a command on, all that is not a complete response is PURSER_OUTCOME_UNKNOWN:
  *        removal, a silent card, an error of the line, the deadline, an answer without a status word.
+ * [C-8]  A call that names a slot that is not there answers PURSER_DEVICE_GONE and does nothing.
+ * [C-9]  connect does not wait for a card: where none lies in the slot it answers PURSER_NO_CARD at once, and where one
+ *        does, it connects.
  */
 #define PURSER_CARD_READER_1 "purser.card-reader/1"
 

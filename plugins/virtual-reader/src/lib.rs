@@ -3,6 +3,7 @@
 //!
 //! * Each card slot listens on a loopback TCP port. A card is a program that connects to it and speaks the vpcd
 //!   protocol ([`vpcd`]), the one that virtual cards for pcscd speak. Connected = inserted, closed = removed.
+//!   The slot may have a cable ([`cable`]): pulled out, the reader has left, and a card in it has no power.
 //! * The PIN pad listens on a Unix socket. A program that connects types for the buyer ([`pad`]).
 //!
 //! ```toml
@@ -11,12 +12,14 @@
 //! name = "counter reader"
 //! port = 35963               # 0: any free one, named in the log
 //! interface = "contact"      # or "contactless"
+//! cable = "/run/purser/counter-cable.sock"   # may be left out
 //!
 //! [pin_pad]
 //! name = "counter keypad"
 //! socket = "/run/purser/keypad.sock"
 //! ```
 
+pub mod cable;
 mod card_link;
 mod keys;
 mod life;

@@ -22,15 +22,6 @@ pub(crate) struct Life {
 #[derive(Clone, Debug)]
 pub(crate) struct Pulse(Arc<UnixStream>);
 
-/// What a thread was woken for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Woken {
-    /// The first of the two things waited for.
-    pub(crate) first: bool,
-    /// The second, if there was one.
-    pub(crate) second: bool,
-}
-
 impl Life {
     pub(crate) fn new() -> Result<Self, DriverError> {
         let (held, watched) = UnixStream::pair().map_err(internal)?;
@@ -68,11 +59,11 @@ impl Life {
 }
 
 impl Pulse {
-    /// Waits until one of two descriptors can be read or has ended; `None` when the driver ends.
-    pub(crate) fn wait(&self, first: BorrowedFd<'_>, second: Option<BorrowedFd<'_>>) -> Option<Woken> {
+    /// Waits until one of these descriptors can be read or has ended, and says which; `None` when the driver ends.
+    pub(crate) fn wait<const N: usize>(&self, watched: [Option<BorrowedFd<'_>>; N]) -> Option<[bool; N]> {
         let mut polled = vec![PollFd::from_borrowed_fd(self.0.as_fd(), PollFlags::IN)];
-        polled.push(PollFd::from_borrowed_fd(first, PollFlags::IN));
-        polled.extend(second.map(|second| PollFd::from_borrowed_fd(second, PollFlags::IN)));
+        let present = watched.iter().flatten();
+        polled.extend(present.map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)));
         loop {
             match poll(&mut polled, None) {
                 Ok(_) => break,
@@ -80,11 +71,10 @@ impl Pulse {
                 Err(_) => return None,
             }
         }
-        let is_woken = |index: usize| polled.get(index).is_some_and(|fd| !fd.revents().is_empty());
-        (!is_woken(0)).then(|| Woken {
-            first: is_woken(1),
-            second: is_woken(2),
-        })
+        let mut woken = polled.iter().map(|fd| !fd.revents().is_empty());
+        let ends = woken.next().unwrap_or(true);
+        let woken = watched.map(|fd| fd.is_some() && woken.next().unwrap_or(false));
+        (!ends).then_some(woken)
     }
 }
 

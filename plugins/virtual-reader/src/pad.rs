@@ -173,13 +173,14 @@ impl Shared {
     fn watch(&self, listener: &UnixListener, pulse: &Pulse, host: Host, slot: Slot) {
         loop {
             let program = self.lock().program.clone();
-            let Some(woken) = pulse.wait(listener.as_fd(), program.as_deref().map(AsFd::as_fd)) else {
+            let watched = [Some(listener.as_fd()), program.as_deref().map(AsFd::as_fd)];
+            let Some([comes, types]) = pulse.wait(watched) else {
                 return;
             };
-            if let (true, Some(program)) = (woken.second, program) {
+            if let (true, Some(program)) = (types, program) {
                 self.read(&program, host, slot);
             }
-            if woken.first {
+            if comes {
                 match listener.accept() {
                     Ok((stream, _)) => self.welcome(stream),
                     Err(error) => {
@@ -258,7 +259,7 @@ fn tell(program: Option<&UnixStream>, line: &str) {
 }
 
 /// Listens at `path`, for its owner only. A socket that a dead driver left behind is taken over; a living one is not.
-fn listen(path: &Path) -> io::Result<UnixListener> {
+pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     if is_socket
         && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)

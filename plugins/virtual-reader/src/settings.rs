@@ -28,6 +28,8 @@ pub(crate) struct SlotSettings {
     /// What kind of reader it plays.
     #[serde(default)]
     pub(crate) interface: InterfaceSetting,
+    /// The Unix socket where a program pulls the reader's cable out and puts it back; it stays in if there is none.
+    pub(crate) cable: Option<PathBuf>,
 }
 
 /// What kind of reader a slot plays.

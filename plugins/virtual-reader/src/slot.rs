@@ -16,6 +16,7 @@ use purser_plugin_api::sdk::{
 };
 use zeroize::Zeroizing;
 
+use crate::cable::{Cable, Pull};
 use crate::card_link::{CardLink, ExchangeError};
 use crate::life::{Life, Pulse};
 use crate::settings::SlotSettings;
@@ -29,6 +30,7 @@ static NEXT_CONNECTION: AtomicU32 = AtomicU32::new(1);
 pub(crate) struct CardSlot {
     host: Host,
     slot: Slot,
+    name: String,
     interface: Interface,
     seat: Mutex<Seat>,
 }
@@ -38,6 +40,8 @@ pub(crate) struct CardSlot {
 struct Seat {
     card: Option<Arc<CardLink>>,
     connection: Option<Connection>,
+    /// Its cable is out: there is no such device, whatever lies in it.
+    is_unplugged: bool,
 }
 
 impl CardSlot {
@@ -51,27 +55,32 @@ impl CardSlot {
         let busy = |error: std::io::Error| Fault::Busy.because(format!("port {}: {error}", settings.port));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port)).map_err(busy)?;
         let address = listener.local_addr().map_err(busy)?;
-        let interface = Interface::from(settings.interface);
+        let cable = settings.cable.as_deref().map(Cable::open).transpose()?;
         let made = Arc::new(Self {
             host,
             slot,
-            interface,
+            name: settings.name.clone(),
+            interface: Interface::from(settings.interface),
             seat: Mutex::default(),
         });
-        host.device_arrived(&Device {
-            slot,
-            name: &settings.name,
-            classes: &[Class::CardReader],
-            interfaces: &[interface],
-        });
+        made.announce();
         host.log(LogLevel::Info, &format!("{} listens on {address}", settings.name));
         let (seen, pulse) = (Arc::clone(&made), life.pulse());
-        life.spawn("slot", move || seen.watch(&listener, &pulse))?;
+        life.spawn("slot", move || seen.watch(&listener, cable.as_ref(), &pulse))?;
         Ok(made)
     }
 
+    fn announce(&self) {
+        self.host.device_arrived(&Device {
+            slot: self.slot,
+            name: &self.name,
+            classes: &[Class::CardReader],
+            interfaces: &[self.interface],
+        });
+    }
+
     pub(crate) fn connect(&self, call: &Call) -> Result<Card, DriverError> {
-        let mut seat = self.lock();
+        let mut seat = self.lock_plugged()?;
         let card = seat.present_card().ok_or(Fault::NoCard)?;
         if seat.connection.is_some() {
             return Err(Fault::Busy.because("a connection to this card lives already"));
@@ -110,7 +119,7 @@ impl CardSlot {
         command: &[u8],
         response: &mut Output<'_>,
     ) -> Result<(), DriverError> {
-        let mut seat = self.lock();
+        let mut seat = self.lock_plugged()?;
         let card = seat.connected_card(connection)?;
         if call.time_left().is_zero() {
             return Err(Fault::Timeout.into());
@@ -134,7 +143,7 @@ impl CardSlot {
     }
 
     pub(crate) fn disconnect(&self, connection: Connection) -> Result<(), DriverError> {
-        let mut seat = self.lock();
+        let mut seat = self.lock_plugged()?;
         let card = seat.connected_card(connection)?;
         seat.connection = None;
         card.tell(&ToCard::PowerOff).map_err(|_| {
@@ -153,16 +162,31 @@ impl CardSlot {
         seat.connection = None;
     }
 
-    fn watch(&self, listener: &TcpListener, pulse: &Pulse) {
+    fn watch(&self, listener: &TcpListener, cable: Option<&Cable>, pulse: &Pulse) {
         loop {
-            let card = self.lock().card.clone();
-            let Some(woken) = pulse.wait(listener.as_fd(), card.as_deref().map(CardLink::as_fd)) else {
+            let (card, is_unplugged) = {
+                let seat = self.lock();
+                (seat.card.clone(), seat.is_unplugged)
+            };
+            let watched = [
+                // A card that is put into a reader without its cable waits until the cable is back.
+                (!is_unplugged).then_some(listener.as_fd()),
+                card.as_deref().map(CardLink::as_fd),
+                cable.map(Cable::as_fd),
+            ];
+            let Some([comes, speaks, pulled]) = pulse.wait(watched) else {
                 return;
             };
-            if woken.second {
+            if pulled {
+                if let Some((hand, pull)) = cable.and_then(Cable::take) {
+                    hand.answer(self.pull(pull, card.as_deref()));
+                }
+                continue;
+            }
+            if speaks {
                 self.look_after_card();
             }
-            if woken.first {
+            if comes {
                 match listener.accept() {
                     Ok((stream, _)) => self.seat_card(stream),
                     Err(error) => self
@@ -171,6 +195,29 @@ impl CardSlot {
                 }
             }
         }
+    }
+
+    /// Pulls the cable out or puts it back, and tells; false where it is so already.
+    fn pull(&self, pull: Pull, card: Option<&CardLink>) -> bool {
+        if let (Pull::Out, Some(card)) = (pull, card) {
+            // A call that waits for the card hears of it, and lets go of the seat.
+            card.eject();
+        }
+        let mut seat = self.lock();
+        let is_unplugged = pull == Pull::Out;
+        if seat.is_unplugged == is_unplugged {
+            return false;
+        }
+        *seat = Seat {
+            is_unplugged,
+            ..Seat::default()
+        };
+        drop(seat);
+        match pull {
+            Pull::Out => self.host.device_left(self.slot),
+            Pull::In => self.announce(),
+        }
+        true
     }
 
     /// The card's link can be read: it has ended, or an exchange just took what came, or the card speaks unasked.
@@ -197,8 +244,9 @@ impl CardSlot {
             return;
         }
         match CardLink::new(stream) {
-            Ok(card) => seat.card = Some(Arc::new(card)),
-            Err(_) => return,
+            // One that left while it waited for the cable was never here.
+            Ok(card) if card.is_quiet() => seat.card = Some(Arc::new(card)),
+            Ok(_) | Err(_) => return,
         }
         drop(seat);
         self.host.card_inserted(self.slot);
@@ -209,6 +257,15 @@ impl CardSlot {
         if self.lock().card.is_some() {
             self.look_after_card();
         }
+    }
+
+    /// The seat of a reader whose cable is in.
+    fn lock_plugged(&self) -> Result<MutexGuard<'_, Seat>, DriverError> {
+        let seat = self.lock();
+        if seat.is_unplugged {
+            return Err(Fault::DeviceGone.because("the reader's cable is out"));
+        }
+        Ok(seat)
     }
 
     fn lock(&self) -> MutexGuard<'_, Seat> {

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use purser_api::client::ClientError;
 use purser_api::model::{ErrorName, Sale, TotalsReply};
 use purser_lab::card::Minor;
-use purser_lab::stack::{PATIENCE, PIN_PAD, READER};
+use purser_lab::claims::{self, Claim, PaidProof};
+use purser_lab::stack::{PATIENCE, PIN_PAD, PSAM_READER, READER};
 use serde_json::Value;
 
 use crate::pos::Told;
@@ -40,6 +41,9 @@ pub fn judge(world: &mut World, reference: &str, told: &Told) -> Result<Found, F
         world.stack.start_again()?;
     }
     world.card.insert();
+    if let Some(psam) = &world.psam {
+        psam.insert();
+    }
     let first = decided(world, reference)?;
     wait_for_devices(world)?;
     let found = match &first {
@@ -53,6 +57,8 @@ pub fn judge(world: &mut World, reference: &str, told: &Told) -> Result<Found, F
     is_paid_once(world, reference, found)?;
     world.paid += 1;
     books_and_card_agree(world)?;
+    claims_are_genuine(world)?;
+    terminal_sns_rise(world)?;
     journal_is_whole(world, told)?;
     Ok(found)
 }
@@ -76,14 +82,14 @@ fn decided(world: &World, reference: &str) -> Result<Option<Sale>, Fault> {
     }
 }
 
-/// A driver host that was killed comes back by itself.
-fn wait_for_devices(world: &World) -> Result<(), Fault> {
+/// A driver host that was killed comes back by itself, and a PSAM is recognised.
+pub(crate) fn wait_for_devices(world: &World) -> Result<(), Fault> {
     let end = Instant::now() + PATIENCE;
     let mut pos = world.pos()?;
     loop {
         let devices = pos.call(async |purser| purser.devices().await)??.devices;
         let is_ready = |name: &str| devices.iter().any(|it| it.name == name && it.state == "ready");
-        if is_ready(READER) && is_ready(PIN_PAD) {
+        if is_ready(READER) && is_ready(PIN_PAD) && (world.psam.is_none() || is_ready(PSAM_READER)) {
             return Ok(());
         }
         ensure(Instant::now() < end, || {
@@ -152,6 +158,37 @@ fn balance(totals: &TotalsReply, account: &str) -> u64 {
         .iter()
         .filter(|balance| balance.account == account);
     of_account.map(|balance| balance.amount.minor).sum()
+}
+
+/// The issuer accepts every claim that has a TAC: it is the card's for this amount, terminal, terminal SN and time. Without
+/// one the claim says that only the card's log is known.
+fn claims_are_genuine(world: &World) -> Result<(), Fault> {
+    let claims = claims::read(&world.stack.layout().state_dir())?;
+    ensure(
+        u64::try_from(claims.len()).is_ok_and(|count| count == world.paid),
+        || format!("{} should be claimed: {claims:?}", world.paid),
+    )?;
+    let is_right =
+        |claim: &&Claim| claim.verified || (claim.tac.is_none() && claim.proof == PaidProof::LogOnly);
+    let wrong: Vec<_> = claims.iter().filter(|claim| !is_right(claim)).collect();
+    ensure(wrong.is_empty(), || {
+        format!("the issuer does not accept {wrong:?}")
+    })
+}
+
+/// No terminal SN was ever used twice, each is greater than all before it, and a PSAM has given out every one.
+fn terminal_sns_rise(world: &World) -> Result<(), Fault> {
+    let used = claims::terminal_sns(&world.stack.layout().state_dir())?;
+    ensure(used.is_sorted_by(|before, after| before < after), || {
+        format!("terminal SNs do not rise: {used:?}")
+    })?;
+    let (Some(psam), Some(last)) = (&world.psam, used.last()) else {
+        return Ok(());
+    };
+    let given = psam.status().terminal_sn;
+    ensure(*last <= given, || {
+        format!("{last:?} was used, and the PSAM has given out {given:?} last")
+    })
 }
 
 /// The record chain holds, up to the head that stands on the slip of a sale that was told as paid.

@@ -53,14 +53,30 @@ pub enum Cuts {
     Errors,
 }
 
-/// Runs the whole matrix and prints its table.
+/// Runs the whole matrix of a shop without a PSAM and prints its table.
 ///
 /// # Errors
 /// Every job that failed, with its phase, point and reason.
 pub fn run(cuts: Cuts) -> Result<(), Fault> {
+    run_phases(&Phase::ALL, cuts, Templates::new)
+}
+
+/// Runs what a PSAM adds to the matrix and prints its table. It adds no call on the journal's files.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with_psam() -> Result<(), Fault> {
+    run_phases(&[Phase::PsamSale], Cuts::Kills, Templates::with_psam)
+}
+
+fn run_phases(
+    phases: &[Phase],
+    cuts: Cuts,
+    prepare: impl FnOnce() -> Result<Templates, Fault>,
+) -> Result<(), Fault> {
     let started = Instant::now();
-    let templates = Templates::new()?;
-    let points = trace_all(&templates)?;
+    let templates = prepare()?;
+    let points = trace_all(&templates, phases)?;
     let jobs = jobs(&points, cuts);
     println!("{} points, {} cuts", points.len(), jobs.len());
     let outcome = work(&templates, jobs);
@@ -81,8 +97,8 @@ struct Outcome {
 }
 
 /// Every point that any trace of its phase showed.
-fn trace_all(templates: &Templates) -> Result<Points, Fault> {
-    let queue: VecDeque<Phase> = Phase::ALL.into_iter().flat_map(|phase| [phase; TRACES]).collect();
+fn trace_all(templates: &Templates, phases: &[Phase]) -> Result<Points, Fault> {
+    let queue: VecDeque<Phase> = phases.iter().flat_map(|phase| [*phase; TRACES]).collect();
     let traced = spread(queue, processors(), |phase| {
         let mut lived = live(phase, templates, None).map_err(|fault| format!("{phase}: {fault}"))?;
         judge(&mut lived.world, phase.reference(), &lived.told)
@@ -182,12 +198,16 @@ fn cell_of_end(lived: &Lived, blow: &Blow) -> Result<Option<Cell>, Fault> {
     }
 }
 
-fn processors() -> usize {
+pub(crate) fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Works a queue off. The order of the answers is nobody's.
-fn spread<T: Send, U: Send>(queue: VecDeque<T>, workers: usize, work: impl Fn(T) -> U + Sync) -> Vec<U> {
+pub(crate) fn spread<T: Send, U: Send>(
+    queue: VecDeque<T>,
+    workers: usize,
+    work: impl Fn(T) -> U + Sync,
+) -> Vec<U> {
     let (queue, done) = (Mutex::new(queue), Mutex::new(Vec::new()));
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     thread::scope(|scope| {

@@ -11,10 +11,12 @@ use purser_lab::card::{Fault as CardFault, ScriptedFault};
 use purser_lab::stack::PATIENCE;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::hosts;
+use crate::judge::wait_for_devices;
 use crate::point::{self, Objects, Point};
 use crate::pos::{Pos, Told};
 use crate::strace::{CALLS, Cut, Strace, is_cut};
-use crate::world::{PRICE, Template, World};
+use crate::world::{PRICE, Sam, Template, World};
 use crate::{Fault, ensure};
 
 /// DEBIT FOR PURCHASE.
@@ -36,6 +38,8 @@ pub enum Phase {
     FirstStart,
     /// A sale, from BeginSale to the end of the visit.
     Sale,
+    /// The same with a PSAM, from the first word to the PSAM on; what comes before is as in any sale.
+    PsamSale,
     /// A start that finds an intended debit.
     Restart,
     /// The card of a sale in doubt comes back; it had debited.
@@ -49,7 +53,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// All of them.
+    /// All of a shop without a PSAM.
     pub const ALL: [Self; 7] = [
         Self::FirstStart,
         Self::Sale,
@@ -64,7 +68,7 @@ impl Phase {
     pub fn reference(self) -> &'static str {
         match self {
             Self::FirstStart | Self::Upkeep => "next",
-            Self::Sale => "sale",
+            Self::Sale | Self::PsamSale => "sale",
             Self::Restart | Self::ReturnsDebited | Self::ReturnsUntouched => "open",
             Self::Stop => "stopped",
         }
@@ -76,6 +80,7 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Self::FirstStart => "first start",
             Self::Sale => "sale",
+            Self::PsamSale => "sale with PSAM",
             Self::Restart => "restart",
             Self::ReturnsDebited => "card returns, debited",
             Self::ReturnsUntouched => "card returns, untouched",
@@ -92,6 +97,8 @@ pub enum Process {
     Purserd,
     /// The driver host's.
     DriverHost,
+    /// The calls of the driver host of the PSAM's slot.
+    PsamHost,
 }
 
 /// Where a phase is cut, and how.
@@ -109,7 +116,7 @@ pub struct Blow {
 #[derive(Debug)]
 pub struct Templates {
     sold: Template,
-    untouched: Template,
+    untouched: Option<Template>,
     debited: Option<Template>,
 }
 
@@ -134,22 +141,28 @@ impl Templates {
     /// # Errors
     /// Something already fails without any cut.
     pub fn new() -> Result<Self, Fault> {
-        let mut world = World::new()?;
-        world.stack.start_again()?;
-        world.sell_paid("warm-1")?;
-        world.sell_paid("warm-2")?;
-        world.stack.stop()?;
-        let sold = world.into_template();
-
+        let sold = sold(Sam::Software)?;
         let world = World::copy(&sold)?;
         let untouched = intended(world)?;
         let mut templates = Self {
             sold,
-            untouched,
+            untouched: Some(untouched),
             debited: None,
         };
         templates.debited = Some(templates.make_debited()?);
         Ok(templates)
+    }
+
+    /// Prepares what [`Phase::PsamSale`] begins with, and nothing else.
+    ///
+    /// # Errors
+    /// As [`Templates::new`].
+    pub fn with_psam() -> Result<Self, Fault> {
+        Ok(Self {
+            sold: sold(Sam::Psam)?,
+            untouched: None,
+            debited: None,
+        })
     }
 
     /// Two sales, and nothing open.
@@ -160,8 +173,8 @@ impl Templates {
     fn of(&self, phase: Phase) -> Option<&Template> {
         match phase {
             Phase::FirstStart => None,
-            Phase::Sale | Phase::Stop | Phase::Upkeep => Some(&self.sold),
-            Phase::Restart | Phase::ReturnsUntouched => Some(&self.untouched),
+            Phase::Sale | Phase::PsamSale | Phase::Stop | Phase::Upkeep => Some(&self.sold),
+            Phase::Restart | Phase::ReturnsUntouched => self.untouched.as_ref(),
             Phase::ReturnsDebited => self.debited.as_ref(),
         }
     }
@@ -211,6 +224,19 @@ impl Templates {
     }
 }
 
+/// Two sales, and nothing open.
+///
+/// # Errors
+/// A sale fails.
+pub fn sold(sam: Sam) -> Result<Template, Fault> {
+    let mut world = World::with(sam)?;
+    world.stack.start_again()?;
+    world.sell_paid("warm-1")?;
+    world.sell_paid("warm-2")?;
+    world.stack.stop()?;
+    Ok(world.into_template())
+}
+
 /// A sale that is killed while its DEBIT waits for an answer, which the card does not execute.
 fn intended(mut world: World) -> Result<Template, Fault> {
     world.stack.start_again()?;
@@ -239,8 +265,14 @@ pub fn live(phase: Phase, templates: &Templates, blow: Option<&Blow>) -> Result<
     };
     match phase {
         Phase::FirstStart | Phase::Restart => crate::start::live(world, blow),
-        Phase::Sale | Phase::Stop | Phase::ReturnsDebited | Phase::ReturnsUntouched | Phase::Upkeep => {
+        Phase::Sale
+        | Phase::PsamSale
+        | Phase::Stop
+        | Phase::ReturnsDebited
+        | Phase::ReturnsUntouched
+        | Phase::Upkeep => {
             world.stack.start_again()?;
+            wait_for_devices(&world)?;
             live_in(world, phase, phase.reference(), blow)
         }
     }
@@ -257,8 +289,8 @@ fn live_in(mut world: World, phase: Phase, reference: &str, blow: Option<&Blow>)
     if phase == Phase::Stop {
         told = pos.begin(reference, PRICE)?;
     }
-    let objects = objects(&world, &pos)?;
     let purserd = world.stack.purserd_id().ok_or("purserd does not run")?;
+    let objects = objects(&world, &pos, purserd)?;
     let straces = attach(&world, phase, purserd, &objects, blow)?;
     let threads = point::threads(purserd)?;
     let told = act(&mut world, &mut pos, phase, reference, told)?;
@@ -279,11 +311,13 @@ fn live_in(mut world: World, phase: Phase, reference: &str, blow: Option<&Blow>)
         let log = strace.finish(!world.is_alive())?;
         match blow {
             Some(blow) => was_cut |= is_cut(&log, blow.cut),
-            None => points.extend(
-                point::points(&log, &role, &objects)?
-                    .into_iter()
-                    .map(|point| (process, point)),
-            ),
+            None => {
+                let seen = point::points(&log, &role, &objects)?.into_iter();
+                let is_before = |point: &Point| {
+                    (phase, process) == (Phase::PsamSale, Process::Purserd) && !hosts::is_of_psam(point)
+                };
+                points.extend(seen.skip_while(is_before).map(|point| (process, point)));
+            }
         }
     }
     let end = if world.is_alive() {
@@ -302,7 +336,7 @@ fn live_in(mut world: World, phase: Phase, reference: &str, blow: Option<&Blow>)
 
 fn act(world: &mut World, pos: &mut Pos, phase: Phase, reference: &str, told: Told) -> Result<Told, Fault> {
     match phase {
-        Phase::Sale => world.sell_at(pos, reference),
+        Phase::Sale | Phase::PsamSale => world.sell_at(pos, reference),
         Phase::ReturnsDebited | Phase::ReturnsUntouched => {
             world.card.insert();
             pos.follow(reference, told, |sale| {
@@ -330,7 +364,7 @@ fn act(world: &mut World, pos: &mut Pos, phase: Phase, reference: &str, told: To
 fn wait_for_death(world: &World, time: Duration, straces: &[Watched], blow: Option<&Blow>) {
     let end = Instant::now() + time;
     let is_host_dead = || match blow {
-        Some(blow) if blow.process == Process::DriverHost => {
+        Some(blow) if blow.process != Process::Purserd => {
             straces.iter().any(|(_, _, strace)| strace.shows(blow.cut))
         }
         Some(_) | None => false,
@@ -340,11 +374,15 @@ fn wait_for_death(world: &World, time: Duration, straces: &[Watched], blow: Opti
     }
 }
 
-/// Names for the till's sockets, and files by their paths.
-fn objects(world: &World, pos: &Pos) -> Result<Objects, Fault> {
+/// Names for the sockets of the till and of the PSAM's driver host, and files by their paths.
+fn objects(world: &World, pos: &Pos, purserd: u32) -> Result<Objects, Fault> {
     let mut objects = world.objects();
     for (name, link) in pos.links() {
         objects.name(name, link);
+    }
+    if world.psam.is_some() {
+        let host = hosts::that_listens(purserd, world.stack.layout().psam)?;
+        objects.name(hosts::PSAM, &hosts::socket_to(purserd, host)?);
     }
     Ok(objects)
 }
@@ -360,9 +398,18 @@ fn attach(
     blow: Option<&Blow>,
 ) -> Result<Vec<Watched>, Fault> {
     let mut processes = vec![(Process::Purserd, purserd)];
-    if phase == Phase::Sale {
-        let hosts = point::children(purserd)?;
-        processes.extend(hosts.into_iter().map(|host| (Process::DriverHost, host)));
+    let layout = world.stack.layout();
+    match phase {
+        Phase::Sale => processes.push((Process::DriverHost, hosts::that_listens(purserd, layout.reader)?)),
+        Phase::PsamSale => {
+            processes.push((Process::PsamHost, hosts::that_listens(purserd, layout.psam)?));
+        }
+        Phase::FirstStart
+        | Phase::Restart
+        | Phase::ReturnsDebited
+        | Phase::ReturnsUntouched
+        | Phase::Stop
+        | Phase::Upkeep => {}
     }
     let Some(blow) = blow else {
         let options = [OsString::from("-e"), format!("trace={CALLS}").into()];

@@ -130,7 +130,9 @@ fn call(line: &str) -> Option<(&str, &str)> {
     if arguments.starts_with(|first: char| first.is_ascii_digit()) {
         let (_, link) = arguments.split_once('<')?;
         // The last: the trace ended in the call.
-        let end = [">,", ">)", "> <detached"].iter().find_map(|end| link.find(end))?;
+        let end = [">,", ">)", "> <detached"]
+            .iter()
+            .find_map(|end| link.find(end))?;
         return Some((name, &link[..end]));
     }
     let (_, path) = arguments.split_once('"')?;

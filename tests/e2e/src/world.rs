@@ -3,15 +3,20 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use purser_api::model::Sale;
 use purser_lab::card::Minor;
 use purser_lab::issuer::{LAB_PIN, LAB_SERIAL};
-use purser_lab::stack::{Options, PATIENCE, Stack};
-use purser_lab::vpcd::CardThread;
+use purser_lab::psam::FactorOrder;
+use purser_lab::stack::{Options, PATIENCE, PIN_PAD, Stack};
+use purser_lab::vpcd::{CardThread, PsamThread};
 use tempfile::TempDir;
 
 use crate::Fault;
 use crate::buyer::Buyer;
+use crate::pcscd;
 use crate::point::Objects;
 use crate::pos::{Pos, Told};
 
@@ -21,11 +26,33 @@ pub const PRICE: u64 = 300;
 pub const WALLET: u64 = 100_000;
 
 const CARD: &str = "card";
+const PSAM: &str = "psam";
+/// How often a state is looked at that nobody announces.
+const LOOK_AGAIN: Duration = Duration::from_millis(3);
+
+/// Where the purchase key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sam {
+    /// In a credential.
+    Software,
+    /// In a PSAM in a slot of its own.
+    Psam,
+}
+
+impl Sam {
+    fn options(self) -> Options {
+        Options {
+            psam: (self == Self::Psam).then_some(FactorOrder::AsnFirst),
+            ..Options::default()
+        }
+    }
+}
 
 /// A state folder and a card, to be copied.
 #[derive(Debug)]
 pub struct Template {
     folder: TempDir,
+    sam: Sam,
     /// How many sales are paid in it.
     pub paid: u64,
 }
@@ -37,22 +64,55 @@ pub struct World {
     pub stack: Stack,
     /// The buyer's card.
     pub card: CardThread,
-    _buyer: Buyer,
+    /// The shop's PSAM, in its slot, where the shop has one.
+    pub psam: Option<PsamThread>,
+    buyer: Option<Buyer>,
     folder: TempDir,
     /// How many sales were paid before.
     pub paid: u64,
 }
 
 impl World {
+    /// As [`World::new`], and the card lies before pcscd's first reader, behind the real pcsc driver that was built at this path.
+    /// Runs inside the namespaces of with-pcscd.sh.
+    ///
+    /// # Errors
+    /// The stack's own.
+    pub fn through_pcscd(driver: &Path) -> Result<Self, Fault> {
+        let folder = tempfile::tempdir()?;
+        let drop_in = format!("[pin.pads]\npcsc = \"{PIN_PAD}\"\n");
+        let options = Options {
+            drop_in,
+            ..Options::default()
+        };
+        let stack = Stack::prepare(folder.path(), options)?;
+        pcscd::add_driver(&stack, driver)?;
+        drop(stack.new_card(CARD, LAB_SERIAL, Minor(WALLET.try_into()?))?);
+        let card = CardThread::start(&stack.layout().cards_dir().join(CARD), pcscd::READER.parse()?)?;
+        Ok(Self::around(folder, stack, card, None, 0))
+    }
+
     /// Nothing but a configuration and a card; purserd does not run.
     ///
     /// # Errors
     /// The stack's own.
     pub fn new() -> Result<Self, Fault> {
+        Self::with(Sam::Software)
+    }
+
+    /// The same with either kind of SAM.
+    ///
+    /// # Errors
+    /// The stack's own.
+    pub fn with(sam: Sam) -> Result<Self, Fault> {
         let folder = tempfile::tempdir()?;
-        let stack = Stack::prepare(folder.path(), Options::default())?;
+        let stack = Stack::prepare(folder.path(), sam.options())?;
         let card = stack.new_card(CARD, LAB_SERIAL, Minor(WALLET.try_into()?))?;
-        Ok(Self::around(folder, stack, card, 0))
+        let psam = match sam {
+            Sam::Software => None,
+            Sam::Psam => Some(stack.new_psam(PSAM)?),
+        };
+        Ok(Self::around(folder, stack, card, psam, 0))
     }
 
     /// A copy of a template; purserd does not run.
@@ -64,17 +124,26 @@ impl World {
         for part in ["state", "cards"] {
             copy_folder(&template.folder.path().join(part), &folder.path().join(part))?;
         }
-        let stack = Stack::prepare(folder.path(), Options::default())?;
-        let card = CardThread::start(&stack.layout().cards_dir().join(CARD), stack.layout().reader)?;
-        Ok(Self::around(folder, stack, card, template.paid))
+        let stack = Stack::prepare(folder.path(), template.sam.options())?;
+        let (cards, layout) = (stack.layout().cards_dir(), stack.layout());
+        let card = CardThread::start(&cards.join(CARD), layout.reader)?;
+        let psam = match template.sam {
+            Sam::Software => None,
+            Sam::Psam => Some(PsamThread::start(&cards.join(PSAM), layout.psam)?),
+        };
+        Ok(Self::around(folder, stack, card, psam, template.paid))
     }
 
-    fn around(folder: TempDir, stack: Stack, card: CardThread, paid: u64) -> Self {
+    fn around(folder: TempDir, stack: Stack, card: CardThread, psam: Option<PsamThread>, paid: u64) -> Self {
         let buyer = Buyer::at(stack.layout().pad(), LAB_PIN.to_owned());
+        if let Some(psam) = &psam {
+            psam.insert();
+        }
         Self {
             stack,
             card,
-            _buyer: buyer,
+            psam,
+            buyer: Some(buyer),
             folder,
             paid,
         }
@@ -85,13 +154,27 @@ impl World {
         let Self {
             mut stack,
             card,
+            psam,
             folder,
             paid,
             ..
         } = self;
+        let sam = if psam.is_some() { Sam::Psam } else { Sam::Software };
         stack.kill();
-        drop(card);
-        Template { folder, paid }
+        drop((card, psam));
+        Template { folder, sam, paid }
+    }
+
+    /// The buyer steps away from the pad: nobody types.
+    pub fn buyer_goes(&mut self) {
+        self.buyer = None;
+    }
+
+    /// The buyer steps up to the pad, if nobody is there.
+    pub fn buyer_comes(&mut self) {
+        let pad = self.stack.layout().pad();
+        self.buyer
+            .get_or_insert_with(|| Buyer::at(pad, LAB_PIN.to_owned()));
     }
 
     /// The folder of everything.
@@ -148,7 +231,36 @@ impl World {
         self.card.remove();
         let told = pos.begin(reference, PRICE)?;
         self.card.insert();
-        pos.follow(reference, told, |sale| sale.outcome != "under_way")
+        let is_over = |sale: &Sale| sale.outcome != "under_way";
+        let is_to_move = |sale: &Sale| is_over(sale) || sale.state == "take_card_out";
+        let told = pos.follow(reference, told, is_to_move)?;
+        if told.last().is_none_or(is_over) {
+            return Ok(told);
+        }
+        // The buyer does as the till says.
+        self.card.remove();
+        self.wait_for_card(false)?;
+        self.card.insert();
+        pos.follow(reference, told, is_over)
+    }
+
+    /// Waits until purserd knows of a card in a reader, or of none in any.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn wait_for_card(&self, is_there: bool) -> Result<(), Fault> {
+        let mut pos = self.pos()?;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let devices = pos.call(async |purser| purser.devices().await)??.devices;
+            if devices.iter().any(|device| device.card_present == Some(true)) == is_there {
+                return Ok(());
+            }
+            crate::ensure(Instant::now() < end, || {
+                format!("a card in a reader should be {is_there}: {devices:?}")
+            })?;
+            thread::sleep(LOOK_AGAIN);
+        }
     }
 
     /// A sale that must be paid.

@@ -1,13 +1,18 @@
 //! The kill matrix on the real purserd.
 
 use e2e::faults;
-use e2e::matrix::{Cuts, run};
+use e2e::matrix::{Cuts, run, run_with_psam};
 use e2e::phase::Templates;
 use e2e::table::Table;
 
 #[test]
 fn a_purserd_that_is_killed_at_any_call_loses_no_sale_and_doubles_none() {
     run(Cuts::Kills).expect("money is kept");
+}
+
+#[test]
+fn a_purserd_that_is_killed_at_any_call_of_a_sale_with_a_psam_loses_no_sale_and_repeats_no_terminal_sn() {
+    run_with_psam().expect("money is kept");
 }
 
 #[test]

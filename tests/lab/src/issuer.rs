@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use crate::card::{
     Aid, Asn, CardDate, CardKeys, Interface, IssuerId, Key16, LogSn, Mac, Minor, Personalisation, Pin,
-    Purchase, Purses, Serial,
+    PsamTerminalNumber, Purchase, Purses, Serial,
 };
+use crate::psam::{FactorOrder, Levels, PsamKey, PsamPersonalisation};
 
 /// The lab's purchase master key. **PUBLIC**: it stands in every copy of Purser's source. Never put it into a shop.
 pub const PUBLIC_LAB_PURCHASE_MASTER: Key16 = Key16::new([
@@ -36,6 +37,15 @@ pub const LAB_PIN: &str = "123456";
 pub const LAB_BALANCE_MAX: Minor = Minor(1_000_000);
 /// The tries that a lab card's PIN has.
 pub const LAB_PIN_TRIES: u8 = 3;
+
+/// The serial number of a lab PSAM that asks for none.
+pub const LAB_PSAM_SERIAL: Serial = Serial([0x00, 0x00, 0x00, 0x00, 0x20, 0x26, 0x50, 0x00, 0x00, 0x01]);
+/// The PSAM terminal number of a lab PSAM that asks for none: the one of the lab's shop.
+pub const LAB_TERMINAL_NUMBER: PsamTerminalNumber = PsamTerminalNumber([0, 0, 0, 0, 0, 1]);
+/// The file id of a lab PSAM's purchase ADF.
+pub const LAB_PSAM_ADF: u16 = 0xDF01;
+/// Wrong MAC2 in a row that lock a lab PSAM.
+pub const LAB_MAC_TRIES: u8 = 3;
 
 /// The issuer's master keys. A card's key is its master, diversified by the card's ASN.
 #[derive(Clone, Debug)]
@@ -92,6 +102,28 @@ impl Masters {
             balance_max: LAB_BALANCE_MAX,
             interface: Interface::Whole,
             log_sn: LogSn::BeforeIncrement,
+        }
+    }
+
+    /// A lab PSAM's personalisation: the purchase master above one level (the card's ASN), ASN first, the terminal number
+    /// of the lab's shop, a contact card of T=0. Change the fields that a test is about.
+    pub fn personalise_psam(&self) -> PsamPersonalisation {
+        PsamPersonalisation {
+            serial: LAB_PSAM_SERIAL,
+            version: 0x01,
+            key_card_type: 0x00,
+            terminal_number: LAB_TERMINAL_NUMBER,
+            adf_name: Aid::default(),
+            adf_id: LAB_PSAM_ADF,
+            key: PsamKey {
+                master: self.purchase.clone(),
+                version: LAB_KEY_VERSION,
+                algorithm: LAB_ALGORITHM,
+                levels: Levels::ASN_ALONE,
+            },
+            factor_order: FactorOrder::AsnFirst,
+            mac_tries_max: LAB_MAC_TRIES,
+            interface: Interface::T0,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `purser-lab`: makes virtual purse cards and puts them into readers.
+//! `purser-lab`: makes virtual purse cards and PSAMs and puts them into readers.
 
 mod cli;
 
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// The lab of Purser: virtual purse cards, for trying, testing and showing. Its keys are public.
+/// The lab of Purser: virtual purse cards and PSAMs, for trying, testing and showing. Its keys are public.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -19,6 +19,9 @@ enum Verb {
     /// Make a card, look at it, put it into a reader
     #[command(subcommand)]
     Card(cli::card::Verb),
+    /// Make a PSAM, look at it, put it into a reader
+    #[command(subcommand)]
+    Psam(cli::psam::Verb),
     /// Write the lab's (public) purchase master key as a credential file for the software SAM
     Keys(cli::keys::Keys),
     /// Sell three times with purserd and a virtual card, kill purserd once, and check that the books balance
@@ -29,6 +32,7 @@ enum Verb {
 fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         Verb::Card(verb) => verb.run(),
+        Verb::Psam(verb) => verb.run(),
         Verb::Keys(keys) => keys.run(),
         #[cfg(feature = "stack")]
         Verb::Demo(demo) => demo.run().map_err(cli::Failed::from),

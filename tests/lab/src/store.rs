@@ -1,4 +1,4 @@
-//! A card on disk: one file, replaced whole and synced at each change, before the card's answer leaves.
+//! A card (or a PSAM, which is one) on disk: one file, replaced whole and synced at each change, before the card's answer leaves.
 //!
 //! An EEPROM keeps what it has written through any loss of power; so does this file through any kill. There is no
 //! moment at which it holds half of an operation, and never two processes that use one card.
@@ -9,6 +9,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::card::{Card, CardReply, ScriptedFault, SnapshotError};
+use crate::chip::Chip;
+use crate::psam::Psam;
 
 /// Only the owner may read a card file: it holds keys and the PIN, public as the lab's are.
 const MODE: u32 = 0o600;
@@ -58,11 +60,16 @@ impl StoreError {
     }
 }
 
+/// A purse card and the file that it lives in.
+pub type CardFile = ChipFile<Card>;
+/// A PSAM and the file that it lives in.
+pub type PsamFile = ChipFile<Psam>;
+
 /// A card and the file that it lives in.
 #[derive(Debug)]
-pub struct CardFile {
+pub struct ChipFile<C> {
     path: PathBuf,
-    card: Card,
+    card: C,
     stored_revision: u64,
     /// The lock on the file that `path` names; it moves with each replacement.
     lock: Lock,
@@ -80,12 +87,12 @@ impl Drop for Lock {
     }
 }
 
-impl CardFile {
+impl<C: Chip> ChipFile<C> {
     /// Stores a new card.
     ///
     /// # Errors
     /// [`StoreError::Exists`], or [`StoreError::Io`] and no file of that name.
-    pub fn create(path: &Path, card: Card) -> Result<Self, StoreError> {
+    pub fn create(path: &Path, card: C) -> Result<Self, StoreError> {
         let (temporary, lock) = write_temporary(path, &card)?;
         let linked = fs::hard_link(&temporary, path);
         fs::remove_file(&temporary).map_err(io_error("remove", &temporary))?;
@@ -112,7 +119,7 @@ impl CardFile {
     /// [`StoreError::InUse`], [`StoreError::Damaged`] or [`StoreError::Io`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let mut lock = lock(path)?;
-        let card = parse(path, &mut lock.0)?;
+        let card: C = parse(path, &mut lock.0)?;
         Ok(Self {
             path: path.to_owned(),
             stored_revision: card.revision(),
@@ -125,13 +132,13 @@ impl CardFile {
     ///
     /// # Errors
     /// [`StoreError::Damaged`] or [`StoreError::Io`].
-    pub fn read(path: &Path) -> Result<Card, StoreError> {
+    pub fn read(path: &Path) -> Result<C, StoreError> {
         let mut file = File::open(path).map_err(io_error("open", path))?;
         parse(path, &mut file)
     }
 
     /// The card.
-    pub fn card(&self) -> &Card {
+    pub fn card(&self) -> &C {
         &self.card
     }
 
@@ -151,8 +158,8 @@ impl CardFile {
     /// Does something to the card; what it changed is durable when this returns.
     ///
     /// # Errors
-    /// As [`CardFile::process`].
-    pub fn change<T>(&mut self, change: impl FnOnce(&mut Card) -> T) -> Result<T, StoreError> {
+    /// As [`ChipFile::process`].
+    pub fn change<T>(&mut self, change: impl FnOnce(&mut C) -> T) -> Result<T, StoreError> {
         let outcome = change(&mut self.card);
         if self.card.revision() != self.stored_revision {
             self.replace()?;
@@ -161,7 +168,7 @@ impl CardFile {
     }
 
     /// Scripts a fault. Faults are not stored: the EEPROM knows nothing of them.
-    pub fn script(&mut self, fault: ScriptedFault) {
+    pub fn script(&mut self, fault: ScriptedFault<C::Fault>) {
         self.card.script(fault);
     }
 
@@ -172,8 +179,7 @@ impl CardFile {
 
     /// The card gets power. `seed` makes its challenges differ from those of its last life.
     pub fn power_on(&mut self, seed: u64) {
-        self.card.stir(seed);
-        self.card.power_on();
+        self.card.power_on(seed);
     }
 
     /// The reader resets the card. It changes nothing that is stored.
@@ -197,7 +203,7 @@ impl CardFile {
 }
 
 /// The card in a new file beside the old one, synced, and locked before anybody can find it under its name.
-fn write_temporary(path: &Path, card: &Card) -> Result<(PathBuf, Lock), StoreError> {
+fn write_temporary(path: &Path, card: &impl Chip) -> Result<(PathBuf, Lock), StoreError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let temporary = path.with_file_name(name);
@@ -258,10 +264,10 @@ fn lock(path: &Path) -> Result<Lock, StoreError> {
     }
 }
 
-fn parse(path: &Path, file: &mut File) -> Result<Card, StoreError> {
+fn parse<C: Chip>(path: &Path, file: &mut File) -> Result<C, StoreError> {
     let mut text = String::new();
     file.read_to_string(&mut text).map_err(io_error("read", path))?;
-    Card::from_json(&text).map_err(|source| StoreError::Damaged {
+    C::from_json(&text).map_err(|source| StoreError::Damaged {
         path: path.to_owned(),
         source,
     })

@@ -90,6 +90,7 @@ impl World {
         let request = Request::ProvidePin {
             reference,
             pin: pin(is_right),
+            presentation: self.shops[s].pos.tickets[ticket].presentation,
             last_try: true,
         };
         self.send(s, Some(ticket), Ask::Pin, request);

@@ -85,6 +85,17 @@ impl World {
             }
             _ => {}
         }
+        if let (Standing::Paid(paid), Some(key)) = (&operation.standing, operation.key()) {
+            let is_claimed = matches!(paid.proof, PaidProof::Answer | PaidProof::Prove);
+            let shop = &self.shops[s];
+            hold!(
+                Mac2WasChecked,
+                !is_claimed || shop.psam.is_none() || shop.mac2_verified.contains(&key.terminal_sn),
+                "{} of shop {s} is paid by {:?}, and the PSAM never found its MAC2 right",
+                operation.reference,
+                paid.proof
+            );
+        }
         let is_due = matches!(operation.standing, Standing::Paid(_))
             && operation.conclusion == Some(Conclusion::Abandoned);
         let owed = operation.refund_owed;
@@ -242,12 +253,14 @@ impl World {
                 .progress
                 .is_some_and(|it| crate::tally::is_alike(it, through_api))
         };
+        let psam = shop.engine.as_ref().and_then(|engine| engine.psam());
+        let waits_for_psam = psam.is_some_and(|psam| psam.waiting > 0);
         for device in &shop.devices {
             let Some(card) = device.card else { continue };
             if device.connection.is_some() {
                 hold!(
                     PurseIsLocked,
-                    shop.pos.tickets.iter().any(waits),
+                    waits_for_psam || shop.pos.tickets.iter().any(waits),
                     "{:?} of shop {s} holds a card with power, and nobody serves it",
                     device.name
                 );

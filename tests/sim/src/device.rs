@@ -43,11 +43,13 @@ pub(crate) struct Device {
     pub(crate) is_up: bool,
     /// The card in its slot.
     pub(crate) card: Option<usize>,
+    /// The shop's PSAM is in its slot; only of the reader that is kept for it.
+    pub(crate) holds_psam: bool,
     pub(crate) connection: Option<Connection>,
     pub(crate) calls: VecDeque<(CallId, Call)>,
     /// Answers and events on their way to the engine.
     pub(crate) done: VecDeque<Input>,
-    /// Debits since the card was put in or the engine began to look.
+    /// Debits since the card was put in or the process began, however often the device came back meanwhile.
     pub(crate) debits: u8,
     /// Steps for which it does nothing and its answers do not arrive.
     pub(crate) stalled: u32,
@@ -69,6 +71,7 @@ impl Device {
             abilities,
             is_up: false,
             card: None,
+            holds_psam: false,
             connection: None,
             calls: VecDeque::new(),
             done: VecDeque::new(),
@@ -149,9 +152,8 @@ impl Device {
     /// The device is there: the engine is told, and of the card in its slot.
     pub(crate) fn arrive(&mut self) {
         self.is_up = true;
-        self.debits = 0;
         self.event(DeviceEvent::Arrived(self.abilities));
-        if self.card.is_some() {
+        if self.card.is_some() || self.holds_psam {
             self.event(DeviceEvent::CardInserted);
         }
     }
@@ -175,5 +177,6 @@ impl Device {
         self.connection_last = 0;
         self.is_up = false;
         self.stalled = 0;
+        self.debits = 0;
     }
 }

@@ -12,17 +12,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use purser_engine::{End, Progress};
 use purser_lab::card::{Fault, ScriptedFault, instruction};
 
+use purser_ledger::Entry;
+use purser_purse::CommandName;
+
+use crate::device::Call;
 use crate::failure::Failure;
 use crate::flaw::Flaw;
 use crate::kit::{CardKind, Kit};
 use crate::plastic::{Place, Plastic};
 use crate::pos::TicketState;
+use crate::psam::Oddity;
 use crate::rule::{Rule, Violation, hold};
 use crate::shop::Job;
 use crate::store::Disk;
 use crate::tally::Tally;
 use crate::trace::Trace;
-use crate::world::{Step, World};
+use crate::world::{PSAM, Step, World};
 
 /// What the card does at the first DEBIT that it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,8 +78,37 @@ const AWAY: [Away; 5] = [
     Away::Loaded,
     Away::Both,
 ];
-const CASES: usize = CARDS.len() * AT_DEBIT.len() * AWAY.len();
+/// The SAM of the shop, and when it is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AtSam {
+    /// Keys in the process.
+    Software,
+    /// A PSAM that stays in its reader.
+    Psam,
+    /// A PSAM that loses its power before it gets the sale's INIT_SAM.
+    LostBeforeInit,
+    /// A PSAM that loses its power before the intent is on the disk.
+    LostBeforeIntent,
+    /// A PSAM that loses its power before the card gets its DEBIT.
+    LostBeforeDebit,
+    /// A PSAM that loses its power before it gets MAC2.
+    LostBeforeCheck,
+    /// A PSAM that has checked MAC2, and its answer is lost.
+    CheckLost,
+    /// A PSAM that is taken out before it gets MAC2, and put in when nothing else happens.
+    OutBeforeCheck,
+}
 
+const AT_SAM: [AtSam; 8] = [
+    AtSam::Software,
+    AtSam::Psam,
+    AtSam::LostBeforeInit,
+    AtSam::LostBeforeIntent,
+    AtSam::LostBeforeDebit,
+    AtSam::LostBeforeCheck,
+    AtSam::CheckLost,
+    AtSam::OutBeforeCheck,
+];
 /// The price of the sale, and what other shops take and load meanwhile, in minor units.
 const PRICE: u64 = 300;
 const ELSEWHERE: u32 = 50;
@@ -82,22 +116,45 @@ const ELSEWHERE: u32 = 50;
 /// How often a card in doubt is presented before the run says that nobody asks it.
 const PRESENTATIONS_MAX: u8 = 4;
 
+/// How many time limits a PSAM that was lost may take until it serves again.
+const PSAM_WAITS_MAX: u8 = 4;
+
 #[derive(Clone, Copy, Debug)]
 struct Case {
     card: CardKind,
     balance: u32,
     at_debit: AtDebit,
     away: Away,
+    at_sam: AtSam,
 }
 
 impl Case {
-    fn nth(index: usize) -> Self {
-        let (card, balance) = CARDS[index % CARDS.len()];
-        Self {
-            card,
-            balance,
-            at_debit: AT_DEBIT[index / CARDS.len() % AT_DEBIT.len()],
-            away: AWAY[index / CARDS.len() / AT_DEBIT.len() % AWAY.len()],
+    /// Every case. A PSAM adds nothing to how a card is asked, so its losses are not tried with every card.
+    fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        for (at_sam, (card, balance)) in AT_SAM.iter().flat_map(|it| CARDS.map(|card| (*it, card))) {
+            let is_needed = matches!(at_sam, AtSam::Software | AtSam::Psam) || card == CardKind::PinFree;
+            for (at_debit, away) in AT_DEBIT.iter().flat_map(|it| AWAY.map(|away| (*it, away))) {
+                let case = Self {
+                    card,
+                    balance,
+                    at_debit,
+                    away,
+                    at_sam,
+                };
+                all.extend(is_needed.then_some(case));
+            }
+        }
+        all
+    }
+
+    /// True where every pair of crash points is tried too: it takes many times as long.
+    fn has_pairs(&self) -> bool {
+        let is_plain = self.card == CardKind::PinFree && matches!(self.away, Away::Stays | Away::Debited);
+        match self.at_sam {
+            AtSam::Software => true,
+            AtSam::Psam | AtSam::LostBeforeCheck => is_plain,
+            _ => false,
         }
     }
 }
@@ -116,13 +173,15 @@ struct Run {
     crashes: Vec<Point>,
     lives: Vec<Vec<Point>>,
     has_been_away: bool,
+    /// The PSAM has been lost once, as the case says.
+    is_psam_lost: bool,
     presentations: u8,
 }
 
 /// What was run, and where it ended.
 #[derive(Clone, Debug, Default, serde::Serialize)]
 pub struct Summary {
-    /// Cases: card × what it does at DEBIT × where it goes.
+    /// Cases: card × what it does at DEBIT × where it goes × which SAM.
     pub cases: u64,
     /// Runs without a crash that came to their end.
     pub undisturbed: u64,
@@ -144,15 +203,16 @@ pub struct Summary {
 /// The first [`Failure`], with the story of its last steps.
 pub fn run(threads: usize, with_pairs: bool) -> Result<Summary, Box<Failure>> {
     let kit = Arc::new(Kit::new());
+    let cases = Case::all();
     let next = AtomicUsize::new(0);
     let work = || {
         let mut summary = Summary::default();
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= CASES {
+            let Some(case) = cases.get(index) else {
                 return Ok(summary);
-            }
-            all_of(&kit, Case::nth(index), with_pairs, &mut summary)?;
+            };
+            all_of(&kit, *case, with_pairs && case.has_pairs(), &mut summary)?;
         }
     };
     let summaries: Vec<Result<Summary, Box<Failure>>> = std::thread::scope(|scope| {
@@ -255,7 +315,11 @@ impl Run {
             config.pin_free_up_to.insert(kit.currency, PRICE);
             world.shops[0].config = Some(config);
         }
+        if case.at_sam != AtSam::Software {
+            world.give_psam(0);
+        }
         Self {
+            is_psam_lost: false,
             world,
             case,
             crashes: crashes.to_vec(),
@@ -299,7 +363,37 @@ impl Run {
         }
     }
 
+    /// The PSAM is lost, once, before the step at which the case says so.
+    fn lose_psam(&mut self, step: Step) {
+        let shop = &self.world.shops[0];
+        let calls = |d: usize, name| {
+            let front = shop.devices[d].calls.front();
+            step == Step::Device(0, d)
+                && matches!(front, Some((_, Call::Transmit { command, .. })) if command.name() == name)
+        };
+        let intends = step == Step::Journal(0)
+            && matches!(shop.jobs.front(), Some(Job::Commit(commit)) if matches!(commit.entry, Entry::SaleIntended(_)));
+        let is_now = match self.case.at_sam {
+            AtSam::Software | AtSam::Psam => false,
+            AtSam::LostBeforeInit => calls(PSAM, CommandName::InitSam),
+            AtSam::LostBeforeIntent => intends,
+            AtSam::LostBeforeDebit => calls(0, CommandName::Debit),
+            AtSam::LostBeforeCheck | AtSam::CheckLost | AtSam::OutBeforeCheck => {
+                calls(PSAM, CommandName::CreditSam)
+            }
+        };
+        if !is_now || std::mem::replace(&mut self.is_psam_lost, true) {
+            return;
+        }
+        match (self.case.at_sam, &mut self.world.shops[0].psam) {
+            (AtSam::CheckLost, Some(psam)) => psam.oddity = Some(Oddity::AnswerLost),
+            (AtSam::OutBeforeCheck, _) => self.world.remove_psam(0),
+            _ => self.world.cut_psam(0),
+        }
+    }
+
     fn step(&mut self, step: Step) -> Result<(), Violation> {
+        self.lose_psam(step);
         let number = self.world.steps;
         let point = |in_append| Point {
             step: number,
@@ -373,6 +467,10 @@ impl Run {
 
     /// What cashier and buyer do when nothing moves. False when the sale has its end.
     fn go_on(&mut self) -> Result<bool, Violation> {
+        if self.case.at_sam == AtSam::OutBeforeCheck && !self.world.shops[0].devices[PSAM].holds_psam {
+            self.world.insert_psam(0);
+            return Ok(true);
+        }
         if self.world.type_pin(0, true) {
             return Ok(true);
         }
@@ -435,6 +533,11 @@ impl Run {
         self.world.rest()?;
         self.world.insert(0, 0, 0);
         self.world.rest()?;
+        let mut waits = 0;
+        while waits < PSAM_WAITS_MAX && self.waits_for_sam(ticket) && self.world.pass_to_timeout(0) {
+            waits += 1;
+            self.world.rest()?;
+        }
         let told = self.world.shops[0].pos.tickets[ticket].told.as_ref();
         hold!(
             BuysAgain,
@@ -442,6 +545,10 @@ impl Run {
             "the card cannot buy again: {told:?}"
         );
         Ok(())
+    }
+
+    fn waits_for_sam(&self, ticket: usize) -> bool {
+        self.world.shops[0].pos.tickets[ticket].progress == Some(Progress::WaitingForSam)
     }
 
     fn end(&mut self) -> Result<String, Violation> {

@@ -83,11 +83,23 @@ pub enum FaultKind {
     PadBroken,
     /// The buyer walks away with the card.
     BuyerLeaves,
+    /// The PSAM loses its power.
+    PsamCut,
+    /// The PSAM is taken out, and put in again later.
+    PsamOut,
+    /// The PSAM answers noise, or nothing, or that it is in another state.
+    PsamOdd,
+    /// The PSAM locks itself.
+    PsamLocked,
+    /// Another terminal's PSAM is put in.
+    PsamForeign,
+    /// The PSAM's counter falls back.
+    PsamRepeats,
 }
 
 impl FaultKind {
     /// Every fault.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 46] = [
         Self::AnswerLost,
         Self::RemovalLost,
         Self::Delay,
@@ -128,5 +140,11 @@ impl FaultKind {
         Self::PinTimedOut,
         Self::PadBroken,
         Self::BuyerLeaves,
+        Self::PsamCut,
+        Self::PsamOut,
+        Self::PsamOdd,
+        Self::PsamLocked,
+        Self::PsamForeign,
+        Self::PsamRepeats,
     ];
 }

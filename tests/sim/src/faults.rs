@@ -9,14 +9,17 @@ use crate::device::Call;
 use crate::fault::FaultKind;
 use crate::kit::SHOPS;
 use crate::pos::TicketState;
+use crate::psam::Oddity;
 use crate::rule::Violation;
 use crate::schedule::Schedule;
 use crate::shop::Job;
 use crate::store::Disk;
 use crate::trace::tell;
-use crate::world::Step;
+use crate::world::{PSAM, Step};
 
-/// Fifty years, in milliseconds of the wall clock.
+/// Ten years, in milliseconds of the wall clock: believed, and some cards have expired by then.
+const TEN_YEARS_MS: i64 = 10 * 365 * 86_400 * 1_000;
+/// Fifty years: not believed.
 const FIFTY_YEARS_MS: i64 = 50 * 365 * 86_400 * 1_000;
 const HOUR_MS: i64 = 3_600 * 1_000;
 
@@ -53,6 +56,12 @@ impl Schedule {
             FaultKind::WrongPin | FaultKind::PinCancelled | FaultKind::PinTimedOut | FaultKind::PadBroken => {
                 self.at_pad(fault, s)
             }
+            FaultKind::PsamCut
+            | FaultKind::PsamOut
+            | FaultKind::PsamOdd
+            | FaultKind::PsamLocked
+            | FaultKind::PsamForeign
+            | FaultKind::PsamRepeats => self.at_psam(fault, s),
             FaultKind::AnswerLost
             | FaultKind::RemovalLost
             | FaultKind::Delay
@@ -216,6 +225,7 @@ impl Schedule {
             return Ok(false);
         }
         match fault {
+            FaultKind::NumbersUsedUp if self.world.shops[s].psam.is_some() => return Ok(false),
             FaultKind::NoRoom if self.world.rng.one_in(2) => self.world.shops[s].store.refusals = 1,
             FaultKind::NoRoom => self.world.shops[s].store.has_room = false,
             FaultKind::Stop => {
@@ -250,10 +260,38 @@ impl Schedule {
         Ok(true)
     }
 
+    fn at_psam(&mut self, fault: FaultKind, s: usize) -> bool {
+        let oddity = self
+            .world
+            .rng
+            .pick(&[Oddity::Garbage, Oddity::AnswerLost, Oddity::WrongState]);
+        let shop = &mut self.world.shops[s];
+        let is_in = shop.engine.is_some() && shop.devices[PSAM].is_up && shop.devices[PSAM].holds_psam;
+        let is_busy = shop.devices[PSAM].connection.is_some();
+        let (Some(psam), true) = (&mut shop.psam, is_in) else {
+            return false;
+        };
+        match fault {
+            FaultKind::PsamCut if is_busy => self.world.cut_psam(s),
+            FaultKind::PsamOut => self.world.remove_psam(s),
+            FaultKind::PsamOdd => psam.oddity = Some(oddity),
+            FaultKind::PsamLocked => psam.is_locked = true,
+            FaultKind::PsamForeign => {
+                psam.is_foreign = true;
+                self.world.remove_psam(s);
+                self.world.insert_psam(s);
+            }
+            FaultKind::PsamRepeats if psam.counter > 0 => psam.counter -= 1,
+            _ => return false,
+        }
+        true
+    }
+
     fn at_clock(&mut self, fault: FaultKind, s: usize) -> bool {
         let is_ahead = self.world.rng.one_in(2);
         let clock = &mut self.world.shops[s].clock;
         match fault {
+            FaultKind::ClockAhead if is_ahead => clock.wall_ms += TEN_YEARS_MS,
             FaultKind::ClockAhead => clock.wall_ms += FIFTY_YEARS_MS,
             FaultKind::ClockBack => clock.wall_ms -= FIFTY_YEARS_MS,
             _ if is_ahead => {

@@ -32,11 +32,15 @@ pub enum Flaw {
     DoorGuesses,
     /// The door to the POS drops every answer to an attach.
     DoorDropsAnswers,
+    /// The PSAM forgets its counter with its power, and the store takes a terminal SN again for another card.
+    PsamRepeatsNumbers,
+    /// The PSAM finds every MAC2 right: a sale is paid without a check.
+    PsamAcceptsAnyMac2,
 }
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::StoreAnswersBeforeSync,
         Self::StoreForgetsSales,
         Self::StoreForgetsTerminalSn,
@@ -50,5 +54,7 @@ impl Flaw {
         Self::CardLosesMoney,
         Self::DoorGuesses,
         Self::DoorDropsAnswers,
+        Self::PsamRepeatsNumbers,
+        Self::PsamAcceptsAnyMac2,
     ];
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use purser_engine::Config;
+use purser_engine::{Config, Limits, PsamSettings};
 use purser_lab::card::{CardDate, Interface, IssuerId, Minor, Personalisation, Serial};
 use purser_lab::issuer::{LAB_ISSUER, LAB_KEY_VERSION, Masters, purchase_key_file};
 use purser_ledger::{Amount, Currency, DeviceName};
-use purser_purse::pboc::{self, Profile, PsamTerminalNumber, SoftwareSam};
+use purser_purse::pboc::{self, Profile, PsamProfile, PsamTerminalNumber, SoftwareSam};
 
 /// When the simulated program was built: 2026-11-01 00:00 UTC.
 pub(crate) const BUILT_UNIX_SECONDS: i64 = 1_793_491_200;
@@ -72,6 +72,7 @@ pub(crate) struct Kit {
     pub(crate) currency: Currency,
     pub(crate) readers: [DeviceName; 2],
     pub(crate) pad: DeviceName,
+    pub(crate) psam_reader: DeviceName,
     sam: Arc<SoftwareSam>,
     sam_without_key: Arc<SoftwareSam>,
 }
@@ -82,6 +83,7 @@ impl Kit {
         let currency: Currency = "JPY".parse().expect("three capital letters");
         let readers = ["front", "back"].map(|name| DeviceName::new(name).expect("a short visible name"));
         let pad = DeviceName::new("pad").expect("a short visible name");
+        let psam_reader = DeviceName::new("sam").expect("a short visible name");
         let personalisations = CardKind::ALL
             .iter()
             .map(|kind| [1, 2].map(|number| Arc::new(personalise(&masters, *kind, number))))
@@ -99,6 +101,7 @@ impl Kit {
             currency,
             readers,
             pad,
+            psam_reader,
         }
     }
 
@@ -110,6 +113,13 @@ impl Kit {
 
     pub(crate) fn sam(&self, has_key: bool) -> Arc<SoftwareSam> {
         Arc::clone(if has_key { &self.sam } else { &self.sam_without_key })
+    }
+
+    pub(crate) fn psam_settings(&self) -> PsamSettings {
+        PsamSettings {
+            reader: self.psam_reader.clone(),
+            profile: PsamProfile::default(),
+        }
     }
 
     pub(crate) fn amount(&self, minor: u64) -> Amount {
@@ -157,6 +167,7 @@ fn config(shop: u8, currency: Currency, readers: &[DeviceName], pad: &DeviceName
             .collect(),
         card_wait_ms: 60_000,
         pin_wait_ms: 30_000,
+        limits: Limits::default(),
         built_unix_seconds: BUILT_UNIX_SECONDS,
     }
 }

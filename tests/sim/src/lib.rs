@@ -21,6 +21,10 @@ mod kit;
 pub mod model;
 mod plastic;
 mod pos;
+mod psam;
+mod psam_slot;
+#[cfg(test)]
+mod psam_stories;
 #[cfg(test)]
 mod regressions;
 mod rng;

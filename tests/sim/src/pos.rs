@@ -17,6 +17,8 @@ pub(crate) struct Ticket {
     pub(crate) chose: Option<Conclusion>,
     pub(crate) has_goods: bool,
     pub(crate) progress: Option<Progress>,
+    /// Which presentation of a card the progress was about.
+    pub(crate) presentation: u8,
 }
 
 /// Where a sale stands for its POS.
@@ -127,6 +129,7 @@ impl Ticket {
             chose: None,
             has_goods: false,
             progress: None,
+            presentation: 0,
         }
     }
 
@@ -161,6 +164,7 @@ impl Ticket {
             return;
         }
         self.progress = Some(view.state);
+        self.presentation = view.presentation;
         if view.state == Progress::NotRecorded {
             self.state = TicketState::New;
             self.progress = None;

@@ -16,9 +16,17 @@ use crate::tally::Tally;
 use crate::trace::Trace;
 use crate::world::{Step, World};
 
-const PRICE: u64 = 300;
+pub(crate) const PRICE: u64 = 300;
 
-fn shop_with(kind: CardKind) -> World {
+pub(crate) fn shop_with(kind: CardKind) -> World {
+    let mut world = closed_shop_with(kind);
+    world.restart(0).unwrap();
+    world.rest().unwrap();
+    world
+}
+
+/// A shop that has not started yet.
+pub(crate) fn closed_shop_with(kind: CardKind) -> World {
     let kit = Arc::new(Kit::new());
     let mut world = World::new(Arc::clone(&kit), 1, Tally::default(), Trace::Off, Flaw::None);
     world.cards.push(Plastic::new(&kit, kind, 0, 5_000, 7));
@@ -28,24 +36,22 @@ fn shop_with(kind: CardKind) -> World {
     }
     world.shops[0].config = Some(config);
     world.shops[0].readers = 2;
-    world.restart(0).unwrap();
-    world.rest().unwrap();
     world
 }
 
-fn begin(world: &mut World) -> usize {
+pub(crate) fn begin(world: &mut World) -> usize {
     let ticket = world.new_ticket(0, PRICE);
     world.begin(0, ticket);
     ticket
 }
 
-fn end(world: &World, ticket: usize) -> End {
+pub(crate) fn end(world: &World, ticket: usize) -> End {
     let told = world.shops[0].pos.tickets[ticket].told.as_ref();
     told.expect("the sale has an end").state.end.clone()
 }
 
 /// Takes steps until `is_there`; PINs are not typed.
-fn run_until(world: &mut World, is_there: impl Fn(&World) -> bool) {
+pub(crate) fn run_until(world: &mut World, is_there: impl Fn(&World) -> bool) {
     let mut steps = Vec::new();
     while !is_there(world) {
         world.steps(&mut steps);
@@ -55,7 +61,7 @@ fn run_until(world: &mut World, is_there: impl Fn(&World) -> bool) {
 }
 
 /// Takes every step that can be taken while what stands still stands still.
-fn run_dry(world: &mut World) {
+pub(crate) fn run_dry(world: &mut World) {
     let mut steps = Vec::new();
     world.steps(&mut steps);
     while let Some(step) = steps.first() {
@@ -64,19 +70,19 @@ fn run_dry(world: &mut World) {
     }
 }
 
-fn is_called(world: &World, name: CommandName) -> bool {
+pub(crate) fn is_called(world: &World, name: CommandName) -> bool {
     let front = world.shops[0].devices[0].calls.front();
     matches!(front, Some((_, Call::Transmit { command, .. })) if command.name() == name)
 }
 
-fn tear_at_debit(world: &mut World, fault: Fault) {
+pub(crate) fn tear_at_debit(world: &mut World, fault: Fault) {
     world.cards[0]
         .card
         .script(ScriptedFault::next(instruction::DEBIT, fault));
 }
 
 /// A sale with this card that is in doubt; the card is in nobody's reader.
-fn doubt(world: &mut World, fault: Fault) -> usize {
+pub(crate) fn doubt(world: &mut World, fault: Fault) -> usize {
     tear_at_debit(world, fault);
     let ticket = begin(world);
     world.insert(0, 0, 0);
@@ -164,6 +170,48 @@ fn a_forgotten_card_does_not_pay_again_because_its_insertion_is_told_twice() {
     );
     assert_eq!(world.debits.len(), 1);
     world.settle().unwrap();
+}
+
+#[test]
+fn a_forgotten_card_does_not_pay_again_because_its_reader_or_driver_came_back() {
+    for failure in [CallFailure::DriverLost, CallFailure::DeviceGone] {
+        let mut world = shop_with(CardKind::PinFree);
+        begin(&mut world);
+        world.insert(0, 0, 0);
+        world.rest().unwrap();
+        world.unplug(0, 0, failure);
+        world.shops[0].devices[0].arrive();
+        let second = begin(&mut world);
+        world.rest().unwrap();
+        let progress = world.shops[0].pos.tickets[second].progress.clone();
+        assert_eq!(progress, Some(Progress::TakeCardOut), "{failure:?}");
+        assert_eq!(world.debits.len(), 1, "{failure:?}");
+        world.remove(0);
+        world.insert(0, 0, 0);
+        world.rest().unwrap();
+        assert!(matches!(end(&world, second), End::Paid(_)), "{failure:?}");
+        world.settle().unwrap();
+    }
+}
+
+#[test]
+fn a_card_whose_debit_was_lost_with_its_driver_is_asked_and_pays_for_no_other_sale() {
+    let mut world = shop_with(CardKind::PinFree);
+    let first = begin(&mut world);
+    world.insert(0, 0, 0);
+    run_until(&mut world, |world| is_called(world, CommandName::Debit));
+    world.shops[0].devices[0].loses_answer = true;
+    world.take(Step::Device(0, 0)).unwrap();
+    assert_eq!(world.debits.len(), 1, "the card has executed it");
+    world.unplug(0, 0, CallFailure::DriverLost);
+    world.shops[0].devices[0].arrive();
+    let second = begin(&mut world);
+    world.rest().unwrap();
+    let progress = world.shops[0].pos.tickets[second].progress.clone();
+    assert_eq!(progress, Some(Progress::TakeCardOut));
+    assert_eq!(world.debits.len(), 1);
+    world.settle().unwrap();
+    assert!(matches!(end(&world, first), End::Paid(_)));
 }
 
 #[test]
@@ -278,5 +326,39 @@ fn a_card_that_moves_to_another_reader_in_the_middle_of_its_debit_is_resolved_th
     run_dry(&mut world);
     world.rest().unwrap();
     assert!(matches!(end(&world, ticket), End::NotDebited(_)));
+    world.settle().unwrap();
+}
+
+#[test]
+fn a_pin_that_was_given_for_one_card_never_goes_to_the_next_one() {
+    let mut world = shop_with(CardKind::NeedsPin);
+    let kit = world.kit.clone();
+    world
+        .cards
+        .push(Plastic::new(&kit, CardKind::NeedsPin, 1, 5_000, 7));
+    let ticket = world.new_ticket(0, PRICE);
+    world.shops[0].pos.tickets[ticket].through_api = true;
+    world.begin(0, ticket);
+    run_dry(&mut world);
+    world.insert(0, 0, 0);
+    run_dry(&mut world);
+    assert_eq!(world.waits_for_api_pin(0), Some(ticket));
+    let seen = world.shops[0].pos.tickets[ticket].presentation;
+    world.remove(0);
+    world.insert(1, 0, 0);
+    run_dry(&mut world);
+    // The POS has not heard yet that another card is there.
+    world.shops[0].pos.tickets[ticket].presentation = seen;
+    let verifies = world.shops[0].verifies_sent;
+    world.provide_pin(0, ticket, true);
+    run_dry(&mut world);
+    assert_eq!(world.shops[0].verifies_sent, verifies);
+    assert!(world.debits.is_empty());
+    // Told anew, it gives the PIN of the card that is there.
+    world.attach(0, ticket);
+    run_dry(&mut world);
+    world.provide_pin(0, ticket, true);
+    run_dry(&mut world);
+    assert!(matches!(end(&world, ticket), End::Paid(_)));
     world.settle().unwrap();
 }

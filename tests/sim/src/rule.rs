@@ -15,6 +15,8 @@ pub enum Rule {
     ClaimHasItsDebit,
     /// A claim's evidence is what the issuer's own check accepts.
     EvidenceVerifies,
+    /// A sale that is paid with a verified MAC2 had it verified: by the PSAM, where the shop has one (P2).
+    Mac2WasChecked,
     /// What a POS is told is durable at that time.
     ToldIsDurable,
     /// What a POS is told is what is stored, and a certain end stays as it was told.

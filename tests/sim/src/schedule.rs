@@ -61,10 +61,14 @@ impl Schedule {
             let shop = &mut world.shops[s];
             shop.readers = if world.rng.one_in(4) { 2 } else { 1 };
             shop.has_pad = !world.rng.one_in(8);
+            let has_psam = world.rng.one_in(2);
             if world.rng.one_in(3) {
                 let mut config = kit.configs[s].clone();
                 config.pin_free_up_to.insert(kit.currency, PIN_FREE_UP_TO);
                 shop.config = Some(config);
+            }
+            if has_psam {
+                world.give_psam(s);
             }
         }
         let from: &[FaultKind] = if is_hard { &HARD } else { &FaultKind::ALL };
@@ -189,15 +193,16 @@ impl Schedule {
 
     /// What was unplugged comes back, and somebody makes room on the disk.
     fn repair(&mut self, s: usize) {
-        let shop = &mut self.world.shops[s];
-        let (readers, has_pad) = (shop.readers, shop.has_pad);
-        for (d, device) in shop.devices.iter_mut().enumerate() {
-            let is_used = d < readers || (d == crate::world::PAD && has_pad);
-            if is_used && !device.is_up && self.world.rng.one_in(4) {
-                device.arrive();
+        for d in 0..self.world.shops[s].devices.len() {
+            let shop = &mut self.world.shops[s];
+            if shop.uses(d) && !shop.devices[d].is_up && self.world.rng.one_in(4) {
+                shop.devices[d].arrive();
             }
         }
-        shop.store.has_room |= self.world.rng.one_in(16);
+        if self.world.rng.one_in(32) {
+            self.world.repair_psam(s);
+        }
+        self.world.shops[s].store.has_room |= self.world.rng.one_in(16);
     }
 
     fn between_sales(&mut self, s: usize) -> bool {
@@ -344,7 +349,7 @@ impl Schedule {
 const PRICES: [u64; 12] = [100, 100, 300, 300, 300, 300, 300, 300, 300, 500, 500, 2_000];
 
 /// The faults that put sales in doubt, and those that make it hard to find out.
-const HARD: [FaultKind; 24] = [
+const HARD: [FaultKind; 28] = [
     FaultKind::TornBefore,
     FaultKind::TornBefore,
     FaultKind::TornBefore,
@@ -369,6 +374,10 @@ const HARD: [FaultKind; 24] = [
     FaultKind::ConcludeRace,
     FaultKind::KeyLost,
     FaultKind::DriverDied,
+    FaultKind::PsamCut,
+    FaultKind::PsamCut,
+    FaultKind::PsamOut,
+    FaultKind::PsamOdd,
 ];
 
 /// The kinds of cards in the hands of buyers: mostly good ones.

@@ -96,13 +96,12 @@ impl World {
             if self.shops[s].engine.is_none() {
                 self.restart(s)?;
             }
-            let readers = self.shops[s].readers;
             for d in 0..self.shops[s].devices.len() {
-                let device = &mut self.shops[s].devices[d];
-                if !device.is_up && (d < readers || d == crate::world::PAD) {
-                    device.arrive();
+                if self.shops[s].uses(d) && !self.shops[s].devices[d].is_up {
+                    self.shops[s].devices[d].arrive();
                 }
             }
+            self.repair_psam(s);
         }
         for card in 0..self.cards.len() {
             self.cards[card].card.clear_script();

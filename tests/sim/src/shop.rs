@@ -7,7 +7,9 @@ use purser_ledger::{Commit, Find, Monotonic, Now, OperationId, Wall};
 
 use crate::device::{Device, PinFor};
 use crate::pos::Pos;
+use crate::psam::SimPsam;
 use crate::store::SimStore;
+use crate::world::{PAD, PSAM};
 
 /// What the journal is to do.
 #[derive(Debug)]
@@ -31,6 +33,10 @@ pub(crate) struct Shop {
     /// How many readers it uses.
     pub(crate) readers: usize,
     pub(crate) has_pad: bool,
+    /// Its PSAM; a software SAM if none.
+    pub(crate) psam: Option<SimPsam>,
+    /// Terminal serial numbers whose MAC2 the PSAM found right.
+    pub(crate) mac2_verified: Vec<u32>,
     pub(crate) pos: Pos,
     pub(crate) clock: Clock,
     /// The engine has outputs that have not been polled.
@@ -81,6 +87,11 @@ impl Clock {
 }
 
 impl Shop {
+    /// True for a device that this shop has.
+    pub(crate) fn uses(&self, d: usize) -> bool {
+        d < self.readers || (d == PAD && self.has_pad) || (d == PSAM && self.psam.is_some())
+    }
+
     /// True when nothing is under way between the engine and its surroundings.
     pub(crate) fn is_at_rest(&self) -> bool {
         !self.is_draining

@@ -2,7 +2,7 @@
 
 use purser_ledger::{
     Books, Commit, Entry, Existing, Find, FindError, Head, Operation, OperationId, Refused, Scheme,
-    SchemeBytes, Snapshot, Store, StoreBroken, admit,
+    SchemeBytes, Snapshot, Store, StoreBroken, Unsettled, admit,
 };
 
 use crate::flaw::Flaw;
@@ -52,6 +52,16 @@ impl SimStore {
     /// Every operation that the store would tell, folded from all entries.
     pub(crate) fn operations(&self) -> &[Operation] {
         &self.operations
+    }
+
+    fn unsettled(&self) -> Unsettled {
+        let mut unsettled = Unsettled::default();
+        for (commit, _) in &self.entries {
+            if let Entry::SalePaid(paid) = &commit.entry {
+                unsettled.add(paid.amount, commit.at);
+            }
+        }
+        unsettled
     }
 
     pub(crate) fn operation(&self, id: OperationId) -> Option<&Operation> {
@@ -125,7 +135,15 @@ impl SimStore {
         };
         let debit_key_is_taken = match &commit.entry {
             Entry::SaleIntended(it) if self.flaw != Flaw::StoreForgetsTerminalSn => {
-                self.operations.iter().any(|op| op.key() == Some(&it.key))
+                let is_taken = |op: &Operation| {
+                    op.key().is_some_and(|key| {
+                        let same_card = self.flaw != Flaw::PsamRepeatsNumbers || key.card == it.key.card;
+                        same_card
+                            && (key.terminal_number, key.terminal_sn)
+                                == (it.key.terminal_number, it.key.terminal_sn)
+                    })
+                };
+                self.operations.iter().any(is_taken)
             }
             _ => false,
         };
@@ -206,6 +224,7 @@ impl Store for SimStore {
             .filter_map(|operation| operation.key().map(|key| key.terminal_sn));
         let terminal_sn_max = sns.chain(self.terminal_sn_before).max();
         Ok(Snapshot {
+            held: Vec::new(),
             open: self
                 .operations
                 .iter()
@@ -214,6 +233,7 @@ impl Store for SimStore {
                 .collect(),
             terminal_sn_max: terminal_sn_max.filter(|_| self.flaw != Flaw::StoreForgetsTerminalSn),
             newest_unix_seconds: self.entries.last().map(|(commit, _)| commit.at.unix_seconds),
+            unsettled: self.unsettled(),
         })
     }
 }

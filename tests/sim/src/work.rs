@@ -1,7 +1,7 @@
 //! The steps: what the engine is given, what it wants done, and how journal and devices do it.
 
 use purser_engine::{
-    Act, Answer, CallFailure, CallId, DeviceEvent, EnterPin, Input, Output, Query, Reply, Request, RequestId,
+    Act, Answer, CallFailure, CallId, EnterPin, Input, Output, Query, Reply, Request, RequestId,
 };
 use purser_lab::card::CardReply;
 use purser_ledger::{Commit, DeviceName, FindError, StoreBroken, commit, find};
@@ -14,7 +14,7 @@ use crate::pos::Ask;
 use crate::rule::{Violation, hold};
 use crate::shop::Job;
 use crate::trace::tell;
-use crate::world::{Debit, Step, World};
+use crate::world::{Debit, PSAM, Step, World};
 
 impl World {
     /// Gives the engine its next input from the named line.
@@ -27,18 +27,6 @@ impl World {
             Step::Timer(_) | Step::Output(_) | Step::Journal(_) | Step::Device(..) => Some(Input::Timer),
         };
         let Some(input) = input else { return Ok(()) };
-        if let Step::Event(_, d) = step {
-            // A device that comes anew shows its card for the first time.
-            if matches!(
-                &input,
-                Input::Device {
-                    event: DeviceEvent::Arrived(_),
-                    ..
-                }
-            ) {
-                shop.devices[d].debits = 0;
-            }
-        }
         shop.pin_for = match &input {
             Input::Answer {
                 id,
@@ -184,6 +172,9 @@ impl World {
         let Some((id, call)) = self.shops[s].devices[d].calls.pop_front() else {
             return Ok(());
         };
+        if d == PSAM {
+            return self.work_at_psam(s, id, call);
+        }
         match call {
             Call::Connect => self.connect(s, d, id),
             Call::Disconnect { connection } => self.disconnect(s, d, id, connection),
@@ -294,6 +285,11 @@ impl World {
                     let live = device.connection.as_mut();
                     live.expect("the connection was just seen").pin_for = pin_for;
                 }
+                device.answer(id, Ok(Answer::Response(answer)));
+            }
+            // Answered, and then without power.
+            CardReply::LastAnswer(answer) => {
+                device.connection = None;
                 device.answer(id, Ok(Answer::Response(answer)));
             }
             CardReply::Answer(_) | CardReply::Mute => {

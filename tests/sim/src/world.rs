@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use purser_engine::{Abilities, CallFailure, DeviceEvent, Engine};
+use purser_engine::{Abilities, CallFailure, DeviceEvent, Engine, Sam};
 use purser_ledger::{Store, StoreBroken};
 
 use crate::device::Device;
 use crate::flaw::Flaw;
 use crate::kit::{BUILT_UNIX_SECONDS, Kit, SHOPS};
 use crate::plastic::{Place, Plastic};
+use crate::psam::SimPsam;
 use crate::rng::Rng;
 use crate::rule::Violation;
 use crate::shop::{Clock, Shop};
@@ -18,6 +19,8 @@ use crate::trace::{Trace, tell};
 
 /// The place of the PIN pad among a shop's devices: after its readers.
 pub(crate) const PAD: usize = 2;
+/// The place of the PSAM's reader.
+pub(crate) const PSAM: usize = 3;
 
 /// A debit that a card executed for a shop of this world. What really happened, known to nobody inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,9 +86,12 @@ impl World {
                 Device::new(kit.readers[0].clone(), reader),
                 Device::new(kit.readers[1].clone(), reader),
                 Device::new(kit.pad.clone(), pad),
+                Device::new(kit.psam_reader.clone(), reader),
             ],
             readers: 1,
             has_pad: true,
+            psam: None,
+            mac2_verified: Vec::new(),
             pos: Default::default(),
             clock: Clock {
                 monotonic_ms: 1_000,
@@ -203,6 +209,9 @@ impl World {
                 self.cards[card].card.power_off();
             }
         }
+        if let Some(psam) = &mut shop.psam {
+            psam.power_off();
+        }
         self.is_dirty = true;
     }
 
@@ -211,19 +220,28 @@ impl World {
         tell!(self, "shop {s}: starts");
         let shop = &mut self.shops[s];
         let config = shop.config.clone().unwrap_or_else(|| self.kit.configs[s].clone());
-        let sam = self.kit.sam(shop.has_key);
+        let sam: Sam = match shop.psam {
+            Some(_) => self.kit.psam_settings().into(),
+            None => self.kit.sam(shop.has_key).into(),
+        };
         let snapshot = shop.store.snapshot()?;
         shop.engine = Some(Engine::resume(config, sam, snapshot, shop.clock.now()));
         shop.is_draining = true;
-        let readers = shop.readers;
-        let has_pad = shop.has_pad;
-        for (d, device) in shop.devices.iter_mut().enumerate() {
-            if d < readers || d == PAD && has_pad {
-                device.arrive();
+        for d in 0..shop.devices.len() {
+            if shop.uses(d) {
+                shop.devices[d].arrive();
             }
         }
         self.is_dirty = true;
         Ok(())
+    }
+
+    /// Gives a shop a PSAM in place of the software SAM, before its first start.
+    pub(crate) fn give_psam(&mut self, s: usize) {
+        let number = self.kit.configs[s].terminal_number;
+        let shop = &mut self.shops[s];
+        shop.psam = Some(SimPsam::new(number, self.flaw));
+        shop.devices[PSAM].holds_psam = true;
     }
 
     /// A card is put into a reader.
@@ -273,6 +291,9 @@ impl World {
         device.go(failure);
         if let Some(card) = device.card {
             self.cards[card].card.power_off();
+        }
+        if let (PSAM, Some(psam)) = (d, &mut self.shops[s].psam) {
+            psam.power_off();
         }
         self.is_dirty = true;
     }

@@ -17,13 +17,20 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &["purser-ledger", "purser-provider-link"],
     ),
     ("purser-driver-wire", &[]),
+    ("purser-driver-recording", &["purser-driver-wire"]),
     (
         "purser-driver-supervisor",
-        &["purser-driver-wire", "purser-plugin-api"],
+        &[
+            "purser-driver-recording",
+            "purser-driver-wire",
+            "purser-plugin-api",
+        ],
     ),
     ("purser-api", &["purser-engine", "purser-ledger", "purser-purse"]),
     ("purser-plugin-api", &[]),
     ("purser-driver-host", &["purser-driver-wire", "purser-plugin-api"]),
+    // It loads drivers through the driver host alone.
+    ("purser-driver-check", &["purser-driver-wire"]),
     (
         "purserd",
         &[
@@ -39,6 +46,14 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("purserctl", &["purser-api"]),
     ("purser-virtual-reader", &["purser-plugin-api"]),
     ("purser-pcsc", &["purser-plugin-api"]),
+    (
+        "purser-replay",
+        &[
+            "purser-driver-recording",
+            "purser-driver-wire",
+            "purser-plugin-api",
+        ],
+    ),
 ];
 
 /// Packages of `tests/`: they may use anything of ours, and nothing but each other uses them.
@@ -58,6 +73,7 @@ const PURE: &[&str] = &[
     "purser-ledger",
     "purser-purse",
     "purser-engine",
+    "purser-driver-recording",
     "purser-driver-wire",
     "purser-provider-link",
     "purser-provider-rules",

@@ -65,6 +65,15 @@ impl Access {
         }
     }
 
+    /// Whether the caller may do what is for operators only.
+    pub(crate) fn may_operate(&self, caller: &Caller) -> Result<(), Fault> {
+        if self.is_operator(caller) {
+            Ok(())
+        } else {
+            Err(denied(OPERATOR_GROUP))
+        }
+    }
+
     /// Whether the caller may see the books.
     pub(crate) fn may_see_totals(&self, caller: &Caller) -> Result<(), Fault> {
         if self.is_operator(caller) || is_member(caller, self.pos_gid) {

@@ -1,8 +1,12 @@
 //! What bypasses the engine: the journal on a read-only connection, and how the devices and the daemon do.
 
+use purser_engine::LimitUse;
 use purser_ledger::{Books, Content, Head, OperationId, Owner, Reference};
 
-use crate::model::{Counts, Device, Problem, Time};
+use tokio::sync::watch;
+
+use crate::drivers::DriverRefusal;
+use crate::model::{Counts, Device, Driver, Problem, Time};
 
 /// One journal entry as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +37,8 @@ pub struct TotalsFacts {
     pub books: Books,
     /// The counts.
     pub counts: Counts,
+    /// How much of each limit is used.
+    pub limits: Vec<LimitUse>,
 }
 
 /// What the running daemon is.
@@ -72,15 +78,30 @@ pub struct StatusFacts {
     pub problems: Vec<Problem>,
 }
 
-/// The journal could not be read. The log has the cause.
+/// Why the journal could not be read. The log has the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the journal cannot be read now")]
-pub struct FactsUnavailable;
+pub enum FactsUnavailable {
+    /// Another program holds it, or the caller came in a bad moment.
+    #[error("the journal cannot be read now; try again")]
+    Busy,
+    /// The disk does not answer, or the files are gone.
+    #[error("the journal cannot be read; check the disk of the state folder")]
+    Unreadable,
+    /// The disk answers, but what it answers is not what Purser wrote.
+    #[error("the journal is damaged; run purserd verify-journal")]
+    Damaged {
+        /// The entry that is damaged; none where it is not known which.
+        entry: Option<u64>,
+    },
+}
 
 impl FactsUnavailable {
-    /// True: a reader may find the journal busy, or a start not finished.
+    /// True when the same call may succeed later without anybody mending anything.
     pub fn is_transient(self) -> bool {
-        true
+        match self {
+            Self::Busy => true,
+            Self::Unreadable | Self::Damaged { .. } => false,
+        }
     }
 }
 
@@ -92,31 +113,49 @@ pub trait Facts: Send + Sync + 'static {
     /// Durable entries in the order of their numbers. Blocks.
     ///
     /// # Errors
-    /// [`FactsUnavailable`]: the caller is told to try again.
+    /// [`FactsUnavailable`]: the caller is told whether to try again.
     fn entries(&self, query: &EntriesQuery) -> Result<Vec<Recorded>, FactsUnavailable>;
 
     /// Every durable entry of one operation, oldest first; none if it is not known. Blocks.
     ///
     /// # Errors
-    /// [`FactsUnavailable`]: the caller is told to try again.
+    /// [`FactsUnavailable`]: the caller is told whether to try again.
     fn history(&self, operation: OperationId) -> Result<Vec<Recorded>, FactsUnavailable>;
 
     /// The books and the counts, both of one moment. Blocks.
     ///
     /// # Errors
-    /// [`FactsUnavailable`]: the caller is told to try again.
+    /// [`FactsUnavailable`]: the caller is told whether to try again.
     fn totals(&self) -> Result<TotalsFacts, FactsUnavailable>;
 
     /// The head of the record chain. Blocks.
     ///
     /// # Errors
-    /// [`FactsUnavailable`]: the caller is told to try again.
+    /// [`FactsUnavailable`]: the caller is told whether to try again.
     fn head(&self) -> Result<Head, FactsUnavailable>;
 
     /// Every configured device with its true state. Must not block.
     fn devices(&self) -> Vec<Device>;
 
-    /// How the daemon does. Must not block.
+    /// Every configured driver. Must not block.
+    fn drivers(&self) -> Vec<Driver>;
+
+    /// Whether a driver's file and manifest, as they are now, may be loaded. Blocks.
+    ///
+    /// # Errors
+    /// [`DriverRefusal`]: the caller is told.
+    fn check_driver(&self, name: &str) -> Result<(), DriverRefusal>;
+
+    /// False when the journal is so damaged that a new sale could be a second debit for one that is paid. Must not block.
+    fn may_begin_sales(&self) -> bool;
+
+    /// Looks at what [`Self::status`] tells and only the system knows, such as free space. Blocks.
+    fn look(&self);
+
+    /// Changes when [`Self::status`] may tell something else. Not everything is announced. Must not block.
+    fn changes(&self) -> watch::Receiver<()>;
+
+    /// How the daemon does, as last looked at. Must not block.
     fn status(&self) -> StatusFacts;
 
     /// What the daemon is. Must not block.

@@ -3,7 +3,9 @@
 use purser_engine::RequestError;
 use purser_ledger::Refused;
 
+use crate::facts::FactsUnavailable;
 use crate::model::{ErrorName, Fault};
+use crate::quota::{CALLS_PER_SECOND, CALLS_WAITING_MAX};
 
 /// What a caller is told about a refused request.
 pub(crate) fn of_request(error: RequestError) -> Fault {
@@ -64,15 +66,51 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
             "only a sale that was in doubt can be concluded",
             "act on its outcome; Attach tells it",
         ),
-        RequestError::TooManySales => (
-            ErrorName::TooManySales,
-            "as many sales are under way as Purser keeps at once",
-            "try again when one has ended",
-        ),
+        RequestError::LimitAmount
+        | RequestError::LimitCount
+        | RequestError::LimitTotal
+        | RequestError::LimitAge
+        | RequestError::QuotaSales
+        | RequestError::TooManySales => limit_words(error),
         RequestError::Stopping => (
             ErrorName::Stopping,
             "Purser is stopping",
             "try again, with the same reference, when it has started",
+        ),
+    }
+}
+
+fn limit_words(error: RequestError) -> (ErrorName, &'static str, &'static str) {
+    match error {
+        RequestError::LimitAmount => (
+            ErrorName::LimitAmount,
+            "the price is above the operator's limit for one sale",
+            "take another way to pay; the operator can raise limits.amount_max in the configuration",
+        ),
+        RequestError::LimitCount => (
+            ErrorName::LimitCount,
+            "as many claims wait for settlement as the operator allows",
+            "settle; the operator can raise limits.count_max in the configuration",
+        ),
+        RequestError::LimitTotal => (
+            ErrorName::LimitTotal,
+            "with this sale more money would wait for settlement than the operator allows",
+            "settle; the operator can raise limits.total_max in the configuration",
+        ),
+        RequestError::LimitAge => (
+            ErrorName::LimitAge,
+            "the oldest claim has waited for settlement as long as the operator allows",
+            "settle; the operator can raise limits.age_max_hours in the configuration",
+        ),
+        RequestError::QuotaSales => (
+            ErrorName::QuotaSales,
+            "too many sales of your user are under way",
+            "end or cancel one, and try again",
+        ),
+        _ => (
+            ErrorName::TooManySales,
+            "as many sales are under way as Purser keeps at once",
+            "try again when one has ended",
         ),
     }
 }
@@ -167,7 +205,7 @@ fn refused_words(refused: Refused) -> (ErrorName, &'static str, &'static str) {
         ),
         Refused::DebitKeyExists => (
             ErrorName::DebitExists,
-            "another debit has this card and terminal serial number",
+            "another debit has this terminal serial number",
             "tell the operator: the terminal's counter or its journal is not the newest one",
         ),
         Refused::BalanceOutOfRange => (
@@ -196,6 +234,46 @@ pub(crate) fn pin_through_api_off() -> Fault {
     of_request(RequestError::PinThroughApiOff)
 }
 
+/// The user has called too often.
+pub(crate) fn too_many_calls() -> Fault {
+    Fault::new(
+        ErrorName::QuotaCalls,
+        format!("your user calls or connects more than {CALLS_PER_SECOND} times a second"),
+        "call less often: follow sales with Watch instead of asking again; then repeat the call with the same reference",
+    )
+    .with_transient(true)
+}
+
+/// The user waits for too many answers.
+pub(crate) fn too_many_waiting() -> Fault {
+    Fault::new(
+        ErrorName::QuotaCalls,
+        format!("your user waits for {CALLS_WAITING_MAX} answers already"),
+        "wait for one of them, then repeat the call with the same reference",
+    )
+    .with_transient(true)
+}
+
+/// The user has too many connections.
+pub(crate) fn too_many_connections() -> Fault {
+    Fault::new(
+        ErrorName::QuotaConnections,
+        "your user, or all users together, have too many connections",
+        "close one of them and connect again; one connection serves any number of calls",
+    )
+    .with_transient(true)
+}
+
+/// The user has too many watchers.
+pub(crate) fn too_many_watchers() -> Fault {
+    Fault::new(
+        ErrorName::QuotaWatchers,
+        "your user, or all users together, watch sales with too many programs",
+        "end one of them and watch again; one watcher can follow all sales of its user",
+    )
+    .with_transient(true)
+}
+
 /// The engine's task takes no more calls now.
 pub(crate) fn busy() -> Fault {
     Fault::new(
@@ -218,13 +296,42 @@ pub(crate) fn other_answer() -> Fault {
 }
 
 /// The journal cannot be read.
-pub(crate) fn journal_unavailable() -> Fault {
+pub(crate) fn of_facts(unavailable: FactsUnavailable) -> Fault {
+    let fault = match unavailable {
+        FactsUnavailable::Busy => Fault::new(
+            ErrorName::JournalUnavailable,
+            "the journal cannot be read now",
+            "try again; if it stays so, see Purser's log",
+        ),
+        FactsUnavailable::Unreadable => Fault::new(
+            ErrorName::JournalUnavailable,
+            "the journal cannot be read",
+            "tell the operator to see Purser's log and to check the disk of the state folder",
+        ),
+        FactsUnavailable::Damaged { entry: Some(number) } => Fault::new(
+            ErrorName::JournalDamaged,
+            format!("entry {number} of the journal is damaged"),
+            format!(
+                "tell the operator to run purserd verify-journal; to read on behind the damage, ask for what is after {number}"
+            ),
+        ),
+        FactsUnavailable::Damaged { entry: None } => Fault::new(
+            ErrorName::JournalDamaged,
+            "the journal is damaged",
+            "tell the operator to keep a copy of the state folder and to run purserd verify-journal",
+        ),
+    };
+    fault.with_transient(unavailable.is_transient())
+}
+
+/// The journal is damaged where it guards against a second debit for one sale.
+pub(crate) fn no_new_sales() -> Fault {
     Fault::new(
-        ErrorName::JournalUnavailable,
-        "the journal cannot be read now",
-        "try again; if it stays so, see Purser's log",
+        ErrorName::JournalDamaged,
+        "the journal is damaged, so that a paid sale could be taken for a new one; no new sale begins",
+        "use Attach for a sale that has begun; tell the operator to keep a copy of the state folder and to run \
+         purserd verify-journal",
     )
-    .with_transient(true)
 }
 
 /// An argument that cannot be understood.
@@ -233,6 +340,24 @@ pub(crate) fn invalid_argument(argument: &str, cause: impl Into<String>, remedy:
         argument: Some(argument.into()),
         ..Fault::new(ErrorName::InvalidArgument, cause, remedy)
     }
+}
+
+/// A caller goes on behind a number that this journal never had.
+pub(crate) fn never_told(after: u64, newest: u64) -> Fault {
+    invalid_argument(
+        "after",
+        format!("the newest entry is {newest}; {after} was never told by this journal"),
+        "begin again after 0; if this terminal did tell the number, tell the operator that its journal is an older one",
+    )
+}
+
+/// A message that cannot be read; the connection ends behind it.
+pub(crate) fn unreadable_message(cause: &str) -> Fault {
+    invalid_argument(
+        "message",
+        cause,
+        "send one JSON object with a method and its parameters, then a zero byte, within the limit that GetInfo tells",
+    )
 }
 
 /// A PIN was announced and did not come.
@@ -275,7 +400,7 @@ mod tests {
         Refused::NoRoom,
     ];
 
-    const OTHERS: [RequestError; 20] = [
+    const OTHERS: [RequestError; 25] = [
         RequestError::UnknownReference,
         RequestError::NotOwner,
         RequestError::Damaged,
@@ -294,6 +419,11 @@ mod tests {
         RequestError::LastTry,
         RequestError::Changing,
         RequestError::NeverInDoubt,
+        RequestError::LimitAmount,
+        RequestError::LimitCount,
+        RequestError::LimitTotal,
+        RequestError::LimitAge,
+        RequestError::QuotaSales,
         RequestError::TooManySales,
         RequestError::Stopping,
     ];

@@ -33,7 +33,9 @@ pub(crate) fn fold_each(facts: &dyn Facts, entries: Vec<Recorded>) -> Result<Vec
 
 fn fold_up_to(history: &[Recorded], number: u64) -> Result<Operation, FactsUnavailable> {
     let mut upto = history.iter().take_while(|entry| entry.head.number <= number);
-    let first = upto.next().ok_or(FactsUnavailable)?;
+    let first = upto
+        .next()
+        .ok_or(FactsUnavailable::Damaged { entry: Some(number) })?;
     let mut operation = Operation::begin(&first.content, first.head).map_err(|error| torn(error, number))?;
     for entry in upto {
         operation
@@ -45,5 +47,5 @@ fn fold_up_to(history: &[Recorded], number: u64) -> Result<Operation, FactsUnava
 
 fn torn(error: FoldError, number: u64) -> FactsUnavailable {
     tracing::error!(%error, number, "the journal's entries do not follow from each other; verify the journal");
-    FactsUnavailable
+    FactsUnavailable::Damaged { entry: Some(number) }
 }

@@ -7,8 +7,8 @@ use purser_ledger::{Owner, Reference};
 use tokio::sync::mpsc;
 
 use crate::facts::Recorded;
-use crate::model::{ErrorName, Event, Fault};
-use crate::project;
+use crate::model::{Event, Fault};
+use crate::{fault, project};
 
 /// The events that wait for one watcher. A sale makes about ten: a watcher may fall two dozen sales behind.
 pub const EVENT_QUEUE: usize = 256;
@@ -98,7 +98,7 @@ impl Hub {
         watchers.retain(|watcher| !watcher.queue.is_closed());
         let own = watchers.iter().filter(|watcher| watcher.uid == uid).count();
         if watchers.len() >= WATCHERS_MAX || own >= WATCHERS_PER_USER_MAX {
-            return Err(too_many_watchers());
+            return Err(fault::too_many_watchers());
         }
         let (sender, queue) = mpsc::channel(EVENT_QUEUE);
         watchers.push(Watcher {
@@ -143,13 +143,4 @@ impl Subscription {
     pub(crate) fn try_next(&mut self) -> Option<Arc<Event>> {
         self.queue.try_recv().ok()
     }
-}
-
-fn too_many_watchers() -> Fault {
-    Fault::new(
-        ErrorName::Busy,
-        "too many programs watch sales",
-        "end one of them and try again",
-    )
-    .with_transient(true)
 }

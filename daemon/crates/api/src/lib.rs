@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! POS ── D-Bus ────► dbus ────┐                ┌─ Call, one bounded queue ─► the task that owns the engine
-//!                             ├─► Service ─────┤
+//!                             ├─► Service ─────┼─ DriverCall, another ────► the same task, which owns the drivers too
 //! POS ── Varlink ──► varlink ─┘   (Access)     ├─ Facts: journal, totals, devices, past the engine
 //!                                              └─ Hub: news, to owners and operators
 //! ```
@@ -20,6 +20,8 @@ pub mod varlink;
 #[cfg(feature = "doors")]
 mod access;
 #[cfg(feature = "doors")]
+mod drivers;
+#[cfg(feature = "doors")]
 mod facts;
 #[cfg(feature = "doors")]
 mod fault;
@@ -34,11 +36,15 @@ mod pin;
 #[cfg(feature = "doors")]
 mod project;
 #[cfg(feature = "doors")]
+mod quota;
+#[cfg(feature = "doors")]
 mod reads;
 #[cfg(feature = "doors")]
 mod reasons;
 #[cfg(feature = "doors")]
 mod service;
+#[cfg(feature = "doors")]
+mod status;
 #[cfg(feature = "doors")]
 mod watch;
 #[cfg(feature = "doors")]
@@ -46,6 +52,8 @@ mod whereabouts;
 
 #[cfg(feature = "doors")]
 pub use access::{Access, Caller, OPERATOR_GROUP, POS_GROUP};
+#[cfg(feature = "doors")]
+pub use drivers::{DriverCall, DriverRefusal, DriverRequest};
 #[cfg(feature = "doors")]
 pub use facts::{
     BusState, EntriesQuery, Facts, FactsUnavailable, InfoFacts, Recorded, StatusFacts, TotalsFacts,

@@ -17,9 +17,21 @@ const CAUSE_CHARS_MAX: usize = 200;
 pub(crate) fn arguments<T: DeserializeOwned>(given: Value) -> Result<T, Fault> {
     serde_path_to_error::deserialize(given).map_err(|error| {
         let path = error.path().to_string();
-        let cause: String = error.inner().to_string().chars().take(CAUSE_CHARS_MAX).collect();
-        invalid_argument(&path, cause, "compare the call with the interface description")
+        // The root has no name of its own.
+        let argument = if path == "." { "parameters" } else { &path };
+        let words = plain(&error.inner().to_string());
+        let cause: String = words.chars().take(CAUSE_CHARS_MAX).collect();
+        invalid_argument(argument, cause, "compare the call with the interface description")
     })
+}
+
+/// The reader's words without those that only a Rust programmer knows.
+fn plain(words: &str) -> String {
+    words
+        .replace("expected u64", "expected a whole number from 0 on")
+        .replace("expected a boolean", "expected true or false")
+        .replace("missing field", "missing parameter")
+        .replace("unknown field", "unknown parameter")
 }
 
 /// A reference.

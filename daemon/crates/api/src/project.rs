@@ -1,6 +1,6 @@
 //! From the engine's and the ledger's types to the words of the API.
 
-use purser_engine::{End, Outcome, Progress, PurseView, SaleView, Slip};
+use purser_engine::{End, LimitKind, LimitLevel, LimitUse, Outcome, Progress, PurseView, SaleView, Slip};
 use purser_ledger::{Account, Amount, Books, CardId, Conclusion, Entry, PaidProof, Wall};
 
 use crate::fold::Folded;
@@ -45,6 +45,7 @@ fn progress_words(progress: Progress) -> (&'static str, &'static str) {
         Progress::Resolving => (UNDER_WAY, "resolving"),
         Progress::WaitingForPin { .. } => (UNDER_WAY, "waiting_for_pin"),
         Progress::CheckingPin => (UNDER_WAY, "checking_pin"),
+        Progress::WaitingForSam => (UNDER_WAY, "waiting_for_sam"),
         Progress::Debiting => (UNDER_WAY, DEBITING),
         Progress::Ending => (UNDER_WAY, "ending"),
         Progress::NotRecorded => (NOT_PAID, "not_recorded"),
@@ -222,6 +223,32 @@ pub(crate) fn balances(books: &Books) -> Vec<model::Balance> {
         .collect()
 }
 
+/// How much of each limit is used.
+pub(crate) fn limits(uses: &[LimitUse]) -> Vec<model::LimitUse> {
+    let told = |it: &LimitUse| model::LimitUse {
+        name: match it.kind {
+            LimitKind::Count => "count",
+            LimitKind::Total(_) => "total",
+            LimitKind::Age => "age",
+        }
+        .to_owned(),
+        currency: match it.kind {
+            LimitKind::Total(currency) => Some(currency.code().to_owned()),
+            LimitKind::Count | LimitKind::Age => None,
+        },
+        used: it.used,
+        warn_at: it.warn_at,
+        max: it.max,
+        level: match it.level() {
+            LimitLevel::Within => "within",
+            LimitLevel::Near => "near",
+            LimitLevel::Reached => "reached",
+        }
+        .to_owned(),
+    };
+    uses.iter().map(told).collect()
+}
+
 fn account(account: Account) -> &'static str {
     match account {
         Account::Sales => "sales",
@@ -257,6 +284,7 @@ fn slip(slip: &Slip) -> model::Slip {
         terminal_sn: u64::from(slip.terminal_sn),
         at: time(slip.at),
         head: slip.head.to_string(),
+        proof: paid_proof(slip.proof).to_owned(),
     }
 }
 
@@ -312,6 +340,7 @@ mod tests {
             Progress::Resolving,
             waiting,
             Progress::CheckingPin,
+            Progress::WaitingForSam,
             Progress::Debiting,
             Progress::Ending,
             Progress::NotRecorded,

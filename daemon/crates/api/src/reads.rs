@@ -8,8 +8,9 @@ use crate::facts::{Facts, FactsUnavailable};
 use crate::fault;
 use crate::model::Fault;
 
-/// How many reads run at a time: the disk gains nothing from more, and sales need it too.
-const READS_MAX: usize = 4;
+/// How many reads run at a time: the disk gains nothing from more, and sales need it too, as they need the processors of a small
+/// machine.
+const READS_MAX: usize = 2;
 
 /// How many reads may wait or run; further ones are answered with `Busy`.
 const READS_WAITING_MAX: usize = 64;
@@ -56,7 +57,8 @@ impl Reads {
         });
         match done.await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(FactsUnavailable)) | Err(_) => Err(fault::journal_unavailable()),
+            Ok(Err(unavailable)) => Err(fault::of_facts(unavailable)),
+            Err(_) => Err(fault::of_facts(FactsUnavailable::Unreadable)),
         }
     }
 }

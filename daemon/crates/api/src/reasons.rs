@@ -51,6 +51,7 @@ pub(crate) fn of_close(why: CloseReason) -> Reason {
         | CloseReason::CardExpired
         | CloseReason::CardBlocked
         | CloseReason::CardExhausted
+        | CloseReason::CardHeld
         | CloseReason::CurrencyMismatch
         | CloseReason::CardMisbehaved => of_card(why),
         CloseReason::KeyMissing
@@ -58,6 +59,11 @@ pub(crate) fn of_close(why: CloseReason) -> Reason {
         | CloseReason::ReaderFailed
         | CloseReason::NoRoom
         | CloseReason::BooksFull => of_terminal(why),
+        CloseReason::PsamNotReady
+        | CloseReason::PsamBusy
+        | CloseReason::PsamMismatch
+        | CloseReason::PsamLocked
+        | CloseReason::TerminalSnRepeated => of_psam(why),
     }
 }
 
@@ -93,6 +99,11 @@ fn of_card(why: CloseReason) -> Reason {
             "the card's transaction counter is used up",
             "take another card; the issuer replaces this one",
         ),
+        CloseReason::CardHeld => reason(
+            "card_held",
+            "an earlier payment of this card is open, and the journal's entries of it are damaged",
+            "take another card; tell the operator to run purserd verify-journal",
+        ),
         CloseReason::CurrencyMismatch => reason(
             "currency_mismatch",
             "the purse is in another currency than the price",
@@ -102,6 +113,36 @@ fn of_card(why: CloseReason) -> Reason {
             "card_misbehaved",
             "the card answered against its specification",
             "put it in again, or take another card",
+        ),
+    }
+}
+
+fn of_psam(why: CloseReason) -> Reason {
+    match why {
+        CloseReason::PsamBusy => reason(
+            "psam_busy",
+            "other sales kept the PSAM for too long",
+            "begin a new sale",
+        ),
+        CloseReason::PsamMismatch => reason(
+            "psam_mismatch",
+            "what is in the PSAM's reader is not the configured PSAM",
+            "see Status for what differs; put the right PSAM in, or mend the configuration",
+        ),
+        CloseReason::PsamLocked => reason(
+            "psam_locked",
+            "the PSAM has locked itself, or its counter is at its end",
+            "have the PSAM unlocked or replaced by its issuer",
+        ),
+        CloseReason::TerminalSnRepeated => reason(
+            "terminal_sn_repeated",
+            "the terminal serial number of this debit was used before, so the debit was not sent",
+            "begin a new sale; tell the operator that the PSAM repeats numbers if it happens again",
+        ),
+        _ => reason(
+            "psam_not_ready",
+            "the PSAM is not in its reader, or does not answer",
+            "see Devices for what is wrong with it, then begin a new sale",
         ),
     }
 }
@@ -181,6 +222,16 @@ pub(crate) fn of_doubt(why: DoubtReason) -> Reason {
             "Purser ended while the card was being debited",
             remedy,
         ),
+        DoubtReason::Mac2Refused => reason(
+            "mac2_refused",
+            "the PSAM found the code of the card's answer wrong: the card is not genuine, or its answer was damaged",
+            "give no goods; present the same card again, or choose the end with Conclude",
+        ),
+        DoubtReason::Mac2NotChecked => reason(
+            "mac2_not_checked",
+            "the card answered, but the PSAM was lost before it could check the answer",
+            remedy,
+        ),
     }
 }
 
@@ -246,6 +297,7 @@ mod tests {
             CardExpired,
             CardBlocked,
             CardExhausted,
+            CardHeld,
             CurrencyMismatch,
             KeyMissing,
             PinNotPossible,
@@ -254,6 +306,11 @@ mod tests {
             NoRoom,
             BooksFull,
             Stopped,
+            PsamNotReady,
+            PsamBusy,
+            PsamMismatch,
+            PsamLocked,
+            TerminalSnRepeated,
         ]
     }
 
@@ -273,6 +330,8 @@ mod tests {
                 DoubtReason::AnswerInvalid,
                 DoubtReason::DriverLost,
                 DoubtReason::Restarted,
+                DoubtReason::Mac2Refused,
+                DoubtReason::Mac2NotChecked,
             ]
             .map(of_doubt),
         );

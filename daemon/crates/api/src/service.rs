@@ -8,12 +8,15 @@ use purser_ledger::{MINOR_MAX, NAME_BYTES_MAX, Owner};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::access::{Access, Caller};
-use crate::facts::{BusState, EntriesQuery, Facts};
-use crate::fold::fold_each;
+use crate::drivers::DriverCall;
+use crate::facts::{EntriesQuery, Facts, FactsUnavailable};
+use crate::fold::{Folded, fold_each};
 use crate::hub::{Filter, Hub};
 use crate::model::{self, Fault, PAGE_MAX};
 use crate::pin::PinReader;
+use crate::quota::{Pass, Quotas};
 use crate::reads::Reads;
+use crate::status::{StatusTeller, StatusWatch};
 use crate::watch::Watch;
 use crate::{fault, parse, project, varlink, whereabouts};
 
@@ -45,22 +48,35 @@ pub enum Answered {
 #[derive(Clone)]
 pub struct Service {
     calls: mpsc::Sender<Call>,
-    reads: Reads,
+    pub(crate) driver_calls: mpsc::Sender<DriverCall>,
+    pub(crate) reads: Reads,
     hub: Hub,
-    access: Access,
+    pub(crate) access: Access,
     pins: PinReader,
+    quotas: Quotas,
+    status: StatusTeller,
 }
 
 impl Service {
-    /// A service that asks the engine over `calls` (bounded; when it is full the caller is told `Busy`), reads `facts`, tells
-    /// what is published in `hub`, and lets in whom `access` lets in.
-    pub fn new(calls: mpsc::Sender<Call>, facts: Arc<dyn Facts>, hub: Hub, access: Access) -> Self {
+    /// A service that asks the engine over `calls` and the owner of the drivers over `driver_calls` (both bounded; when one is
+    /// full the caller is told `Busy`), reads `facts`, tells what is published in `hub`, and lets in whom `access` lets in.
+    pub fn new(
+        calls: mpsc::Sender<Call>,
+        driver_calls: mpsc::Sender<DriverCall>,
+        facts: Arc<dyn Facts>,
+        hub: Hub,
+        access: Access,
+    ) -> Self {
+        let reads = Reads::new(facts);
         Self {
             calls,
-            reads: Reads::new(facts),
+            driver_calls,
+            status: StatusTeller::new(reads.clone()),
+            reads,
             hub,
             access,
             pins: PinReader::default(),
+            quotas: Quotas::new(),
         }
     }
 
@@ -86,20 +102,36 @@ impl Service {
     }
 
     /// How the daemon does. For everyone.
-    pub fn status(&self) -> model::StatusReply {
-        let status = self.reads.facts().status();
-        let bus = match status.bus {
-            BusState::Off => "off",
-            BusState::Connected => "connected",
-            BusState::Lost => "lost",
-        };
-        model::StatusReply {
-            ready: status.ready,
-            version: self.reads.facts().info().version,
-            started_at: status.started_at,
-            bus: bus.to_owned(),
-            problems: status.problems,
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn status(&self) -> model::StatusReply {
+        self.status.now().await
+    }
+
+    /// How the daemon does, now and whenever it changes.
+    pub(crate) fn watch_status(&self) -> StatusWatch {
+        self.status.watch()
+    }
+
+    /// Counts a call of this caller when it is its turn; a refusal for lack of quota takes a while. Cancel safe.
+    pub(crate) async fn admit(&self, caller: &Caller) -> Result<Pass, Fault> {
+        self.quotas.turn(caller.uid).await;
+        let admitted = self.quotas.admit(caller.uid, self.is_operator(caller));
+        if admitted.is_err() {
+            self.quotas.pause().await;
         }
+        admitted
+    }
+
+    /// Counts a new connection of this user. False: it connects too often.
+    pub(crate) fn admit_connection(&self, uid: u32) -> bool {
+        self.quotas.admit_connection(uid)
+    }
+
+    /// Waits until this caller may read more of the journal. Cancel safe.
+    pub(crate) async fn wait_for_quota(&self, caller: &Caller) {
+        self.quotas.wait(caller.uid).await;
     }
 
     /// The devices. For everyone.
@@ -125,6 +157,9 @@ impl Service {
             reader: parse::optional_reader(ask.reader.as_deref())?,
             pin_through_api: ask.pin_through_api.unwrap_or(false),
         });
+        if !self.reads.facts().may_begin_sales() {
+            return Err(fault::no_new_sales());
+        }
         let (standing, sale) = match self.ask(self.peer(caller), request).await? {
             Answered::Reply(Reply::Sale { is_new: true, view }) => ("new", project::under_way(&view)),
             Answered::Reply(Reply::Sale { is_new: false, view }) => {
@@ -172,7 +207,13 @@ impl Service {
             operator: false,
             ..self.peer(caller)
         };
-        self.ask(owner_only, Request::Attach(reference.clone())).await?;
+        // The descriptor may give the PIN late. It is for the card that is in the reader now, and never goes to another one.
+        let presentation = match self.ask(owner_only, Request::Attach(reference.clone())).await? {
+            Answered::Reply(Reply::Sale { view, .. }) => view.presentation,
+            Answered::Reply(_) | Answered::Told(_) => {
+                return Err(fault::of_request(RequestError::NoPinExpected));
+            }
+        };
         let pin = self
             .pins
             .read(caller.uid, pin.ok_or_else(fault::no_descriptor)?)
@@ -180,6 +221,7 @@ impl Service {
         let request = Request::ProvidePin {
             reference,
             pin,
+            presentation,
             last_try,
         };
         self.ask_for_sale(owner_only, request).await
@@ -303,7 +345,8 @@ impl Service {
             reference: Some(reference.to_owned()),
         };
         let found = self.events(caller, &page).await?.events.pop();
-        found.ok_or_else(fault::journal_unavailable)
+        // The engine knows it: the journal had it.
+        found.ok_or_else(|| fault::of_facts(FactsUnavailable::Damaged { entry: Some(number) }))
     }
 
     /// The events of entries after a number. Callers who are not operators see those of their own sales.
@@ -317,13 +360,10 @@ impl Service {
     ) -> Result<model::EventsReply, Fault> {
         let query = self.query(caller, Some(ask.after), ask.limit, ask.reference.as_deref())?;
         let limit = query.limit;
-        let folded = self
-            .reads
-            .run(move |facts| fold_each(facts, facts.entries(&query)?))
-            .await?;
+        let events = self.read_page(caller, query, project::folded_event).await?;
         Ok(model::EventsReply {
-            more: is_full(folded.len(), limit),
-            events: folded.iter().map(project::folded_event).collect(),
+            more: is_full(events.len(), limit),
+            events,
         })
     }
 
@@ -338,14 +378,36 @@ impl Service {
     ) -> Result<model::JournalReply, Fault> {
         let query = self.query(caller, ask.after, ask.limit, ask.reference.as_deref())?;
         let limit = query.limit;
-        let folded = self
-            .reads
-            .run(move |facts| fold_each(facts, facts.entries(&query)?))
-            .await?;
+        let entries = self.read_page(caller, query, project::entry).await?;
         Ok(model::JournalReply {
-            more: is_full(folded.len(), limit),
-            entries: folded.iter().map(project::entry).collect(),
+            more: is_full(entries.len(), limit),
+            entries,
         })
+    }
+
+    /// Reads and words entries, all on a thread that no sale waits for; counts them as the caller's use. A number that was never
+    /// told is refused: who asks for what is behind it remembers another journal, and would miss all that happens until this one
+    /// is as long.
+    async fn read_page<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        query: EntriesQuery,
+        word: fn(&Folded) -> T,
+    ) -> Result<Vec<T>, Fault> {
+        let after = query.after;
+        let (page, newest) = self
+            .reads
+            .run(move |facts| {
+                let folded = fold_each(facts, facts.entries(&query)?)?;
+                let page: Vec<_> = folded.iter().map(word).collect();
+                Ok((page, facts.head()?.number))
+            })
+            .await?;
+        if after > newest {
+            return Err(fault::never_told(after, newest));
+        }
+        self.quotas.charge(caller.uid, page.len());
+        Ok(page)
     }
 
     /// The books. For operators and members of the group that may sell.
@@ -359,6 +421,7 @@ impl Service {
             balances: project::balances(&totals.books),
             counts: totals.counts,
             balanced: totals.books.are_balanced(),
+            limits: project::limits(&totals.limits),
         })
     }
 

@@ -101,6 +101,8 @@ impl Watch {
             limit: Some(PAGE_MAX),
             reference: self.reference.clone(),
         };
+        // A journal of years is read by who asks for it, and not at the cost of others.
+        self.service.wait_for_quota(&self.caller).await;
         let page = self.service.events(&self.caller, &page).await?;
         if let Some(number) = page.events.last().and_then(|event| event.number) {
             self.read_up_to = Some(number);

@@ -60,7 +60,7 @@ fn proof_words(sale: &Sale, entry: &Entry) -> String {
         ("sale_paid", Some("answer")) => "the card's own answer to the debit, its code verified",
         ("sale_paid", Some("prove")) => "the proof that the card gave afterwards, its code verified",
         ("sale_paid", Some("prove_not_checkable")) => {
-            "the proof that the card gave afterwards and its log; its code could not be checked here"
+            "the card's own answer and its log, which names this debit; its code could not be checked here"
         }
         ("sale_paid", _) => "the card's log, which names this debit; the card no longer has its proof",
         ("sale_voided", Some("counter_unchanged")) => "the card's transaction counter did not move",

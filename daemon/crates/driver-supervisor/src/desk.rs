@@ -1,13 +1,16 @@
 //! What a supervisor keeps over all of its driver hosts: the way to its reader, its status, its quotas.
 
 use std::collections::VecDeque;
+use std::fs::File;
 
-use purser_driver_wire::limits::LOG_MAX_BYTES;
+use purser_driver_recording::What;
 use purser_driver_wire::{CallId, LogLevel, Quota, Reply, Text};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::mask::mask;
 use crate::run::EVENTS_MAX;
+use crate::tape::{Ended, Tape};
 use crate::{CallError, Counters, DownReason, DriverEvent, State, Status};
 
 /// See the module.
@@ -22,6 +25,8 @@ pub(crate) struct Desk {
     since: Instant,
     unasked: Quota,
     lines: Quota,
+    /// The recording under way.
+    tape: Option<Tape>,
 }
 
 impl Desk {
@@ -31,6 +36,8 @@ impl Desk {
             last_exchange: None,
             process_id: None,
             counters: Counters::default(),
+            last_failure: None,
+            is_recorded: false,
         });
         let desk = Self {
             events,
@@ -39,6 +46,7 @@ impl Desk {
             since: Instant::now(),
             unasked: Quota::unasked_messages(),
             lines: Quota::log_lines(),
+            tape: None,
         };
         (desk, seen)
     }
@@ -80,6 +88,54 @@ impl Desk {
         }
     }
 
+    /// Begins a recording in the place of any that is under way.
+    pub(crate) fn begin_recording(&mut self, file: File) {
+        match Tape::begin(file) {
+            Ok(tape) => self.set_tape(Some(tape)),
+            Err(error) => {
+                let line = format!("the recording cannot begin: {error}");
+                self.log(LogLevel::Error, &line);
+            }
+        }
+    }
+
+    /// Ends the recording under way; `done` hears when its file is whole.
+    pub(crate) fn end_recording(&mut self, done: oneshot::Sender<()>) {
+        let tape = self.tape.take();
+        self.set_tape(None);
+        let Some(tape) = tape else { return };
+        let written = tape.end();
+        tokio::spawn(async move {
+            // A recorder that failed has told so; the one who asked may have gone.
+            let _ = written.await;
+            let _ = done.send(());
+        });
+    }
+
+    /// Notes something in the recording, if there is one.
+    pub(crate) fn record(&mut self, note: impl FnOnce(&mut Tape) -> Result<(), Ended>) {
+        if let Some(Err(Ended)) = self.tape.as_mut().map(note) {
+            self.set_tape(None);
+            let line = "the recording has ended: its file is full, or cannot be written";
+            self.log(LogLevel::Warn, line);
+        }
+    }
+
+    fn set_tape(&mut self, tape: Option<Tape>) {
+        let is_recorded = tape.is_some();
+        self.tape = tape;
+        self.status.send_modify(|status| status.is_recorded = is_recorded);
+    }
+
+    /// Notes why the driver is down, unless an operator wanted it.
+    pub(crate) fn set_failure(&mut self, reason: &DownReason) {
+        self.record(|tape| tape.note(What::Down {}));
+        if *reason != DownReason::Asked {
+            self.status
+                .send_modify(|status| status.last_failure = Some(reason.clone()));
+        }
+    }
+
     pub(crate) fn set(&self, state: State) {
         self.status.send_modify(|status| status.state = state);
     }
@@ -111,8 +167,17 @@ impl Desk {
     }
 
     /// A line that the driver host limited already.
-    pub(crate) fn log(&mut self, level: LogLevel, text: Text<LOG_MAX_BYTES>) {
+    pub(crate) fn log(&mut self, level: LogLevel, text: &str) {
+        let text = Text::cut(&mask(text));
         self.tell(DriverEvent::Log { level, text });
+    }
+
+    /// Tells how many lines of standard error were dropped since that was last told, where no line tells it.
+    pub(crate) fn tell_dropped(&mut self) {
+        let dropped = self.lines.take_refused();
+        if dropped > 0 {
+            self.logs_dropped(dropped);
+        }
     }
 
     pub(crate) fn logs_dropped(&mut self, lines: u32) {
@@ -130,7 +195,7 @@ impl Desk {
                 if dropped > 0 {
                     self.logs_dropped(dropped);
                 }
-                self.log(LogLevel::Warn, Text::cut(line));
+                self.log(LogLevel::Warn, line);
             }
         }
     }

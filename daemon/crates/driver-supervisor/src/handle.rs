@@ -1,11 +1,12 @@
 //! The way to a running supervisor.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
 use purser_driver_wire::limits::SLOTS_MAX;
 use purser_driver_wire::{Call, CallId};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::Status;
@@ -13,8 +14,9 @@ use crate::Status;
 /// Calls that wait for the supervisor: more than those of one sale.
 const CALLS_MAX: usize = 64;
 
-/// Room that calls leave to orders that must not be lost: each device's disconnect and cancel, a restart and a stop.
-const RESERVED: usize = 2 * SLOTS_MAX + 2;
+/// Room that calls leave to orders that must not be lost: each device's disconnect and cancel, a restart, a recording and a
+/// stop.
+const RESERVED: usize = 2 * SLOTS_MAX + 3;
 
 /// Orders that wait for the supervisor.
 pub(crate) const ORDERS_MAX: usize = CALLS_MAX + RESERVED;
@@ -25,6 +27,8 @@ pub(crate) enum Order {
     Call(PendingCall),
     Cancel(CallId),
     Restart,
+    Record(File),
+    StopRecording(oneshot::Sender<()>),
     Stop,
 }
 
@@ -116,12 +120,34 @@ impl Handle {
         self.order(Order::Cancel(id))
     }
 
-    /// Ends the driver host and starts it anew, also after a failure; its restarts are counted anew.
+    /// Ends the driver host and starts it anew from the file and manifest as they are then, also after a failure; its restarts
+    /// are counted anew. What is under way ends as at a crash. [`DriverEvent::Down`](crate::DriverEvent::Down) with
+    /// [`DownReason::Asked`](crate::DownReason::Asked) tells that it has begun.
     ///
     /// # Errors
     /// [`CallRefused`]: it was not asked.
     pub fn restart(&self) -> Result<(), CallRefused> {
         self.order(Order::Restart)
+    }
+
+    /// Records the driver's traffic, secrets masked, into an empty file, until [`Handle::stop_recording`], the file's limit
+    /// ([`RECORDING_BYTES_MAX`](crate::RECORDING_BYTES_MAX)) or the supervisor's end; over restarts of the driver too. It takes
+    /// the place of a recording that is under way.
+    ///
+    /// # Errors
+    /// [`CallRefused`]: nothing is recorded.
+    pub fn record(&self, file: File) -> Result<(), CallRefused> {
+        self.order(Order::Record(file))
+    }
+
+    /// Ends a recording. The receiver hears when its file is whole, and an error where none was under way.
+    ///
+    /// # Errors
+    /// [`CallRefused`]: it was not asked.
+    pub fn stop_recording(&self) -> Result<oneshot::Receiver<()>, CallRefused> {
+        let (done, written) = oneshot::channel();
+        self.order(Order::StopRecording(done))?;
+        Ok(written)
     }
 
     /// Ends the instance in order, then the supervisor.

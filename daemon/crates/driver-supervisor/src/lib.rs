@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A driver that dies costs its calls under way an answer ([`CallError`] says what may have happened) and nothing else.
-//! The supervisor holds no money state and guesses nothing.
+//! The supervisor holds no money state and guesses nothing. [`Handle::restart`] ends a call under way like a crash does: who
+//! knows about the money asks for it only when no card is served.
 
 mod config;
 mod desk;
@@ -17,12 +18,14 @@ mod event;
 mod handle;
 mod host_link;
 pub mod manifest;
+mod mask;
 mod run;
 mod session;
 mod slots;
 mod spawn;
 mod start;
 mod status;
+mod tape;
 
 pub use config::{DriverConfig, RestartPolicy};
 pub use event::{CallError, DeviceState, DriverEvent, NotSent};
@@ -30,5 +33,6 @@ pub use handle::{CallRefused, Handle};
 pub use run::{EVENTS_MAX, Supervisor};
 pub use spawn::Spawner;
 pub use status::{Counters, DownReason, ProcessEnd, State, Status};
+pub use tape::RECORDING_BYTES_MAX;
 
 pub use purser_driver_wire as wire;

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use purser_driver_recording::What;
 use purser_driver_wire::Hello;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -118,23 +119,28 @@ impl Supervisor {
     async fn live_once(&mut self) -> (Option<DownReason>, Ending) {
         self.desk.begin();
         let deadline = Instant::now() + self.config.start_time;
-        let mut host = match self.launch().await {
-            Ok(host) => host,
+        let (mut host, is_stale) = match self.launch().await {
+            Ok(launched) => launched,
             Err(NotStarted::Down(reason)) => return (Some(reason), Ending::none()),
             Err(NotStarted::Stop) => return (None, Ending::none()),
         };
         self.desk.set_process(host.process.id());
+        if is_stale {
+            return (Some(DownReason::Asked), Ending::of(host.process));
+        }
         let down = match self.greet(&mut host, deadline).await {
             Ok(driver) => {
                 self.desk.set(State::Ready);
+                let ready = host.slots.ready(&driver);
+                self.desk.record(|tape| tape.note(What::Ready(ready)));
                 self.desk.tell(DriverEvent::Ready {
-                    driver,
+                    driver: driver.clone(),
                     devices: host.slots.states(),
                 });
                 // One that was lost before concerned an earlier driver host, whose cards lost their power with it.
                 let _ = timeout(Duration::ZERO, self.disconnect_lost.notified()).await;
                 let orders = (&mut self.orders, &*self.disconnect_lost);
-                serve(&mut host, orders, &self.config, &mut self.desk).await
+                serve((&mut host, &driver), orders, &self.config, &mut self.desk).await
             }
             Err(NotStarted::Down(reason)) => Some(reason),
             Err(NotStarted::Stop) => None,
@@ -173,14 +179,19 @@ impl Supervisor {
         }
     }
 
-    async fn launch(&mut self) -> Result<Launched, NotStarted> {
+    /// A driver host that was ordered to load the driver; true where a restart was asked for since: the file that was checked
+    /// may be an older one.
+    async fn launch(&mut self) -> Result<(Launched, bool), NotStarted> {
         let mut launching = pin!(launch(&self.config, &self.spawner));
+        let mut is_stale = false;
         loop {
             tokio::select! {
                 biased;
-                launched = &mut launching => return Ok(launched?),
+                launched = &mut launching => return Ok((launched?, is_stale)),
                 () = self.desk.pass_on(), if self.desk.is_waiting() => {}
-                order = self.orders.recv(), if self.desk.has_room() => refuse(order, &mut self.desk)?,
+                order = self.orders.recv(), if self.desk.has_room() => {
+                    is_stale |= refuse(order, &mut self.desk)? == Refused::Restart;
+                }
             }
         }
     }
@@ -195,7 +206,11 @@ impl Supervisor {
                     return Err(DownReason::StartDeadline(self.config.start_time).into());
                 }
                 () = self.desk.pass_on(), if self.desk.is_waiting() => {}
-                order = self.orders.recv(), if has_room => refuse(order, &mut self.desk)?,
+                order = self.orders.recv(), if has_room => {
+                    if refuse(order, &mut self.desk)? == Refused::Restart {
+                        return Err(DownReason::Asked.into());
+                    }
+                }
                 message = host.link.receive(), if has_room => {
                     if let Some(hello) = host.hear(message?, &self.config, &mut self.desk).await? {
                         return Ok(hello);
@@ -208,13 +223,9 @@ impl Supervisor {
 
     /// Tells that the driver is down, and waits until it is to be started again.
     async fn wait_out(&mut self, reason: DownReason, ending: &mut Ending) -> Result<(), Stop> {
+        self.desk.set_failure(&reason);
         if reason == DownReason::Asked {
-            self.restarts.clear();
-            self.desk.set(State::Starting);
-            self.desk.tell(DriverEvent::Down {
-                reason,
-                restart_in: Duration::ZERO,
-            });
+            self.begin_anew();
             return self.idle(Some(Instant::now()), ending).await;
         }
         let now = Instant::now();
@@ -242,6 +253,16 @@ impl Supervisor {
         self.idle(until, ending).await
     }
 
+    /// An operator asked for a restart: it is told, and restarts are counted anew.
+    fn begin_anew(&mut self) {
+        self.restarts.clear();
+        self.desk.set(State::Starting);
+        self.desk.tell(DriverEvent::Down {
+            reason: DownReason::Asked,
+            restart_in: Duration::ZERO,
+        });
+    }
+
     /// Refuses calls until the time comes, or for ever, or until a restart is asked for; in any case until the earlier
     /// driver host is over, because two must not drive the same devices.
     async fn idle(&mut self, mut until: Option<Instant>, ending: &mut Ending) -> Result<(), Stop> {
@@ -256,27 +277,35 @@ impl Supervisor {
                 () = sleep_until(until.unwrap_or_else(Instant::now)), if may_start => return Ok(()),
                 () = self.desk.pass_on(), if self.desk.is_waiting() => {}
                 order = self.orders.recv(), if self.desk.has_room() => {
-                    if matches!(order, Some(Order::Restart)) {
-                        self.restarts.clear();
+                    if refuse(order, &mut self.desk)? == Refused::Restart {
+                        self.begin_anew();
                         until = Some(Instant::now());
-                        continue;
                     }
-                    refuse(order, &mut self.desk)?;
                 }
             }
         }
     }
 }
 
+/// What is left of an order while no driver is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    Nothing,
+    Restart,
+}
+
 /// Deals with an order while no driver is ready.
-fn refuse(order: Option<Order>, desk: &mut Desk) -> Result<(), Stop> {
+fn refuse(order: Option<Order>, desk: &mut Desk) -> Result<Refused, Stop> {
     match order {
         Some(Order::Call(call)) => desk.answer(call.id, Err(NotSent::NotReady.into())),
-        // There is nothing to cancel, and a start is under way already.
-        Some(Order::Cancel(_) | Order::Restart) => {}
+        // There is nothing to cancel.
+        Some(Order::Cancel(_)) => {}
+        Some(Order::Record(file)) => desk.begin_recording(file),
+        Some(Order::StopRecording(done)) => desk.end_recording(done),
+        Some(Order::Restart) => return Ok(Refused::Restart),
         Some(Order::Stop) | None => return Err(Stop),
     }
-    Ok(())
+    Ok(Refused::Nothing)
 }
 
 #[cfg(test)]

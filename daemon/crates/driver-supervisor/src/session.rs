@@ -1,16 +1,19 @@
 //! A ready driver: one call under way, others in a queue, events as they come.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::time::Duration;
 
+use purser_driver_recording::What;
 use purser_driver_wire::limits::{LOG_MAX_BYTES, SLOTS_MAX};
-use purser_driver_wire::{Call, CallFailure, CallId, CallRequest, Fault, Reply, ToDaemon, ToHost};
+use purser_driver_wire::{Call, CallFailure, CallId, CallRequest, Fault, Hello, Reply, ToDaemon, ToHost};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::desk::Desk;
 use crate::handle::{Order, PendingCall};
 use crate::host_link::HostLink;
+use crate::mask::masked;
 use crate::slots::Slots;
 use crate::start::{Launched, Stderr};
 use crate::{CallError, DownReason, DriverConfig, DriverEvent, NotSent};
@@ -35,6 +38,7 @@ pub(crate) const STDERR_BYTES: usize = LOG_MAX_BYTES;
 /// The calls of one driver host.
 #[derive(Debug)]
 struct Session<'a> {
+    driver: &'a Hello,
     link: &'a mut HostLink,
     slots: &'a mut Slots,
     desk: &'a mut Desk,
@@ -45,7 +49,7 @@ struct Session<'a> {
 /// Makes calls until the driver is down (why is given) or the supervisor is to stop (`None`; the instance has ended in
 /// order then, if it could). Each call that was taken has been answered.
 pub(crate) async fn serve(
-    host: &mut Launched,
+    (host, driver): (&mut Launched, &Hello),
     (orders, disconnect_lost): (&mut mpsc::Receiver<Order>, &Notify),
     config: &DriverConfig,
     desk: &mut Desk,
@@ -54,6 +58,7 @@ pub(crate) async fn serve(
         link, slots, stderr, ..
     } = host;
     let mut session = Session {
+        driver,
         link,
         slots,
         desk,
@@ -94,11 +99,19 @@ impl Session<'_> {
                     Some(Order::Call(call)) => self.take_call(call)?,
                     Some(Order::Cancel(id)) => self.cancel(id).await?,
                     Some(Order::Restart) => return Err(DownReason::Asked),
+                    Some(Order::Record(file)) => self.begin_recording(file),
+                    Some(Order::StopRecording(done)) => self.desk.end_recording(done),
                     Some(Order::Stop) | None => return Ok(()),
                 },
                 length = stderr.read(&mut line), if has_room => self.desk.log_stderr(&line[..length]),
             }
         }
+    }
+
+    fn begin_recording(&mut self, file: File) {
+        self.desk.begin_recording(file);
+        let ready = self.slots.ready(self.driver);
+        self.desk.record(|tape| tape.note(What::Ready(ready)));
     }
 
     async fn begin_next(&mut self) -> Result<(), DownReason> {
@@ -115,6 +128,8 @@ impl Session<'_> {
                 self.desk.answer(pending.id, Err(NotSent::Expired.into()));
                 continue;
             }
+            self.desk
+                .record(|tape| tape.call(pending.id, deadline_ms, &pending.call));
             // From here on the driver may have it: a failed send may have been a whole one.
             let message = ToHost::Call(CallRequest {
                 id: pending.id,
@@ -176,6 +191,7 @@ impl Session<'_> {
             if call.ends_by_cancel() {
                 call.deadline = call.deadline.min(Instant::now() + CANCEL_TIME);
             }
+            self.desk.record(|tape| tape.note(What::Cancel { id }));
             self.link.send(&ToHost::Cancel(id)).await?;
         }
         Ok(())
@@ -184,15 +200,19 @@ impl Session<'_> {
     fn hear(&mut self, message: ToDaemon) -> Result<(), DownReason> {
         self.desk.heard();
         match message {
-            ToDaemon::Answer { id, result } => return self.hear_answer(id, result),
+            ToDaemon::Answer { id, result } => {
+                self.desk.record(|tape| tape.answer(id, &result));
+                return self.hear_answer(id, result);
+            }
             ToDaemon::Event(event) => {
+                self.desk.record(|tape| tape.event(&event));
                 if self.slots.take(&event) {
                     self.desk.tell(DriverEvent::Device(event));
                 } else {
                     self.desk.count(|counters| counters.breaches += 1);
                 }
             }
-            ToDaemon::Log { level, text } => self.desk.log(level, text),
+            ToDaemon::Log { level, text } => self.desk.log(level, text.as_str()),
             ToDaemon::LogsDropped { count } => self.desk.logs_dropped(count),
             ToDaemon::Breaches { count } => {
                 self.desk.count(|counters| counters.breaches += u64::from(count));
@@ -209,8 +229,9 @@ impl Session<'_> {
             self.desk.count(|counters| counters.answers_dropped += 1);
             return self.desk.allow_unasked();
         };
+        self.desk.tell_dropped();
         let is_disconnect = matches!(call.call, Call::Disconnect { .. });
-        match result {
+        match result.map_err(masked) {
             Ok(reply) if !reply.answers(&call.call) => {
                 self.under_way = Some(call);
                 return Err(DownReason::OutOfPlace);

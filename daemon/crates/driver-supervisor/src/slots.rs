@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use purser_driver_recording::Ready;
 use purser_driver_wire::limits::SLOTS_MAX;
-use purser_driver_wire::{Device, DeviceEvent, SlotId};
+use purser_driver_wire::{Device, DeviceEvent, Hello, SlotId};
 
 use crate::DeviceState;
 
@@ -28,6 +29,19 @@ impl Slots {
     /// The devices by their numbers.
     pub(crate) fn states(&self) -> Vec<DeviceState> {
         self.0.values().cloned().collect()
+    }
+
+    /// What a recording says of a driver that is ready.
+    pub(crate) fn ready(&self, driver: &Hello) -> Ready {
+        let device = |state: &DeviceState| purser_driver_recording::DeviceState {
+            device: state.device.clone(),
+            has_card: state.has_card,
+        };
+        Ready {
+            id: driver.driver_id.clone(),
+            version: driver.driver_version.clone(),
+            devices: self.0.values().map(device).collect(),
+        }
     }
 
     fn arrive(&mut self, device: &Device) -> bool {

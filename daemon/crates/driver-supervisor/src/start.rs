@@ -10,6 +10,7 @@ use tokio::process::ChildStderr;
 use crate::desk::Desk;
 use crate::host_link::HostLink;
 use crate::manifest::{self, Manifest};
+use crate::mask::masked;
 use crate::slots::Slots;
 use crate::spawn::{HostProcess, Spawner};
 use crate::{DownReason, DriverConfig};
@@ -91,13 +92,15 @@ impl Launched {
                 return Err(DownReason::NotLoaded { fault, detail });
             }
             (ToDaemon::Created(Ok(())), Some(hello)) => return Ok(Some(hello.clone())),
-            (ToDaemon::Created(Err(failure)), Some(_)) => return Err(DownReason::NotCreated(failure)),
+            (ToDaemon::Created(Err(failure)), Some(_)) => {
+                return Err(DownReason::NotCreated(masked(failure)));
+            }
             (ToDaemon::Event(event), Some(_)) => {
                 if !self.slots.take(&event) {
                     desk.count(|counters| counters.breaches += 1);
                 }
             }
-            (ToDaemon::Log { level, text }, Some(_)) => desk.log(level, text),
+            (ToDaemon::Log { level, text }, Some(_)) => desk.log(level, text.as_str()),
             (ToDaemon::LogsDropped { count }, Some(_)) => desk.logs_dropped(count),
             (ToDaemon::Breaches { count }, Some(_)) => {
                 desk.count(|counters| counters.breaches += u64::from(count));

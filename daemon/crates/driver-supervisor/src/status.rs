@@ -20,6 +20,10 @@ pub struct Status {
     pub process_id: Option<u32>,
     /// What was dropped or broken since the supervisor began.
     pub counters: Counters,
+    /// Why it went down last, apart from an operator's wish.
+    pub last_failure: Option<DownReason>,
+    /// True while its traffic is recorded.
+    pub is_recorded: bool,
 }
 
 /// Where a driver instance is in its life.
@@ -82,8 +86,8 @@ pub enum DownReason {
     #[error("the driver's settings or path are too long")]
     TooLong,
     /// The driver made no instance.
-    #[error("the driver did not start")]
-    NotCreated(#[source] CallFailure),
+    #[error("{}", not_created(.0))]
+    NotCreated(CallFailure),
     /// The driver was not ready in time.
     #[error("the driver was not ready within {0:?}")]
     StartDeadline(Duration),
@@ -111,6 +115,16 @@ pub enum DownReason {
     /// An operator asked for a restart.
     #[error("a restart was asked for")]
     Asked,
+}
+
+/// Of the arguments of a driver's start only the settings are the operator's.
+fn not_created(failure: &CallFailure) -> String {
+    if failure.fault == Fault::BadArgument {
+        let detail = &failure.detail;
+        format!("the driver refuses its settings; mend [settings] in its file in drivers.d: {detail}")
+    } else {
+        format!("the driver did not start: {failure}")
+    }
 }
 
 impl DownReason {

@@ -38,6 +38,12 @@ impl Quota {
         }
     }
 
+    /// The number refused since the last one that was allowed or asked for: what would else be told only with the next
+    /// one that is allowed, which may never come.
+    pub fn take_refused(&mut self) -> u32 {
+        std::mem::take(&mut self.refused)
+    }
+
     /// Takes a token at this time. `Some` = allowed, with the number refused since the last allowed one; `None` = refused.
     pub fn take(&mut self, elapsed: Duration) -> Option<u32> {
         let gained_ms = elapsed.saturating_sub(self.refilled_at).as_millis();
@@ -52,7 +58,7 @@ impl Quota {
         match self.milli_tokens.checked_sub(1000) {
             Some(rest) => {
                 self.milli_tokens = rest;
-                Some(std::mem::take(&mut self.refused))
+                Some(self.take_refused())
             }
             None => {
                 self.refused = self.refused.saturating_add(1);

@@ -39,7 +39,7 @@ impl Engine {
             let reason = purser_ledger::DoubtReason::Restarted;
             self.change_open(
                 operation.id,
-                Entry::SaleInDoubt(SaleInDoubt { reason }),
+                Entry::SaleInDoubt(SaleInDoubt { reason, answer: None }),
                 Resolved::Tell,
             );
         }
@@ -85,6 +85,7 @@ impl Engine {
             changing.commit.step == receipt.step(),
             "a receipt answers the commit that was sent"
         );
+        self.count_claim(&changing.commit);
         let operation = fold(changing.commit, changing.before, receipt.head());
         if operation.is_open() {
             self.open.insert(id, operation.clone());

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use purser_ledger::{Currency, DeviceName};
 use purser_purse::pboc::{IssuerId, Profile, PsamTerminalNumber};
 
+use crate::Limits;
+
 /// The engine's settings.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -24,6 +26,9 @@ pub struct Config {
     pub card_wait_ms: u64,
     /// How long a sale waits for a PIN after the last sign of the buyer, in milliseconds.
     pub pin_wait_ms: u64,
-    /// When this program was built, in seconds since 1970: the first clock floor (money rule T2).
+    /// What may wait for settlement.
+    pub limits: Limits,
+    /// When this program was built, in seconds since 1970: the first clock floor, and what the ceiling counts from (money rule
+    /// T2).
     pub built_unix_seconds: i64,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use purser_ledger::{DeviceName, Monotonic};
+use purser_ledger::{CardId, DeviceName, Monotonic};
 
 use crate::{Abilities, DeviceEvent};
 
@@ -13,8 +13,19 @@ const BUSY_RETRY_MS: u64 = 500;
 /// held it, or a contact may have been bad.
 const LOOKS_MAX: u8 = 3;
 
-#[derive(Debug, Default)]
-pub(crate) struct Devices(BTreeMap<DeviceName, Device>);
+/// At how many readers the card that served last is remembered: more than a shop has, few enough for a driver that renames its
+/// readers again and again.
+const SERVED_LAST_MAX: usize = 64;
+
+#[derive(Debug)]
+pub(crate) struct Devices {
+    present: BTreeMap<DeviceName, Device>,
+    /// The card that served last at each reader and was not seen to leave. It outlives the reader: a driver or a reader that
+    /// comes back tells of the card that lies in it as of one that was just put in.
+    served_last: BTreeMap<DeviceName, CardId>,
+    /// The PSAM's reader: no buyer's.
+    reserved: Option<DeviceName>,
+}
 
 #[derive(Debug)]
 struct Device {
@@ -47,15 +58,24 @@ pub(crate) enum CardAt {
 }
 
 impl Devices {
+    /// No device yet. A card in the reserved reader is no buyer's.
+    pub(crate) fn without(reserved: Option<DeviceName>) -> Self {
+        Self {
+            present: BTreeMap::new(),
+            served_last: BTreeMap::new(),
+            reserved,
+        }
+    }
+
     pub(crate) fn handle(&mut self, name: &DeviceName, event: DeviceEvent) {
         let presence = Presence {
             served: false,
             retry_at: None,
             looks: 0,
         };
-        match (event, self.0.get_mut(name)) {
+        match (event, self.present.get_mut(name)) {
             (DeviceEvent::Arrived(abilities), _) => {
-                self.0.insert(
+                self.present.insert(
                     name.clone(),
                     Device {
                         abilities,
@@ -65,7 +85,7 @@ impl Devices {
                 );
             }
             (DeviceEvent::Left, _) => {
-                self.0.remove(name);
+                self.present.remove(name);
             }
             (DeviceEvent::CardInserted, Some(device)) => {
                 // An insertion without a removal before it is one that was told twice, or a removal that was missed: a card
@@ -74,21 +94,29 @@ impl Devices {
                 device.card = Some(Presence { served, ..presence });
                 device.insertions = device.insertions.saturating_add(1);
             }
-            (DeviceEvent::CardRemoved, Some(device)) => device.card = None,
+            (DeviceEvent::CardRemoved, Some(device)) => {
+                device.card = None;
+                self.served_last.remove(name);
+            }
             (DeviceEvent::CardInserted | DeviceEvent::CardRemoved, None) | (DeviceEvent::PinProgress, _) => {}
         }
     }
 
     pub(crate) fn has_pin_pad(&self, name: &DeviceName) -> bool {
-        self.0.get(name).is_some_and(|device| device.abilities.pin_pad)
+        self.present
+            .get(name)
+            .is_some_and(|device| device.abilities.pin_pad)
     }
 
-    /// The named reader, or all.
+    /// The named reader of buyers' cards, or all.
     pub(crate) fn readers<'a>(
         &'a self,
         named: Option<&'a DeviceName>,
     ) -> impl Iterator<Item = &'a DeviceName> + 'a {
-        let readers = self.0.iter().filter(|(_, device)| device.abilities.card_reader);
+        let readers = self
+            .present
+            .iter()
+            .filter(|(name, device)| device.abilities.card_reader && self.reserved.as_ref() != Some(*name));
         readers
             .map(|(name, _)| name)
             .filter(move |name| named.is_none_or(|named| named == *name))
@@ -114,8 +142,25 @@ impl Devices {
             .is_some_and(|presence| presence.looks < LOOKS_MAX)
     }
 
-    pub(crate) fn set_served(&mut self, name: &DeviceName) {
+    /// The reader's card has served, and this is who it is, where that is known. Nothing where it was seen to leave.
+    pub(crate) fn set_served(&mut self, name: &DeviceName, card: Option<CardId>) {
         self.change(name, |presence| presence.served = true);
+        if let (Some(card), CardAt::Served) = (card, self.card_at(name)) {
+            if self.served_last.len() >= SERVED_LAST_MAX {
+                self.served_last.pop_first();
+            }
+            self.served_last.insert(name.clone(), card);
+        }
+    }
+
+    /// True for the card that served last at this reader and was not seen to leave: it is still the one that was forgotten,
+    /// however often the reader or its driver came back since. Any other card proves that it has left.
+    pub(crate) fn is_forgotten(&mut self, name: &DeviceName, card: &CardId) -> bool {
+        let is_it = self.served_last.get(name) == Some(card);
+        if !is_it {
+            self.served_last.remove(name);
+        }
+        is_it
     }
 
     /// Counts a look for earlier payments, so that a card that cannot be read is left alone at last.
@@ -141,14 +186,14 @@ impl Devices {
 
     /// How often a card was put into this reader.
     pub(crate) fn insertions(&self, name: &DeviceName) -> u64 {
-        self.0.get(name).map_or(0, |device| device.insertions)
+        self.present.get(name).map_or(0, |device| device.insertions)
     }
 
     /// A reader reports no card although none was seen to leave: as good as taken out. Unless another card has come since
     /// `insertions`: then the report is about the one before.
     pub(crate) fn set_absent(&mut self, name: &DeviceName, insertions: u64) {
         if let Some(device) = self
-            .0
+            .present
             .get_mut(name)
             .filter(|device| device.insertions == insertions)
         {
@@ -157,24 +202,31 @@ impl Devices {
     }
 
     pub(crate) fn next_retry(&self) -> Option<Monotonic> {
-        self.0.values().filter_map(|device| device.card?.retry_at).min()
+        self.present
+            .values()
+            .filter_map(|device| device.card?.retry_at)
+            .min()
     }
 
     pub(crate) fn forget_due_retries(&mut self, now: Monotonic) {
-        for presence in self.0.values_mut().filter_map(|device| device.card.as_mut()) {
+        for presence in self
+            .present
+            .values_mut()
+            .filter_map(|device| device.card.as_mut())
+        {
             presence.retry_at = presence.retry_at.filter(|at| *at > now);
         }
     }
 
     fn presence(&self, name: &DeviceName) -> Option<Presence> {
-        self.0
+        self.present
             .get(name)
             .filter(|device| device.abilities.card_reader)?
             .card
     }
 
     fn change(&mut self, name: &DeviceName, change: impl FnOnce(&mut Presence)) {
-        if let Some(presence) = self.0.get_mut(name).and_then(|device| device.card.as_mut()) {
+        if let Some(presence) = self.present.get_mut(name).and_then(|device| device.card.as_mut()) {
             change(presence);
         }
     }

@@ -1,33 +1,31 @@
 //! The engine: what it holds, and which part takes which input.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use purser_ledger::{
-    CardId, Commit, DeviceName, Monotonic, Now, Operation, OperationId, Reference, Snapshot, Wall,
+    CardId, ClockRange, Commit, DeviceName, Monotonic, Now, Operation, OperationId, Reference, Snapshot,
+    Unsettled, Wall,
 };
-use purser_purse::pboc::SoftwareSam;
 
 use crate::commits::{Changing, Resolved};
 use crate::devices::Devices;
+use crate::psam::{Authority, Sam};
 use crate::requests::PendingFind;
 use crate::sale::{Decision, Sale};
-use crate::visit::Visit;
+use crate::visit::{TriesLeft, Visit};
 use crate::{CallId, Config, FindId, Input, Output, Query, RequestId};
 
 /// How long the engine waits for the answer to a call before it takes the driver for lost, in milliseconds. A backstop:
 /// the supervisor's own deadlines are shorter.
 pub(crate) const CALL_WAIT_MS: u64 = 30_000;
 
-/// The last time that this terminal tells: 9999-01-01. A card's dates end with that year, and local time is ahead of UTC.
-const UNIX_SECONDS_MAX: i64 = 253_370_764_800;
-
 /// All money operations of this terminal, in one place, owned by one task.
 pub struct Engine {
     pub(crate) config: Config,
-    pub(crate) sam: Arc<SoftwareSam>,
+    pub(crate) sam: Authority,
     pub(crate) now: Now,
-    pub(crate) floor_unix_seconds: i64,
+    /// What the wall clock may say (money rule T2).
+    pub(crate) clock: ClockRange,
     /// The time of the newest intent: the next one is later, so that card, log and provider can tell two debits apart.
     intended_unix_seconds: i64,
     pub(crate) terminal_sn_last: u32,
@@ -38,11 +36,17 @@ pub struct Engine {
     pub(crate) visits: BTreeMap<DeviceName, Visit>,
     /// Operations whose debit is intended and not proven either way.
     pub(crate) open: BTreeMap<OperationId, Operation>,
+    /// The claims that wait for settlement.
+    pub(crate) unsettled: Unsettled,
+    /// False while the journal's disk has no room for another sale's evidence (money rule P3).
+    pub(crate) has_room: bool,
+    /// Cards with an earlier payment that cannot be read: none of them is debited.
+    pub(crate) held: BTreeSet<CardId>,
     /// Operations with a commit on its way to the store: one each.
     pub(crate) changing: BTreeMap<OperationId, Changing>,
     pub(crate) finds: BTreeMap<FindId, PendingFind>,
     /// PIN tries left as cards told them, so that a last try is known in a later sale (money rule T5).
-    pub(crate) tries_left: BTreeMap<CardId, u8>,
+    pub(crate) tries_left: TriesLeft,
     /// Outcomes whose operation had another commit on its way when they became known.
     pub(crate) decided: Vec<Decision>,
     /// True from the first `Stop` on.
@@ -57,19 +61,22 @@ impl Engine {
     /// An engine that goes on where the store's entries end. Every sale whose intent is stored without an outcome is in
     /// doubt from here on, and says so in the journal.
     ///
-    /// The SAM may be shared with whoever else needs it: its keys lie in protected pages, which are made once.
-    pub fn resume(config: Config, sam: impl Into<Arc<SoftwareSam>>, snapshot: Snapshot, now: Now) -> Self {
-        let floor = config
-            .built_unix_seconds
-            .max(snapshot.newest_unix_seconds.unwrap_or(i64::MIN));
+    /// The keys of a software SAM may be shared with whoever else needs them: they lie in protected pages, which are made once.
+    pub fn resume(config: Config, sam: impl Into<Sam>, snapshot: Snapshot, now: Now) -> Self {
+        let clock = ClockRange::new(config.built_unix_seconds, snapshot.newest_unix_seconds);
+        let sam = sam.into();
+        let reserved = match &sam {
+            Sam::Psam(settings) => Some(settings.reader.clone()),
+            Sam::Software(_) => None,
+        };
         let mut engine = Self {
             config,
-            sam: sam.into(),
+            sam: Authority::from(sam),
             now,
-            floor_unix_seconds: floor,
-            intended_unix_seconds: floor,
+            clock,
+            intended_unix_seconds: clock.floor_unix_seconds(),
             terminal_sn_last: snapshot.terminal_sn_max.unwrap_or(0),
-            devices: Devices::default(),
+            devices: Devices::without(reserved),
             sales: Vec::new(),
             visits: BTreeMap::new(),
             open: snapshot
@@ -77,9 +84,12 @@ impl Engine {
                 .into_iter()
                 .map(|operation| (operation.id, operation))
                 .collect(),
+            unsettled: snapshot.unsettled,
+            has_room: true,
+            held: snapshot.held.into_iter().collect(),
             changing: BTreeMap::new(),
             finds: BTreeMap::new(),
-            tries_left: BTreeMap::new(),
+            tries_left: TriesLeft::default(),
             decided: Vec::new(),
             is_stopping: false,
             stop: None,
@@ -104,6 +114,7 @@ impl Engine {
                 self.handle_request(id, peer, request, OperationId::new(random));
             }
             Input::Found { id, stored } => self.handle_found(id, stored),
+            Input::Room(has_room) => self.has_room = has_room,
             Input::Committed(receipt) => self.handle_committed(receipt),
             Input::Refused {
                 operation,
@@ -116,6 +127,7 @@ impl Engine {
         }
         self.handle_expired();
         self.serve_cards();
+        self.serve_psam();
         self.hint_progress();
         self.answer_stop();
     }
@@ -129,12 +141,23 @@ impl Engine {
     pub fn poll_timeout(&self) -> Option<Monotonic> {
         let sales = self.sales.iter().filter_map(|sale| sale.deadline);
         let visits = self.visits.values().map(|visit| visit.deadline);
-        sales.chain(visits).chain(self.devices.next_retry()).min()
+        let psam = self.psam_card().and_then(|psam| psam.deadline());
+        sales
+            .chain(visits)
+            .chain(self.devices.next_retry())
+            .chain(psam)
+            .min()
     }
 
     /// The operations that are in doubt, with when they began.
     pub fn open_operations(&self) -> impl Iterator<Item = &Operation> {
         self.open.values()
+    }
+
+    /// The devices at which a card is being served or a PIN awaited: whoever ends a driver of theirs cuts what they do.
+    pub fn served_devices(&self) -> impl Iterator<Item = &DeviceName> {
+        let pads = self.visits.values().filter_map(Visit::pad);
+        self.visits.keys().chain(pads)
     }
 
     pub(crate) fn ask(&mut self, device: &DeviceName, query: Query) -> CallId {
@@ -159,25 +182,16 @@ impl Engine {
         FindId(self.find_last)
     }
 
-    /// The present on the wall, between the clock floor and the last time that a card can be told (money rule T2).
+    /// The present on the wall; the clock floor where the clock is not believed (money rule T2).
     pub(crate) fn present(&self) -> Wall {
-        let at = self.now.wall.lifted_to(self.floor_unix_seconds);
-        if at.unix_seconds > UNIX_SECONDS_MAX {
-            Wall {
-                unix_seconds: UNIX_SECONDS_MAX,
-                trusted: false,
-                ..at
-            }
-        } else {
-            at
-        }
+        self.clock.judge(self.now.wall)
     }
 
-    /// The present on the wall, lifted to the clock floor; the floor rises with it (money rule T2). Never before the newest
-    /// intent: a start takes the time of the newest entry for that of the newest intent.
+    /// The present on the wall as it is recorded; the floor rises with it (money rule T2). Never before the newest intent: a
+    /// start takes the time of the newest entry for that of the newest intent.
     pub(crate) fn stamp(&mut self) -> Wall {
         let at = self.present();
-        self.floor_unix_seconds = at.unix_seconds;
+        self.clock = self.clock.lifted_by(at);
         Wall {
             unix_seconds: at.unix_seconds.max(self.intended_unix_seconds),
             ..at

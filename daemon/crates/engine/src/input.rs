@@ -33,6 +33,8 @@ pub enum Input {
         /// What the store has.
         stored: Result<Option<Stored>, Damaged>,
     },
+    /// Whether the journal's disk has room for another sale's evidence (money rule P3). Taken to have until this is told.
+    Room(bool),
     /// A commit is durable.
     Committed(JournalReceipt),
     /// A commit was refused; nothing was stored.
@@ -84,6 +86,8 @@ pub enum Request {
         reference: Reference,
         /// The PIN.
         pin: Pin,
+        /// The presentation that it was given for, as [`crate::SaleView::presentation`] told it: a PIN never goes to another card.
+        presentation: u8,
         /// The caller's explicit yes to using the card's last try.
         last_try: bool,
     },

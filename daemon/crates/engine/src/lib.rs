@@ -9,7 +9,9 @@ mod config;
 mod devices;
 mod engine;
 mod input;
+mod limits;
 mod output;
+mod psam;
 mod requests;
 mod sale;
 #[cfg(test)]
@@ -20,7 +22,9 @@ mod visit;
 pub use config::Config;
 pub use engine::Engine;
 pub use input::{Abilities, Answer, BeginSale, CallFailure, DeviceEvent, Input, Peer, Request};
+pub use limits::{LimitKind, LimitLevel, LimitUse, Limits};
 pub use output::{Act, EnterPin, Output, Query, Reply, RequestError, Told};
+pub use psam::{PsamFault, PsamSettings, PsamState, PsamView, Sam};
 pub use view::{End, Outcome, Progress, PurseView, SaleView, Slip};
 
 /// The asker's number of a request.

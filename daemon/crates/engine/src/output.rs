@@ -154,6 +154,21 @@ pub enum RequestError {
     /// The outcome of the sale was never in doubt.
     #[error("only a sale that was in doubt can be concluded")]
     NeverInDoubt,
+    /// The price is above the limit for one sale.
+    #[error("the price is above the operator's limit for one sale")]
+    LimitAmount,
+    /// As many claims wait for settlement as may.
+    #[error("as many claims wait for settlement as the operator allows; settle")]
+    LimitCount,
+    /// With this sale more money would wait for settlement than may.
+    #[error("with this sale more money would wait for settlement than the operator allows; settle")]
+    LimitTotal,
+    /// The oldest claim has waited for settlement as long as it may.
+    #[error("the oldest claim has waited for settlement as long as the operator allows; settle")]
+    LimitAge,
+    /// As many sales of this user are under way as Purser keeps for one.
+    #[error("too many sales of this user are under way; end one, and try again")]
+    QuotaSales,
     /// As many sales are under way as Purser keeps at once.
     #[error("too many sales are under way; try again when one has ended")]
     TooManySales,
@@ -173,6 +188,10 @@ impl RequestError {
             | Self::SeveralCards
             | Self::NoPinExpected
             | Self::Changing
+            | Self::LimitCount
+            | Self::LimitTotal
+            | Self::LimitAge
+            | Self::QuotaSales
             | Self::TooManySales
             | Self::Stopping => true,
             Self::UnknownReference
@@ -180,6 +199,7 @@ impl RequestError {
             | Self::Damaged
             | Self::AmountZero
             | Self::AmountTooLarge
+            | Self::LimitAmount
             | Self::CurrencyNotAccepted
             | Self::UnknownReader
             | Self::CardNotReadable

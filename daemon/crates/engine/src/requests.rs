@@ -5,6 +5,7 @@ use purser_purse::pboc::Pin;
 use purser_purse::pboc::PurseAmount;
 
 use crate::devices::CardAt;
+use crate::limits::SALES_OF_USER_MAX;
 use crate::sale::{Phase, SALES_MAX, Sale, WAITING_MAX};
 use crate::visit::Serving;
 use crate::{
@@ -36,8 +37,9 @@ impl Engine {
             Request::ProvidePin {
                 reference,
                 pin,
+                presentation,
                 last_try,
-            } => self.provide_pin(id, peer.owner, &reference, pin, last_try),
+            } => self.provide_pin(id, peer.owner, &reference, (pin, presentation), last_try),
             Request::Cancel(reference) => self.cancel(id, peer, reference),
             Request::Conclude(reference, conclusion) => {
                 self.find(reference, PendingFind::Conclude(id, peer, conclusion));
@@ -87,6 +89,10 @@ impl Engine {
         }
         if self.sales.len() >= SALES_MAX {
             return Err(RequestError::TooManySales);
+        }
+        let own = self.sales.iter().filter(|sale| sale.owner == peer.owner);
+        if own.count() >= SALES_OF_USER_MAX {
+            return Err(RequestError::QuotaSales);
         }
         let reference = asked.reference.clone();
         self.sales.push(Sale::new(operation, peer.owner, asked, id));
@@ -166,6 +172,10 @@ impl Engine {
         {
             return Err(RequestError::CurrencyNotAccepted);
         }
+        if !self.has_room {
+            return Err(RequestError::Refused(Refused::NoRoom));
+        }
+        self.within_limits(asked.amount)?;
         if self.devices.readers(reader).next().is_none() {
             return Err(if reader.is_some() {
                 RequestError::UnknownReader
@@ -264,7 +274,7 @@ impl Engine {
         id: RequestId,
         owner: Owner,
         reference: &Reference,
-        pin: Pin,
+        (pin, presentation): (Pin, u8),
         last_try: bool,
     ) -> Result<(), RequestError> {
         if !self.config.pin_through_api {
@@ -279,6 +289,9 @@ impl Engine {
         let Phase::AtCard(reader) = sale.phase.clone() else {
             return Err(RequestError::NoPinExpected);
         };
+        if sale.presentations != presentation {
+            return Err(RequestError::NoPinExpected);
+        }
         self.take_api_pin(&reader, pin, last_try)?;
         self.reply_progress(id, reference, false);
         Ok(())

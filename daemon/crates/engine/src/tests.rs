@@ -6,8 +6,8 @@ use purser_ledger::{Amount, Currency, DeviceName, Monotonic, Now, Owner, Referen
 use purser_purse::pboc::{IssuerId, Profile, PsamTerminalNumber, SoftwareSam};
 
 use crate::{
-    Abilities, BeginSale, CallFailure, CallId, Config, DeviceEvent, Engine, Input, Output, Peer, Query,
-    Request, RequestId,
+    Abilities, BeginSale, CallFailure, CallId, Config, DeviceEvent, Engine, Input, Limits, Output, Peer,
+    Query, Request, RequestId,
 };
 
 const KEYS: &str = "[[purchase_key]]\nversion = 1\nalgorithm = 0\nkey = \"00112233445566778899aabbccddeeff\"\nlevels = [\"asn\"]\n";
@@ -21,6 +21,8 @@ const NOW: Now = Now {
     },
 };
 
+const BUILT_UNIX_SECONDS: i64 = 1_790_000_000;
+
 fn started(newest_unix_seconds: Option<i64>) -> Engine {
     let config = Config {
         terminal_number: PsamTerminalNumber::new([0, 0, 0, 0, 0, 1]),
@@ -31,7 +33,8 @@ fn started(newest_unix_seconds: Option<i64>) -> Engine {
         pin_pads: BTreeMap::new(),
         card_wait_ms: 60_000,
         pin_wait_ms: 60_000,
-        built_unix_seconds: 0,
+        limits: Limits::default(),
+        built_unix_seconds: BUILT_UNIX_SECONDS,
     };
     let snapshot = Snapshot {
         newest_unix_seconds,
@@ -99,6 +102,31 @@ fn a_restart_gives_no_debit_the_time_of_an_earlier_one_although_the_clock_stands
     assert!(outcome.trusted, "the clock was never wrong");
     let mut engine = started(Some(outcome.unix_seconds));
     assert!(engine.stamp_intent().unix_seconds > second.unix_seconds);
+}
+
+#[test]
+fn a_clock_in_2090_is_marked_and_lifts_no_floor_and_its_record_neither() {
+    const FAR: i64 = 3_786_912_000;
+    let mut engine = started(None);
+    let true_time = engine.now;
+    engine.now.wall.unix_seconds = FAR;
+    let far = engine.stamp_intent();
+    assert!(
+        !far.trusted && far.unix_seconds < BUILT_UNIX_SECONDS + 10,
+        "{far:?}"
+    );
+    engine.now = true_time;
+    assert_eq!(engine.stamp(), NOW.wall, "the true time is believed at once");
+    let mut engine = started(Some(FAR));
+    assert_eq!(
+        engine.stamp(),
+        NOW.wall,
+        "also after a start behind such a record"
+    );
+    let first = engine.stamp_intent();
+    engine.now.wall.unix_seconds = 0;
+    let second = engine.stamp_intent();
+    assert!(!second.trusted && second.unix_seconds > first.unix_seconds);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use purser_ledger::{
     Amount, CardId, CloseReason, Conclusion, DeviceName, DoubtReason, Head, Operation, OperationId, Owner,
-    QueryReason, Reference, Standing, VoidProof, Wall,
+    PaidProof, QueryReason, Reference, Standing, VoidProof, Wall,
 };
 
 /// A sale as its owner sees it; `S` is [`Progress`] for one under way and [`Outcome`] for one whose end is durable.
@@ -18,6 +18,8 @@ pub struct SaleView<S> {
     pub amount: Amount,
     /// The reader, once a card is being served.
     pub reader: Option<DeviceName>,
+    /// Which presentation of a card this is, counted from 1; 0 where no card is being served. A PIN is for one presentation.
+    pub presentation: u8,
     /// How it stands.
     pub state: S,
 }
@@ -46,6 +48,8 @@ pub enum Progress {
     },
     /// The card checks the PIN.
     CheckingPin,
+    /// Waiting for the PSAM: it serves another sale, or is not ready. Nothing has moved.
+    WaitingForSam,
     /// Recording the intent, debiting the card, recording the evidence (S22–S24).
     Debiting,
     /// Recording an end at which nothing was debited.
@@ -101,6 +105,8 @@ pub struct Slip {
     pub at: Wall,
     /// The head of the record chain at the entry that proves the payment.
     pub head: Head,
+    /// How the payment is proven; not every way has a verified MAC2 (money rule P6).
+    pub proof: PaidProof,
 }
 
 /// What a purse says without a sale.
@@ -132,6 +138,7 @@ impl SaleView<Outcome> {
                 .intended
                 .as_ref()
                 .map(|intended| intended.reader.clone()),
+            presentation: 0,
             state: Outcome {
                 end: End::of(operation),
                 conclusion: operation.conclusion,
@@ -163,6 +170,7 @@ impl End {
                     head: operation
                         .paid_head
                         .expect("a paid sale has the head of its proof"),
+                    proof: paid.proof,
                 })
             }
         }

@@ -20,6 +20,7 @@ pub(crate) fn append(journal: &mut Journal, group: &[Commit]) -> Result<Answers,
         key,
         memory,
         room,
+        head_file,
         ..
     } = journal;
     let sql = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -44,6 +45,7 @@ pub(crate) fn append(journal: &mut Journal, group: &[Commit]) -> Result<Answers,
     staged.totals.store(&memory.totals, &sql)?;
     sql.commit()?;
     memory.absorb(staged);
+    head_file.note(key, memory.head);
     Ok(answers)
 }
 

@@ -46,6 +46,39 @@ pub enum OpenError {
         /// The entry.
         number: u64,
     },
+    /// The journal has lost its newest entries.
+    #[error(
+        "journal.db and journal.db-wal end at entry {found}, but journal.head vouches for entry {expected}: \
+         the WAL is damaged or missing, or an older copy was put back; keep a copy of the folder, and put the newest \
+         journal.db and journal.db-wal back together"
+    )]
+    TailCut {
+        /// The newest entry that is there.
+        found: u64,
+        /// The newest entry that was there.
+        expected: u64,
+    },
+    /// The journal has another entry where the newest one was.
+    #[error(
+        "entry {number} of journal.db is not the one that journal.head vouches for: it was changed, or the files are of \
+         two journals; keep a copy of the folder, and put the files of one journal back together"
+    )]
+    Replaced {
+        /// The entry.
+        number: u64,
+    },
+    /// There is a key of a journal, but no journal.
+    #[error(
+        "journal.db is missing, empty or no file, but chain.key beside it belongs to a journal that was here; put journal.db and \
+         journal.db-wal back, or, to begin anew after reconciling with the provider, move the whole folder away"
+    )]
+    Gone,
+    /// The journal's first page is none.
+    #[error(
+        "the first page of journal.db is damaged, or another file was put in its place; keep a copy of the folder, check \
+         the disk, and put the right journal.db back"
+    )]
+    FirstPage,
     /// There are entries, but no key.
     #[error(
         "chain.key is missing beside a journal that has entries; restore it from your copy of the state folder"
@@ -57,6 +90,12 @@ pub enum OpenError {
     /// Others than the owner may write to the state folder.
     #[error("others may write to the state folder; run chmod go-w on it")]
     FolderShared,
+    /// The state folder belongs to a user who is neither root nor this process's.
+    #[error("the state folder belongs to user {owner}; make root or purserd's user its owner with chown -R")]
+    FolderOwner {
+        /// The owner's user id.
+        owner: u32,
+    },
     /// A file or the folder may not be read or written.
     #[error("the state folder may not be read or written; make it writable, and purserd's user its owner")]
     Permission(#[source] Box<dyn Error + Send + Sync>),
@@ -88,10 +127,41 @@ impl OpenError {
             | Self::NotAJournal
             | Self::Damaged(_)
             | Self::ChainBroken { .. }
+            | Self::TailCut { .. }
+            | Self::Replaced { .. }
+            | Self::Gone
+            | Self::FirstPage
             | Self::KeyMissing
             | Self::KeyUnusable
             | Self::FolderShared
+            | Self::FolderOwner { .. }
             | Self::Permission(_)
+            | Self::Io(_) => false,
+        }
+    }
+}
+
+impl OpenError {
+    /// True when the disk answers, but what it answers is not what Purser wrote.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged(_)
+            | Self::ChainBroken { .. }
+            | Self::TailCut { .. }
+            | Self::Replaced { .. }
+            | Self::Gone
+            | Self::FirstPage
+            | Self::NotAJournal
+            | Self::KeyMissing
+            | Self::KeyUnusable => true,
+            Self::Locked { .. }
+            | Self::ReaderHolds
+            | Self::Absent
+            | Self::NewerVersion { .. }
+            | Self::FolderShared
+            | Self::FolderOwner { .. }
+            | Self::Permission(_)
+            | Self::NoSpace { .. }
             | Self::Io(_) => false,
         }
     }
@@ -202,8 +272,16 @@ impl ReadError {
 }
 
 impl ReadError {
+    /// The entry that is damaged; none where it is not known which.
+    pub fn entry(&self) -> Option<u64> {
+        match self {
+            Self::Entry { number, .. } | Self::Order { number, .. } => Some(*number),
+            Self::Sqlite(_) | Self::Io(_) | Self::Row { .. } | Self::Books(_) | Self::BrokenBefore => None,
+        }
+    }
+
     /// True when the disk answers, but what it answers is not what Purser wrote.
-    pub(crate) fn is_damage(&self) -> bool {
+    pub fn is_damage(&self) -> bool {
         match self {
             Self::Entry { .. } | Self::Order { .. } | Self::Row { .. } | Self::Books(_) => true,
             Self::Sqlite(
@@ -211,7 +289,10 @@ impl ReadError {
                 | rusqlite::Error::FromSqlConversionFailure(..)
                 | rusqlite::Error::IntegralValueOutOfRange(..),
             ) => true,
-            Self::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt),
+            Self::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+            ),
             Self::Io(_) | Self::BrokenBefore => false,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -14,8 +14,9 @@ use crate::chain::{ChainKey, KEY_BYTES};
 const JOURNAL_FILE: &str = "journal.db";
 const KEY_FILE: &str = "chain.key";
 const LOCK_FILE: &str = "journal.lock";
+const HEAD_FILE: &str = "journal.head";
 /// Files hold what buyers bought: for the owner only.
-const FILE_MODE: u32 = 0o600;
+pub(crate) const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
@@ -40,7 +41,11 @@ impl StateFolder {
         self.0.join(format!("{JOURNAL_FILE}-shm"))
     }
 
-    /// Makes the folder where it is missing, and refuses one that others may write to.
+    pub(crate) fn head_file(&self) -> PathBuf {
+        self.0.join(HEAD_FILE)
+    }
+
+    /// Makes the folder where it is missing, and refuses one that others may write to or own.
     pub(crate) fn prepare(&self) -> Result<(), OpenError> {
         if !self.0.try_exists()? {
             DirBuilder::new()
@@ -51,10 +56,15 @@ impl StateFolder {
                 File::open(parent)?.sync_all()?;
             }
         }
-        if fs::metadata(&self.0)?.permissions().mode() & WRITABLE_BY_OTHERS == 0 {
+        let folder = fs::metadata(&self.0)?;
+        if folder.permissions().mode() & WRITABLE_BY_OTHERS != 0 {
+            return Err(OpenError::FolderShared);
+        }
+        let owner = folder.uid();
+        if owner == 0 || owner == rustix::process::geteuid().as_raw() {
             Ok(())
         } else {
-            Err(OpenError::FolderShared)
+            Err(OpenError::FolderOwner { owner })
         }
     }
 
@@ -106,6 +116,29 @@ impl StateFolder {
         file.rewind()?;
         writeln!(file, "{}", std::process::id())?;
         Ok(file)
+    }
+
+    /// Whether the data base file is missing, empty or no file. SQLite must not open an empty one: it deletes the WAL beside it.
+    pub(crate) fn lacks_journal(&self) -> io::Result<bool> {
+        match fs::metadata(self.journal()) {
+            Ok(file) => Ok(file.len() == 0 || !file.is_file()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a head was ever noted: then there was an entry.
+    pub(crate) fn has_head(&self) -> io::Result<bool> {
+        match fs::metadata(self.head_file()) {
+            Ok(file) => Ok(file.len() > 0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether there is a file of the chain's key: then there was a journal.
+    pub(crate) fn has_key(&self) -> io::Result<bool> {
+        self.0.join(KEY_FILE).try_exists()
     }
 
     /// Reads the chain's key; none where there is no key file yet.

@@ -11,8 +11,9 @@ use purser_ledger::{
 use rusqlite::{Connection, ErrorCode};
 
 use crate::chain::ChainKey;
+use crate::head_file::HeadFile;
 use crate::memory::Memory;
-use crate::room::{HEADROOM_COMMITS, Room};
+use crate::room::{DiskRoom, HEADROOM_COMMITS, Room};
 use crate::{OpenError, ReadError, append, rows, start};
 
 /// How long a statement waits for another process: an operator's shell at its slowest, not for ever.
@@ -43,6 +44,7 @@ pub struct Journal {
     pub(crate) key: ChainKey,
     pub(crate) memory: Memory,
     pub(crate) room: Room,
+    pub(crate) head_file: HeadFile,
     is_broken: Cell<bool>,
     /// Dropped last: whoever gets the lock finds the journal closed.
     _lock: File,
@@ -74,6 +76,7 @@ impl Journal {
             key: parts.key,
             memory: parts.memory,
             room: parts.room,
+            head_file: parts.head_file,
             is_broken: Cell::new(false),
             _lock: parts.lock,
         })
@@ -82,6 +85,11 @@ impl Journal {
     /// The newest entry's number and digest.
     pub fn head(&self) -> Head {
         self.memory.head
+    }
+
+    /// The free space of its disk; none where the system does not tell.
+    pub fn disk(&self) -> Option<DiskRoom> {
+        self.room.disk().ok()
     }
 
     /// Frames of the WAL that hold commits: what the next [`Self::maintain`] has to do.
@@ -116,6 +124,7 @@ impl Journal {
         match checkpoint {
             Ok(Checkpoint::Whole) => {
                 pay_header_sync(&self.conn)?;
+                self.head_file.sync();
                 self.room.extend(HEADROOM_COMMITS, self.memory.commits_to_end())?;
                 Ok(Maintained::Restarted)
             }
@@ -169,10 +178,13 @@ impl Store for Journal {
 
     fn snapshot(&self) -> Result<Snapshot, StoreBroken> {
         let snapshot = self.read(|conn| {
+            let rows::Open { operations, held } = rows::open(conn)?;
             Ok(Snapshot {
-                open: rows::open_operations(conn)?,
+                open: operations,
+                held,
                 terminal_sn_max: rows::terminal_sn_max(conn)?,
                 newest_unix_seconds: rows::newest(conn)?.map(|newest| newest.content.at.unix_seconds),
+                unsettled: self.memory.totals.unsettled(conn)?,
             })
         });
         snapshot.map_err(|error| self.broken(error))

@@ -6,6 +6,7 @@
 //!   journal.db-wal    the newest commits; kept longer than its content, so that evidence never needs a new disk block
 //!   journal.db-shm    SQLite's index of the WAL
 //!   chain.key         32 random bytes; the record chain's key
+//!   journal.head      how far the journal had come; what finds a lost tail (head_file.rs)
 //!   journal.lock      locked by the one process that may write; holds its process id
 //! ```
 //! [`Journal`] is the one writer ([`purser_ledger::Store`]); [`JournalThread`] runs it on a thread of its own; [`Reader`]
@@ -17,6 +18,7 @@ mod append;
 mod chain;
 mod error;
 mod files;
+mod head_file;
 mod journal;
 mod memory;
 mod reader;
@@ -31,7 +33,7 @@ mod verify;
 pub use error::{OpenError, ReadError};
 pub use journal::{Journal, Maintained, Options};
 pub use reader::{Overview, Query, Reader, Recorded};
-pub use room::{FOLLOWING_FRAMES, OPENING_FRAMES, SLACK_FRAMES, WAL_FRAMES_MIN};
+pub use room::{DiskRoom, FOLLOWING_FRAMES, OPENING_FRAMES, SLACK_FRAMES, WAL_FRAMES_MIN};
 pub use thread::{Done, Job, JournalThread, NotTaken};
 pub use totals::Totals;
 pub use verify::{Derived, Finding, Report, VerifyError, verify};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use purser_ledger::{Head, Operation, OperationId};
+use purser_ledger::{CardId, Head, Operation, OperationId};
 use rusqlite::Connection;
 
 use crate::room::commits_to_end;
@@ -15,15 +15,18 @@ pub(crate) struct Memory {
     pub(crate) head: Head,
     pub(crate) totals: Totals,
     pub(crate) open: BTreeMap<OperationId, Operation>,
+    /// The cards of open operations that cannot be read.
+    pub(crate) held: Vec<CardId>,
 }
 
 impl Memory {
     pub(crate) fn load(conn: &Connection) -> Result<Self, ReadError> {
-        let open = rows::open_operations(conn)?;
+        let rows::Open { operations, held } = rows::open(conn)?;
         Ok(Self {
             head: rows::head(conn)?,
             totals: Totals::load(conn)?,
-            open: open
+            held,
+            open: operations
                 .into_iter()
                 .map(|operation| (operation.id, operation))
                 .collect(),

@@ -46,8 +46,10 @@ pub struct Overview {
     pub operations: u64,
     /// How many debits were ever intended.
     pub debits: u64,
-    /// Every operation whose debit is proven neither way, oldest first.
+    /// Every operation whose debit is proven neither way and that can be read, oldest first.
     pub open: Vec<Operation>,
+    /// How many more there are that cannot be read.
+    pub unreadable: usize,
 }
 
 /// Reads a journal, also while its writer is at work. Sees durable entries only.
@@ -107,7 +109,7 @@ impl Reader {
     /// # Errors
     /// [`ReadError`]; a transient one is worth another call.
     pub fn open_operations(&self) -> Result<Vec<Operation>, ReadError> {
-        rows::open_operations(&self.conn)
+        Ok(rows::open(&self.conn)?.operations)
     }
 
     /// Balances and counts, with the head that they belong to.
@@ -141,11 +143,13 @@ impl Reader {
     /// [`ReadError`]; a transient one is worth another call.
     pub fn overview(&self) -> Result<Overview, ReadError> {
         let moment = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Deferred)?;
+        let rows::Open { operations, held } = rows::open(&moment)?;
         Ok(Overview {
             totals: Totals::load(&moment)?,
             operations: rows::count(&moment, "SELECT count(*) FROM operations")?,
             debits: rows::count(&moment, "SELECT count(*) FROM debits")?,
-            open: rows::open_operations(&moment)?,
+            open: operations,
+            unreadable: held.len(),
         })
     }
 
@@ -170,14 +174,26 @@ pub(crate) enum Beside {
 /// A connection that cannot write.
 pub(crate) fn connect(folder: &StateFolder, beside: Beside) -> Result<Connection, OpenError> {
     let path = folder.journal();
-    if !path.try_exists()? {
-        return Err(OpenError::Absent);
+    if folder.lacks_journal()? {
+        return Err(if folder.has_key()? {
+            OpenError::Gone
+        } else {
+            OpenError::Absent
+        });
     }
+    match connect_to(folder, &path, beside) {
+        Err(OpenError::NotAJournal) if folder.has_key()? => Err(OpenError::FirstPage),
+        Err(OpenError::Absent) if folder.has_key()? => Err(OpenError::Gone),
+        connected => connected,
+    }
+}
+
+fn connect_to(folder: &StateFolder, path: &Path, beside: Beside) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = if beside == Beside::Writer || folder.wal().try_exists()? {
-        Connection::open_with_flags(&path, flags)?
+        Connection::open_with_flags(path, flags)?
     } else {
-        let uri = format!("file:{}?immutable=1", uri_path(&path));
+        let uri = format!("file:{}?immutable=1", uri_path(path));
         Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?
     };
     conn.busy_timeout(BUSY)?;

@@ -10,11 +10,12 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::IntoRawFd;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use purser_ledger::{Operation, Standing};
-use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
+use rustix::fs::{FallocateFlags, fallocate, fstatvfs, statvfs};
 use rustix::io::{Errno, retry_on_intr};
 
 use crate::files::StateFolder;
@@ -61,6 +62,39 @@ pub(crate) fn commits_to_end(operation: &Operation) -> u64 {
         Standing::InDoubt(_) => 2,
         Standing::Queried(_) => 1,
         Standing::Closed(_) | Standing::Paid(_) | Standing::Voided(_) => 0,
+    }
+}
+
+/// The free space of the journal's disk, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskRoom {
+    /// What is free for this process.
+    pub free_bytes: u64,
+    /// What new sales leave alone (money rule P3).
+    pub reserve_bytes: u64,
+}
+
+impl DiskRoom {
+    /// Looks at the disk of a state folder. Blocks when the disk hangs.
+    ///
+    /// # Errors
+    /// The system's; the folder may be gone.
+    pub fn look(state_dir: &Path, reserve_bytes: u64) -> io::Result<Self> {
+        let disk = statvfs(state_dir)?;
+        Ok(Self {
+            free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize),
+            reserve_bytes,
+        })
+    }
+
+    /// True while a new sale may begin.
+    pub fn is_enough(&self) -> bool {
+        self.free_bytes > self.reserve_bytes
+    }
+
+    /// True when the disk has less than twice the reserve: time to free some, before sales stop.
+    pub fn is_low(&self) -> bool {
+        self.free_bytes < self.reserve_bytes.saturating_mul(2)
     }
 }
 
@@ -144,6 +178,14 @@ impl Room {
             .saturating_add(to_end.saturating_mul(FOLLOWING_FRAMES))
             .saturating_add(self.used())
             .saturating_add(SLACK_FRAMES)
+    }
+
+    /// What the disk has free, and what of it sales leave alone.
+    pub(crate) fn disk(&self) -> io::Result<DiskRoom> {
+        Ok(DiskRoom {
+            free_bytes: self.free_bytes()?,
+            reserve_bytes: self.reserve_bytes,
+        })
     }
 
     fn free_bytes(&self) -> io::Result<u64> {

@@ -1,11 +1,17 @@
 //! Rows to values and back: the statements that the writer, the reader and the check share.
 
-use purser_ledger::{Account, Content, DebitKey, FoldError, Head, Operation, OperationId, Reference, Scheme};
+use purser_ledger::{
+    Account, CardId, Content, DebitKey, Entry, FoldError, Head, Operation, OperationId, Reference, Scheme,
+};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::ReadError;
 use crate::reader::Recorded;
+
+/// How far a start looks for the oldest claim with a trusted time. A journal whose clock was wrong for longer has no age limit
+/// until a claim of this run has one: sales go on with a wrong clock (money rule T2), and a start stays quick.
+const OLDEST_LOOKED_AT: i64 = 10_000;
 
 /// SQLite's integers are signed; a number of an entry that does not fit has never been given.
 pub(crate) fn signed(number: u64) -> i64 {
@@ -141,31 +147,56 @@ pub(crate) fn operation_by_reference(
     }
 }
 
-/// Whether any debit has this key.
+/// Whether any debit, with whatever card, has this terminal's serial number.
 pub(crate) fn debit_key_exists(conn: &Connection, key: &DebitKey) -> Result<bool, ReadError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT 1 FROM debits WHERE terminal_number = ?1 AND terminal_sn = ?2 AND scheme = ?3 AND card = ?4",
-    )?;
-    Ok(statement.exists((
-        key.terminal_number,
-        key.terminal_sn,
-        scheme_name(key.card.scheme()),
-        key.card.serial(),
-    ))?)
+    let mut statement =
+        conn.prepare_cached("SELECT 1 FROM debits WHERE terminal_number = ?1 AND terminal_sn = ?2")?;
+    Ok(statement.exists((key.terminal_number, key.terminal_sn))?)
 }
 
-/// Every open operation, oldest first.
-pub(crate) fn open_operations(conn: &Connection) -> Result<Vec<Operation>, ReadError> {
+/// What is proven neither way.
+#[derive(Debug, Default)]
+pub(crate) struct Open {
+    /// Every open operation that can be read, oldest first.
+    pub(crate) operations: Vec<Operation>,
+    /// The cards of those that cannot.
+    pub(crate) held: Vec<CardId>,
+}
+
+/// Every open operation. One whose entries are damaged must not keep all others from being served (money rule 7), nor be
+/// forgotten: the row of its debit, which stands in a table of its own, tells which card to leave alone.
+///
+/// # Errors
+/// [`ReadError`], also where that row cannot tell: then nobody knows which card must not be debited, and none may be.
+pub(crate) fn open(conn: &Connection) -> Result<Open, ReadError> {
     let mut statement = conn.prepare_cached("SELECT operation FROM open_operations ORDER BY opening")?;
     let ids: Vec<Vec<u8>> = statement
         .query_map((), |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    let load = |id: Vec<u8>| {
-        operation(conn, &id)?.ok_or(ReadError::Row {
-            table: "open_operations",
-        })
-    };
-    ids.into_iter().map(load).collect()
+    let mut open = Open::default();
+    for id in ids {
+        let read = operation(conn, &id).and_then(|operation| {
+            operation.ok_or(ReadError::Row {
+                table: "open_operations",
+            })
+        });
+        match read {
+            Ok(operation) => open.operations.push(operation),
+            Err(error) if error.is_damage() => open.held.push(card_of(conn, &id)?.ok_or(error)?),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(open)
+}
+
+/// The card that an operation's debit was intended for. Looks at every debit: only for what is damaged.
+fn card_of(conn: &Connection, operation: &[u8]) -> Result<Option<CardId>, ReadError> {
+    let mut statement = conn.prepare("SELECT card FROM debits WHERE operation = ?1 AND scheme = ?2")?;
+    let card: Option<Vec<u8>> = statement
+        .query_row((operation, scheme_name(Scheme::Pboc)), |row| row.get(0))
+        .optional()?;
+    let serial = card.and_then(|card| card.try_into().ok());
+    Ok(serial.map(|serial| CardId::new(Scheme::Pboc, serial)))
 }
 
 /// The highest terminal serial number ever intended, over all PSAM terminal numbers: one probe for each of them.
@@ -179,6 +210,20 @@ pub(crate) fn terminal_sn_max(conn: &Connection) -> Result<Option<u32>, ReadErro
          SELECT max((SELECT max(terminal_sn) FROM debits WHERE terminal_number = terminal.number)) FROM terminal",
     )?;
     Ok(statement.query_row((), |row| row.get(0))?)
+}
+
+/// When the oldest claim with a trusted time was recorded (money rule T2), as far as the first [`OLDEST_LOOKED_AT`] entries tell.
+pub(crate) fn oldest_claim(conn: &Connection) -> Result<Option<i64>, ReadError> {
+    let mut statement = conn
+        .prepare_cached("SELECT number, digest, operation, content FROM entries ORDER BY number LIMIT ?1")?;
+    let mut rows = statement.query((OLDEST_LOOKED_AT,))?;
+    while let Some(row) = rows.next()? {
+        let content = RawEntry::read(row)?.decode()?.content;
+        if content.at.trusted && matches!(content.entry, Entry::SalePaid(_)) {
+            return Ok(Some(content.at.unix_seconds));
+        }
+    }
+    Ok(None)
 }
 
 /// Writes an entry's row.

@@ -5,20 +5,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use purser_ledger::Head;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::chain::ChainKey;
 use crate::files::StateFolder;
+use crate::head_file::{self, HeadFile};
 use crate::journal::{BUSY, Checkpoint, checkpoint, pay_header_sync};
 use crate::memory::Memory;
 use crate::room::{HEADROOM_COMMITS, Room};
-use crate::rows::{RawEntry, signed};
-use crate::{OpenError, Options, ReadError, schema};
+use crate::rows::signed;
+use crate::{OpenError, Options, schema};
 
-/// How many of the newest entries a start checks against the record chain; the rest is verify's work.
-const TAIL_ENTRIES: u64 = 64;
+mod check;
 
 /// Prepared statements that the writer keeps: all that it has, with room to spare.
 const STATEMENTS: usize = 32;
@@ -29,6 +28,7 @@ pub(crate) struct Parts {
     pub(crate) key: ChainKey,
     pub(crate) memory: Memory,
     pub(crate) room: Room,
+    pub(crate) head_file: HeadFile,
     pub(crate) lock: File,
 }
 
@@ -36,16 +36,22 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Parts, OpenError> {
     let folder = StateFolder::new(path);
     folder.prepare()?;
     let lock = folder.lock()?;
+    let known_key = folder.key()?;
+    if known_key.is_some() && folder.lacks_journal()? {
+        return Err(OpenError::Gone);
+    }
     folder.create_journal()?;
-    let mut conn = connect(&folder)?;
+    let mut conn = connect(&folder, known_key.as_ref()).map_err(|error| told_by_key(error, &known_key))?;
     believe(&conn)?;
     schema::migrate(&mut conn)?;
     folder.sync()?;
     let used = Arc::new(AtomicU64::new(0));
     follow_wal(&mut conn, Arc::clone(&used))?;
-    let key = key(&folder, &conn)?;
+    let key = match known_key {
+        Some(key) => key,
+        None => folder.create_key()?,
+    };
     pay_header_sync(&conn)?;
-    check_tail(&conn, &key)?;
     let memory = Memory::load(&conn)?;
     let mut room = Room::open(&folder, used, options.reserve_bytes)?;
     let to_end = memory.commits_to_end();
@@ -54,22 +60,45 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Parts, OpenError> {
             bytes: room.needed_bytes(0, to_end),
         });
     }
+    let head_file = HeadFile::open(&folder, &key, memory.head);
     Ok(Parts {
         conn,
         key,
         memory,
         room,
+        head_file,
         lock,
     })
 }
 
-fn connect(folder: &StateFolder) -> Result<Connection, OpenError> {
+/// Beside a chain's key lies a journal: what cannot be read as one there is a damaged one, and must not be moved away.
+fn told_by_key(error: OpenError, key: &Option<ChainKey>) -> OpenError {
+    match error {
+        OpenError::NotAJournal if key.is_some() => OpenError::FirstPage,
+        other => other,
+    }
+}
+
+fn connect(folder: &StateFolder, key: Option<&ChainKey>) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(folder.journal(), flags)?;
-    conn.busy_timeout(BUSY)?;
-    schema::check(&conn)?;
-    // The WAL and the room in it outlive this process.
+    // The WAL and the room in it outlive this process; a start that is refused leaves them as they are.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    conn.busy_timeout(BUSY)?;
+    // Before anything is written: a start that is refused must leave what is there to whoever mends it, and the first write to
+    // a WAL that SQLite does not read begins it anew.
+    match (schema::check(&conn)?, key) {
+        (0, None) if folder.has_head()? => return Err(OpenError::KeyMissing),
+        (0, None) => {}
+        // The tables are made before the key is: they were here, and with them perhaps claims.
+        (0, Some(_)) => return Err(OpenError::Gone),
+        (_, None) if has_entries(folder, &conn)? => return Err(OpenError::KeyMissing),
+        (_, None) => {}
+        (_, Some(key)) => {
+            head_file::check(folder, &conn, key)?;
+            check::check(&conn, key)?;
+        }
+    }
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.pragma_update(None, "page_size", signed(schema::PAGE_BYTES))?;
     let mode: String = conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
@@ -107,32 +136,7 @@ fn follow_wal(conn: &mut Connection, used: Arc<AtomicU64>) -> Result<(), OpenErr
     Ok(())
 }
 
-fn key(folder: &StateFolder, conn: &Connection) -> Result<ChainKey, OpenError> {
-    let has_entries = conn.prepare("SELECT 1 FROM entries LIMIT 1")?.exists(())?;
-    match folder.key()? {
-        Some(key) => Ok(key),
-        None if has_entries => Err(OpenError::KeyMissing),
-        None => folder.create_key(),
-    }
-}
-
-fn check_tail(conn: &Connection, key: &ChainKey) -> Result<(), OpenError> {
-    let newest = crate::rows::head(conn)?.number;
-    let first = newest.saturating_sub(TAIL_ENTRIES);
-    let mut statement = conn.prepare(
-        "SELECT number, digest, operation, content FROM entries WHERE number >= ?1 ORDER BY number",
-    )?;
-    let mut rows = statement.query((signed(first),))?;
-    let mut before = (first == 0).then_some(Head::EMPTY);
-    while let Some(row) = rows.next().map_err(ReadError::from)? {
-        let entry = RawEntry::read(row)?;
-        if let Some(before) = before {
-            let is_next = entry.number == before.number.saturating_add(1);
-            if !is_next || key.digest(entry.number, &before.digest, &entry.content) != entry.digest {
-                return Err(OpenError::ChainBroken { number: entry.number });
-            }
-        }
-        before = Some(entry.head());
-    }
-    Ok(())
+/// Whether the journal has, or ever had, an entry.
+fn has_entries(folder: &StateFolder, conn: &Connection) -> Result<bool, OpenError> {
+    Ok(conn.prepare("SELECT 1 FROM entries LIMIT 1")?.exists(())? || folder.has_head()?)
 }

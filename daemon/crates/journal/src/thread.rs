@@ -13,7 +13,7 @@ use purser_ledger::{
     Stored, commit, find,
 };
 
-use crate::{Journal, WAL_FRAMES_MIN};
+use crate::{DiskRoom, Journal, WAL_FRAMES_MIN};
 
 /// Jobs that may wait: each sale has at most one commit and one find under way, and a terminal has few sales at once.
 const QUEUE_MAX: usize = 256;
@@ -68,6 +68,8 @@ pub enum Done {
         id: u64,
         /// What is stored; none where nothing is.
         found: Result<Option<Stored>, Damaged>,
+        /// The free space of the journal's disk at this moment; none where the system does not tell.
+        disk: Option<DiskRoom>,
     },
     /// The journal is broken: the last answer that comes. End the process.
     Broken(StoreBroken),
@@ -212,7 +214,8 @@ impl<A: FnMut(Done)> Worker<A> {
                         Err(FindError::Damaged(damaged)) => Err(damaged),
                         Err(FindError::Broken(broken)) => return Err(self.broken(broken)),
                     };
-                    (self.answer)(Done::Found { id, found });
+                    let disk = self.journal.disk();
+                    (self.answer)(Done::Found { id, found, disk });
                 }
                 Job::Commit(commit) => {
                     let (group, behind) = self.group(commit);

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use purser_ledger::{Account, Books, Currency, Entry, Transfer};
+use purser_ledger::{Account, Books, Currency, Entry, Transfer, Unsettled};
 use rusqlite::Connection;
 
 use crate::ReadError;
-use crate::rows::{account_name, signed};
+use crate::rows::{self, account_name, signed};
 
 /// What the journal adds up to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,23 @@ impl Totals {
     /// How many operations a balance consists of: claims, debits in doubt, refunds owed, sales.
     pub fn count(&self, account: Account, currency: Currency) -> u64 {
         self.counts.get(&(currency, account)).copied().unwrap_or(0)
+    }
+
+    /// The claims that wait for settlement: until there is one, every claim.
+    pub(crate) fn unsettled(&self, conn: &Connection) -> Result<Unsettled, ReadError> {
+        let of = |currency| self.count(Account::Claims, currency);
+        let count = self
+            .books
+            .currencies()
+            .into_iter()
+            .map(of)
+            .fold(0, u64::saturating_add);
+        let oldest = match rows::oldest_claim(conn) {
+            // An old entry that is damaged must not keep the terminal from starting.
+            Err(error) if error.is_damage() => None,
+            found => found?,
+        };
+        Ok(Unsettled::of(&self.books, count, oldest))
     }
 
     /// These totals with the entry's transfers counted and `books` as they are after it.

@@ -9,6 +9,7 @@ use purser_ledger::{BooksError, DecodeError, FoldError, Head};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::files::StateFolder;
+use crate::head_file;
 use crate::reader::{Beside, connect};
 use crate::rows::RawEntry;
 use crate::{OpenError, ReadError, schema};
@@ -105,7 +106,7 @@ pub enum Finding {
         expected: u64,
     },
     /// The journal has another entry at the number of the head that was given.
-    #[error("entry {number} is not the one that the given head vouches for")]
+    #[error("entry {number} is not the one that the given head, or journal.head, vouches for")]
     OtherHead {
         /// The entry.
         number: u64,
@@ -121,8 +122,9 @@ pub enum VerifyError {
     /// The journal cannot be read to its end.
     #[error("the journal cannot be read to its end")]
     Read(#[from] ReadError),
-    /// Something is wrong; stop selling, keep the folder, put a good copy back.
-    #[error("the journal is not as Purser wrote it; stop selling and keep the state folder as it is")]
+    /// Something is wrong. Keep the folder and check its disk; where the finding is about rows that follow from the entries, or
+    /// about the file's structure, stop selling.
+    #[error("the journal is not as Purser wrote it; keep a copy of the state folder as it is")]
     Found(#[from] Finding),
 }
 
@@ -145,7 +147,8 @@ impl From<rusqlite::Error> for VerifyError {
 
 /// Checks a whole journal, or a copy of one, also while its writer is at work. Changes nothing.
 ///
-/// `expect` is a head that was printed earlier: the journal must hold that very entry, and may have grown since.
+/// `expect` is a head that was printed earlier: the journal must hold that very entry, and may have grown since. The same
+/// holds for the head in `journal.head`, where that is there.
 /// `progress` is called now and then with the number of entries checked and the number of all.
 ///
 /// # Errors
@@ -156,10 +159,13 @@ pub fn verify(
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Report, VerifyError> {
     let folder = StateFolder::new(state_dir);
+    let key = folder.key()?;
+    // Before the data base is looked at, which may grow meanwhile.
+    let noted = key.as_ref().map(|key| head_file::noted(&folder, key)).transpose();
+    let noted = noted.map_err(OpenError::from)?.flatten();
     let conn = connect(&folder, Beside::NobodyWithoutWal)?;
     let moment = rusqlite::Transaction::new_unchecked(&conn, TransactionBehavior::Deferred)?;
     let newest = crate::rows::head(&moment)?.number;
-    let key = folder.key()?;
     let mut refold = Refold::default();
     let mut head = Head::EMPTY;
     let mut statement =
@@ -176,7 +182,8 @@ pub fn verify(
             return Err(Finding::Changed { number }.into());
         }
         head = entry.head();
-        if expect.is_some_and(|expect| expect.number == number && expect != head) {
+        let is_other = |vouched: Head| vouched.number == number && vouched != head;
+        if expect.into_iter().chain(noted).any(is_other) {
             return Err(Finding::OtherHead { number }.into());
         }
         refold.take(&moment, &entry)?;
@@ -187,10 +194,11 @@ pub fn verify(
     refold.compare(&moment)?;
     check_structure(&moment)?;
     progress(newest, newest);
-    match expect {
-        Some(expect) if expect.number > head.number => Err(Finding::TailCut {
+    let vouched = expect.into_iter().chain(noted).map(|head| head.number);
+    match vouched.max() {
+        Some(expected) if expected > head.number => Err(Finding::TailCut {
             found: head.number,
-            expected: expect.number,
+            expected,
         }
         .into()),
         Some(_) | None => Ok(refold.report(head)),

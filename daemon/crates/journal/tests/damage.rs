@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::mpsc::channel;
 
 use common::{Sale, append_one, folder, open, store};
-use purser_journal::{Done, Job, JournalThread};
+use purser_journal::{Done, Job, Journal, JournalThread, OpenError, Reader};
 use purser_ledger::{Find, FindError, Store};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -27,13 +27,17 @@ fn paid_sales() -> TempDir {
     folder
 }
 
-/// Lets SQL spoil the rows behind the guards' back.
+/// Lets SQL spoil entries behind the guards' back.
 fn spoil(folder: &Path, sql: &str) {
+    let guards = "DROP TRIGGER entries_never_change; DROP TRIGGER entries_never_vanish;";
+    spoil_rows(folder, &format!("{guards} {sql}"));
+}
+
+/// Lets SQL spoil what no guard looks after.
+fn spoil_rows(folder: &Path, sql: &str) {
     let conn = Connection::open(folder.join("journal.db")).expect("it opens");
-    let sql = format!(
-        "PRAGMA foreign_keys = OFF; DROP TRIGGER entries_never_change; DROP TRIGGER entries_never_vanish; {sql}"
-    );
-    conn.execute_batch(&sql).expect("spoilt");
+    conn.execute_batch(&format!("PRAGMA foreign_keys = OFF; {sql}"))
+        .expect("spoilt");
 }
 
 /// Makes the page that holds a sale's first entry one that SQLite does not know.
@@ -132,13 +136,67 @@ fn the_thread_tells_damage_and_goes_on() {
     }
     drop(thread);
     let answers: Vec<Done> = received.iter().collect();
-    assert!(matches!(&answers[0], Done::Found { id: 0, found: Err(_) }));
+    assert!(matches!(
+        &answers[0],
+        Done::Found {
+            id: 0,
+            found: Err(_),
+            ..
+        }
+    ));
     assert!(matches!(
         &answers[1],
         Done::Found {
             id: 1,
-            found: Ok(Some(_))
+            found: Ok(Some(_)),
+            ..
         }
     ));
     assert_eq!(answers.len(), 2);
+}
+
+/// A journal with one open sale, whose entry stands before the newest ones and cannot be read.
+fn unreadable_open_sale() -> (TempDir, Sale) {
+    let folder = paid_sales();
+    let open_sale = Sale::longest(SALES);
+    let mut journal = open(&folder);
+    let head = store(&mut journal, open_sale.intended());
+    for n in SALES + 1..2 * SALES {
+        store(&mut journal, Sale::longest(n).closed());
+    }
+    journal.maintain().expect("the journal works");
+    drop(journal);
+    let number = head.number;
+    spoil(
+        folder.path(),
+        &format!("UPDATE entries SET content = '{{}}' WHERE number = {number}"),
+    );
+    (folder, open_sale)
+}
+
+#[test]
+fn an_open_sale_that_cannot_be_read_holds_its_card_and_no_other() {
+    let (folder, open_sale) = unreadable_open_sale();
+    let mut journal = open(&folder);
+    let snapshot = journal.snapshot().expect("readable");
+    assert_eq!(
+        (snapshot.open.len(), snapshot.held),
+        (0, vec![open_sale.key().card])
+    );
+    let overview = Reader::open(folder.path()).and_then(|reader| Ok(reader.overview()?));
+    assert_eq!(overview.expect("readable").unreadable, 1);
+    store(&mut journal, Sale::longest(2 * SALES).intended());
+    store(&mut journal, Sale::longest(2 * SALES).paid(1, false));
+}
+
+#[test]
+fn an_open_sale_of_which_not_even_the_card_is_known_stops_the_start() {
+    let (folder, open_sale) = unreadable_open_sale();
+    let terminal_sn = open_sale.key().terminal_sn;
+    spoil_rows(
+        folder.path(),
+        &format!("DELETE FROM debits WHERE terminal_sn = {terminal_sn}"),
+    );
+    let refused = Journal::open(folder.path(), &common::NO_RESERVE).expect_err("any card may be the one");
+    assert!(matches!(refused, OpenError::Damaged(_)), "{refused:?}");
 }

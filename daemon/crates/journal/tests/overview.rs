@@ -6,7 +6,7 @@ mod common;
 
 use common::{folder, open, store_some_of_each};
 use purser_journal::{Query, Reader};
-use purser_ledger::{Entry, OperationId};
+use purser_ledger::{Entry, OperationId, Store, Unsettled};
 
 #[test]
 fn the_overview_counts_what_the_entries_say() {
@@ -28,6 +28,28 @@ fn the_overview_counts_what_the_entries_say() {
     assert_eq!(usize::try_from(overview.operations).unwrap(), debits + closed);
     assert_eq!(overview.open, reader.open_operations().unwrap());
     assert_eq!(overview.totals, reader.totals().unwrap().0);
+}
+
+#[test]
+fn the_unsettled_claims_of_a_start_are_those_of_the_entries() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    assert_eq!(journal.snapshot().unwrap().unsettled, Unsettled::default());
+    store_some_of_each(&mut journal);
+    let all = Query {
+        limit: 1_000,
+        ..Query::default()
+    };
+    let mut counted = Unsettled::default();
+    for entry in Reader::open(folder.path()).unwrap().entries(&all).unwrap() {
+        if let Entry::SalePaid(paid) = &entry.content.entry {
+            counted.add(paid.amount, entry.content.at);
+        }
+    }
+    assert!(counted.count() > 0 && counted.oldest_unix_seconds().is_some());
+    assert_eq!(journal.snapshot().unwrap().unsettled, counted);
+    drop(journal);
+    assert_eq!(open(&folder).snapshot().unwrap().unsettled, counted);
 }
 
 #[test]

@@ -46,6 +46,7 @@ fn the_folder_and_its_files_are_for_their_owner_only() {
             "journal.db",
             "journal.db-shm",
             "journal.db-wal",
+            "journal.head",
             "journal.lock"
         ]
     );

@@ -46,11 +46,18 @@ fn short(done: Done) -> String {
         Done::Found {
             id,
             found: Ok(stored),
+            disk,
         } => {
+            assert!(
+                disk.is_some_and(|disk| disk.free_bytes > 0),
+                "a find tells of the disk"
+            );
             let standing = stored.map(|stored| stored.operation().standing.clone());
             format!("found {id} {}", matches!(standing, Some(Standing::Paid(_))))
         }
-        Done::Found { id, found: Err(_) } => format!("damaged {id}"),
+        Done::Found {
+            id, found: Err(_), ..
+        } => format!("damaged {id}"),
         Done::Broken(_) => "broken".to_owned(),
     }
 }

@@ -9,7 +9,8 @@ pub struct Existing<'a> {
     pub operation: Option<&'a Operation>,
     /// The operation that has the reference of an opening entry.
     pub by_reference: Option<&'a Operation>,
-    /// True when the entry intends a debit whose [`crate::DebitKey`] another operation has.
+    /// True when the entry intends a debit and another operation has its PSAM terminal number and terminal serial number,
+    /// with whatever card: a terminal never uses a number twice (money rule T1).
     pub debit_key_is_taken: bool,
     /// False when there is no free room for an entry that needs it ([`Entry::needs_free_room`]).
     pub has_room: bool,

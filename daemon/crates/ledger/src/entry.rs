@@ -57,7 +57,7 @@ pub enum PaidProof {
     Answer,
     /// GET TRANSACTION PROVE, its MAC2 verified for our challenge.
     Prove,
-    /// GET TRANSACTION PROVE and the card's log name our debit; MAC2 could not be checked (money rule P6).
+    /// The card's TAC and MAC2 are there and its log names our debit; MAC2 could not be checked (money rule P6).
     ProveNotCheckable,
     /// The card's log names our debit; the card no longer has its proof. No card proof for the provider.
     LogOnly,
@@ -91,6 +91,10 @@ pub enum DoubtReason {
     DriverLost,
     /// Purser ended between intent and answer.
     Restarted,
+    /// The PSAM found the MAC2 of the card's answer wrong: the card is not genuine, or its answer was damaged.
+    Mac2Refused,
+    /// The card answered, but the PSAM was lost before it could check the answer, and the card could not tell more.
+    Mac2NotChecked,
 }
 
 /// Content of [`Entry::SaleInDoubt`].
@@ -99,6 +103,10 @@ pub enum DoubtReason {
 pub struct SaleInDoubt {
     /// Why.
     pub reason: DoubtReason,
+    /// What the card answered to the debit, where it answered with a TAC and its MAC2 was not found right. The card
+    /// may lose its own copy, and the TAC is what the provider pays for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<SchemeBytes>,
 }
 
 /// Why a returned card could not tell what became of a debit.
@@ -187,6 +195,8 @@ pub enum CloseReason {
     CardBlocked,
     /// The card's transaction counter is used up.
     CardExhausted,
+    /// An earlier payment of this card is open, and the journal's entries of it cannot be read (money rule P1).
+    CardHeld,
     /// The purse is in another currency than the price (money rule P7).
     CurrencyMismatch,
     /// No key for this card's key version.
@@ -203,6 +213,16 @@ pub enum CloseReason {
     BooksFull,
     /// Purser was asked to stop.
     Stopped,
+    /// The PSAM is not in its reader, or does not answer.
+    PsamNotReady,
+    /// Other sales kept the PSAM for too long.
+    PsamBusy,
+    /// What is in the PSAM's reader is not the configured PSAM.
+    PsamMismatch,
+    /// The PSAM has locked itself, or its counter is at its end.
+    PsamLocked,
+    /// The PSAM gave out a terminal serial number that an earlier debit has.
+    TerminalSnRepeated,
 }
 
 /// Content of [`Entry::SaleClosed`].

@@ -14,6 +14,7 @@ mod operation;
 mod receipt;
 mod store;
 mod time;
+mod unsettled;
 
 pub use account::{Account, Books, BooksError, Transfer};
 pub use admit::{Existing, admit};
@@ -31,4 +32,5 @@ pub use id::{
 pub use operation::{FoldError, Operation, Standing};
 pub use receipt::{Authorised, JournalReceipt, Stored, commit, find};
 pub use store::{Commit, Damaged, Find, FindError, Refused, Snapshot, Store, StoreBroken};
-pub use time::{Monotonic, Now, Wall};
+pub use time::{ClockRange, ClockStand, Monotonic, Now, Wall};
+pub use unsettled::Unsettled;

@@ -12,7 +12,7 @@
 
 use crate::{
     Amount, CloseReason, Conclusion, Content, DebitKey, DoubtReason, Entry, Head, OperationId, Owner,
-    QueryReason, Reference, SaleIntended, SalePaid, VoidProof, Wall,
+    QueryReason, Reference, SaleIntended, SalePaid, SchemeBytes, VoidProof, Wall,
 };
 
 /// Where a sale stands in the journal.
@@ -53,6 +53,8 @@ pub struct Operation {
     pub standing: Standing,
     /// True once its outcome has been in doubt: only such a sale may be concluded.
     pub was_in_doubt: bool,
+    /// What the card answered to the debit, where that is not the proof of it: see [`crate::SaleInDoubt::answer`].
+    pub unproven_answer: Option<SchemeBytes>,
     /// The end that the POS chose, if it chose one.
     pub conclusion: Option<Conclusion>,
     /// What the buyer is owed.
@@ -138,6 +140,7 @@ impl Operation {
             intended,
             standing,
             was_in_doubt: false,
+            unproven_answer: None,
             conclusion: None,
             refund_owed: None,
             next_step: 1,
@@ -183,6 +186,7 @@ impl Operation {
                 self.require(self.standing == Standing::Intended)?;
                 self.standing = Standing::InDoubt(doubt.reason);
                 self.was_in_doubt = true;
+                self.unproven_answer.clone_from(&doubt.answer);
             }
             Entry::SaleQueried(queried) => {
                 self.require(matches!(self.standing, Standing::InDoubt(_)))?;

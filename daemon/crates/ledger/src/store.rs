@@ -1,6 +1,8 @@
 //! What a store of entries must be able to do, and why it may refuse.
 
-use crate::{Amount, Content, Entry, Head, Operation, OperationId, Owner, Reference, Wall};
+use crate::{
+    Amount, CardId, Content, Entry, Head, Operation, OperationId, Owner, Reference, Unsettled, Wall,
+};
 
 /// The entries of one step of one operation, stored together or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +51,8 @@ pub enum Refused {
     /// The operation has this step already, or does not stand where the entry can follow.
     #[error("the operation has moved on; look at it again")]
     OutOfOrder,
-    /// Another debit has this card, PSAM terminal number and terminal serial number.
-    #[error("another debit has this card and terminal serial number")]
+    /// Another debit has this PSAM terminal number and terminal serial number, with whatever card.
+    #[error("another debit has this terminal serial number")]
     DebitKeyExists,
     /// An account would fall below zero or exceed its limit.
     #[error("an account would leave its range; settle first")]
@@ -138,10 +140,16 @@ pub enum Find {
 pub struct Snapshot {
     /// Every operation that is open, oldest first.
     pub open: Vec<Operation>,
+    /// The cards of open operations whose entries cannot be read. The card has the only proof of such a payment, and a new
+    /// debit would overwrite it: no sale may use that card until the entries are mended, and every other card may be used
+    /// (money rules P1 and 7).
+    pub held: Vec<CardId>,
     /// The highest terminal serial number ever intended; none before the first.
     pub terminal_sn_max: Option<u32>,
-    /// The newest record's time, in seconds since 1970: the clock floor (money rule T2).
+    /// The newest record's time, in seconds since 1970: the clock floor where it is plausible (money rule T2).
     pub newest_unix_seconds: Option<i64>,
+    /// The claims that wait for settlement.
+    pub unsettled: Unsettled,
 }
 
 /// Keeps entries. Implemented by the SQLite journal and by the simulator's store only.

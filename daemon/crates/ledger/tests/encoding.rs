@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{closed, concluded, content, in_doubt, intended, paid, queried, voided, yen};
+use common::{
+    closed, concluded, content, in_doubt, in_doubt_with_answer, intended, paid, queried, voided, yen,
+};
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 use purser_ledger::{
     CloseReason, Conclusion, Content, DecodeError, DoubtReason, Entry, Head, PaidProof, QueryReason,
@@ -24,6 +26,10 @@ fn golden() -> Vec<(Entry, &'static str)> {
             r#"{"kind":"sale_paid","amount":{"minor":300,"currency":"JPY"},"proof":"answer","evidence":{"scheme":"pboc","bytes":"ccdd"},"balance_after":{"minor":700,"currency":"JPY"},"refund_owed":false}"#,
         ),
         (in_doubt(), r#"{"kind":"sale_in_doubt","reason":"answer_lost"}"#),
+        (
+            in_doubt_with_answer(),
+            r#"{"kind":"sale_in_doubt","reason":"mac2_not_checked","answer":{"scheme":"pboc","bytes":"eeff"}}"#,
+        ),
         (queried(), r#"{"kind":"sale_queried","reason":"card_moved_on"}"#),
         (
             voided(),
@@ -87,8 +93,10 @@ fn the_words_of_reasons_and_proofs_never_change() {
             DoubtReason::AnswerInvalid,
             DoubtReason::DriverLost,
             DoubtReason::Restarted,
+            DoubtReason::Mac2Refused,
+            DoubtReason::Mac2NotChecked,
         ],
-        "answer_lost answer_invalid driver_lost restarted",
+        "answer_lost answer_invalid driver_lost restarted mac2_refused mac2_not_checked",
     );
     assert_words(
         &[
@@ -118,6 +126,7 @@ fn the_words_of_reasons_and_proofs_never_change() {
             C::CardExpired,
             C::CardBlocked,
             C::CardExhausted,
+            C::CardHeld,
             C::CurrencyMismatch,
             C::KeyMissing,
             C::PinNotPossible,
@@ -126,10 +135,16 @@ fn the_words_of_reasons_and_proofs_never_change() {
             C::NoRoom,
             C::BooksFull,
             C::Stopped,
+            C::PsamNotReady,
+            C::PsamBusy,
+            C::PsamMismatch,
+            C::PsamLocked,
+            C::TerminalSnRepeated,
         ],
         "cancelled_by_pos cancelled_by_buyer no_card_in_time no_pin_in_time insufficient_funds pin_blocked \
-         foreign_card card_expired card_blocked card_exhausted currency_mismatch key_missing pin_not_possible \
-         card_misbehaved reader_failed no_room books_full stopped",
+         foreign_card card_expired card_blocked card_exhausted card_held currency_mismatch key_missing pin_not_possible \
+         card_misbehaved reader_failed no_room books_full stopped psam_not_ready psam_busy psam_mismatch \
+         psam_locked terminal_sn_repeated",
     );
 }
 

@@ -35,6 +35,10 @@ pub enum CommandName {
     Debit,
     /// GET TRANSACTION PROVE.
     Prove,
+    /// INIT_SAM_FOR_PURCHASE, to a PSAM.
+    InitSam,
+    /// CREDIT_SAM_FOR_PURCHASE, to a PSAM.
+    CreditSam,
     /// GET RESPONSE: fetches what the command before it left in the card.
     GetResponse,
 }
@@ -42,7 +46,8 @@ pub enum CommandName {
 impl CommandName {
     /// True for a command that changes nothing in the card, so that it may be sent again (rule P2).
     ///
-    /// INITIALIZE is among them: it may be repeated freely and only replaces the challenge.
+    /// INITIALIZE is among them: it may be repeated freely and only replaces the challenge. INIT_SAM is too: it uses up
+    /// one more terminal SN.
     pub fn may_be_repeated(self) -> bool {
         match self {
             Self::Select
@@ -51,8 +56,9 @@ impl CommandName {
             | Self::GetBalance
             | Self::InitializePurchase
             | Self::Prove
+            | Self::InitSam
             | Self::GetResponse => true,
-            Self::Verify | Self::Debit => false,
+            Self::Verify | Self::Debit | Self::CreditSam => false,
         }
     }
 }
@@ -68,6 +74,8 @@ impl fmt::Display for CommandName {
             Self::InitializePurchase => "INITIALIZE FOR PURCHASE",
             Self::Debit => "DEBIT FOR PURCHASE",
             Self::Prove => "GET TRANSACTION PROVE",
+            Self::InitSam => "INIT_SAM_FOR_PURCHASE",
+            Self::CreditSam => "CREDIT_SAM_FOR_PURCHASE",
             Self::GetResponse => "GET RESPONSE",
         })
     }

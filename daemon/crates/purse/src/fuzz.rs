@@ -4,9 +4,11 @@
 
 use crate::apdu::Protocol;
 use crate::dialogue::{Dialogue, Turn};
+use crate::pboc::psam::{CreditSamForPurchase, IdentifyPsam, InitSamForPurchase, PsamProfile, SamRequest};
 use crate::pboc::{
-    Asn, Attempt, ClaimEvidence, Debit, GetBalance, Identify, InitializePurchase, Mac1, Mac2, Mac2Check, Pin,
-    PinState, Profile, Prove, PsamTerminalNumber, PurseAmount, ReadLog, Recover, SoftwareSam, VerifyPin,
+    Asn, Attempt, CardFacts, ClaimEvidence, Debit, DebitAnswer, GetBalance, Identify, InitAnswer,
+    InitializePurchase, Mac1, Mac2, Mac2Check, Pin, PinState, Profile, Prove, PsamTerminalNumber,
+    PurseAmount, ReadLog, Recover, SoftwareSam, VerifyPin,
 };
 
 /// More commands than any dialogue of this crate may send: each of the log's records and four others, with all
@@ -17,7 +19,11 @@ const COMMANDS_MAX: usize = 256;
 const ATTEMPT: &[u8; 52] = b"\x01IIIIIIIIAAAAAAAA\x02\x01TTTTTT\x00\x00\x00\x2A\x00\x07RRRR\x01\x00\
     \x00\x00\x03\xE8\x00\x00\x01\x2C\x20\x26\x11\x23\x09\x30\x15";
 
-/// Plays the row of responses to every dialogue.
+/// File 0015 of the attempt's card.
+const PUBLIC_INFORMATION: &[u8; 30] =
+    b"IIIIIIII\x03\x01\x00\x00AAAAAAAA\x20\x25\x01\x01\x20\x99\x12\x31\x55\xAA";
+
+/// Plays the row of responses to every dialogue with a buyer's card.
 pub fn responses(data: &[u8]) {
     let profile = Profile::default();
     let attempt = attempt();
@@ -43,6 +49,40 @@ pub fn responses(data: &[u8]) {
                 drive(Recover::new(attempt.clone(), mac2, pin, protocol), data);
             }
         }
+    }
+}
+
+/// Plays the row of responses to every dialogue with a PSAM.
+pub fn psam_responses(data: &[u8]) {
+    let profile = PsamProfile::default();
+    let attempt = attempt();
+    let card = CardFacts::decode(PUBLIC_INFORMATION).expect("the constant is a card's file 0015");
+    let init = InitAnswer {
+        old_balance: attempt.old_balance,
+        offline_sn: attempt.offline_sn,
+        overdraft_limit: PurseAmount::ZERO,
+        key_version: attempt.key_version,
+        algorithm_id: attempt.algorithm_id,
+        random: attempt.random,
+    };
+    let request = SamRequest {
+        card: &card,
+        init: &init,
+        purse: attempt.purse,
+        amount: attempt.amount,
+        time: attempt.time,
+    };
+    for protocol in [Protocol::T0, Protocol::T1] {
+        drive(IdentifyPsam::new(&profile, protocol), data);
+        drive(InitSamForPurchase::new(&profile, request, protocol), data);
+        drive_acting(CreditSamForPurchase::new(Mac2::new(*b"MAC2"), protocol), data);
+    }
+}
+
+/// Reads the data as the stored answer to a debit: what is accepted is written again byte by byte.
+pub fn stored_answer(data: &[u8]) {
+    if let Ok(answer) = DebitAnswer::decode(data) {
+        assert_eq!(answer.encode(), data, "an answer has one encoding");
     }
 }
 

@@ -52,13 +52,14 @@ pub(crate) fn compile(folder: &Path, options: &[&str]) -> PathBuf {
             "-Werror",
             "-shared",
             "-fPIC",
+            "-pthread",
             "-o",
         ])
         .arg(&output)
         .args(options)
         .arg("-I")
         .arg(root.join("../../plugin-api/include"))
-        .arg(root.join("tests/drivers/fault.c"))
+        .arg(root.join("../../plugins/fault/fault.c"))
         .status()
         .expect("a C compiler");
     assert!(status.success());

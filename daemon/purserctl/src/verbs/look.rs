@@ -1,12 +1,17 @@
 //! Verbs that look and change nothing.
 
-use purser_api::client::Client;
-use purser_api::model::{Amount, Entry, JournalArguments, ReadPurseArguments};
+use std::time::Duration;
+
+use purser_api::client::{Client, ClientError};
+use purser_api::model::{Amount, Entry, ErrorName, JournalArguments, LimitUse, ReadPurseArguments};
 
 use crate::cli::{Cli, Journal, Purse};
 use crate::exit::{Exit, Failure};
 use crate::show::{print_entries, print_sale};
 use crate::table::{money, print_facts, print_json, print_table, time};
+
+/// How long to wait when the daemon says that this user reads too much at once.
+const QUOTA_PAUSE: Duration = Duration::from_millis(250);
 
 pub(super) async fn status(cli: &Cli, mut client: Client) -> Result<Exit, Failure> {
     let status = client.status().await?;
@@ -75,6 +80,11 @@ pub(super) async fn devices(cli: &Cli, mut client: Client) -> Result<(), Failure
             .filter(|(has, _)| *has)
             .map(|(_, name)| *name)
             .collect();
+        let psam = device
+            .psam_terminal_number
+            .as_ref()
+            .map(|number| format!("PSAM {number}"));
+        let abilities = psam.unwrap_or_else(|| abilities.join(", "));
         let card = match device.card_present {
             Some(true) => "yes",
             Some(false) => "no",
@@ -83,7 +93,7 @@ pub(super) async fn devices(cli: &Cli, mut client: Client) -> Result<(), Failure
         rows.push(vec![
             device.name.clone(),
             device.driver.clone(),
-            abilities.join(", "),
+            abilities,
             device.state.clone(),
             card.to_owned(),
             device.restarts.to_string(),
@@ -122,7 +132,13 @@ pub(super) async fn journal(cli: &Cli, mut client: Client, asked: &Journal) -> R
             limit: left,
             reference: asked.reference.clone(),
         };
-        let page = client.journal(&arguments).await?;
+        let page = match client.journal(&arguments).await {
+            Err(ClientError::Refused(fault)) if fault.is(ErrorName::QuotaCalls) => {
+                tokio::time::sleep(QUOTA_PAUSE).await;
+                continue;
+            }
+            page => page?,
+        };
         after = page.entries.last().map(|entry| entry.number).or(after);
         let count = u64::try_from(page.entries.len()).unwrap_or(u64::MAX);
         left = left.map(|left| left.saturating_sub(count));
@@ -165,6 +181,12 @@ pub(super) async fn totals(cli: &Cli, mut client: Client) -> Result<(), Failure>
         totals.balances.iter().map(row).collect(),
     )?;
     println!();
+    print_table(
+        &["LIMIT", "USED", "WARNS AT", "MAX", "LEVEL"],
+        &[1, 2, 3],
+        totals.limits.iter().map(limit_row).collect(),
+    )?;
+    println!();
     Ok(print_facts(&[
         ("paid", totals.counts.paid.to_string()),
         ("not debited", totals.counts.not_debited.to_string()),
@@ -180,6 +202,24 @@ pub(super) async fn totals(cli: &Cli, mut client: Client) -> Result<(), Failure>
             },
         ),
     ])?)
+}
+
+fn limit_row(limit: &LimitUse) -> Vec<String> {
+    let told = |number: u64| match (&limit.currency, limit.name.as_str()) {
+        (Some(currency), _) => money(&Amount {
+            minor: number,
+            currency: currency.clone(),
+        }),
+        (None, "age") => format!("{} h", number / 3600),
+        (None, _) => number.to_string(),
+    };
+    vec![
+        limit.name.clone(),
+        told(limit.used),
+        told(limit.warn_at),
+        told(limit.max),
+        limit.level.clone(),
+    ]
 }
 
 pub(super) async fn whereabouts(cli: &Cli, mut client: Client, reference: &str) -> Result<(), Failure> {

@@ -1,9 +1,11 @@
 //! One function for each verb.
 
+mod completion;
+mod doctor;
+mod driver;
 mod look;
 mod sale;
 
-use clap::CommandFactory;
 use purser_api::client::Client;
 use purser_api::model::{ConcludeArguments, WatchArguments};
 
@@ -15,8 +17,11 @@ use crate::table::print_json;
 /// Carries the command out.
 pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
     if let Verb::Completion { shell } = &cli.verb {
-        clap_complete::generate(*shell, &mut Cli::command(), "purserctl", &mut std::io::stdout());
+        completion::print(*shell);
         return Ok(Exit::Done);
+    }
+    if let Verb::Doctor(asked) = &cli.verb {
+        return doctor::doctor(cli, asked).await;
     }
     let mut client = Client::connect(&cli.socket).await?;
     match &cli.verb {
@@ -34,6 +39,7 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
             });
         }
         Verb::Conclude(asked) => return conclude(cli, client, asked).await,
+        Verb::Driver(asked) => return driver::run(cli, client, asked).await,
         Verb::Status => return look::status(cli, client).await,
         Verb::Purse(asked) => look::purse(cli, client, asked).await?,
         Verb::Devices => look::devices(cli, client).await?,
@@ -41,7 +47,8 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
         Verb::Totals => look::totals(cli, client).await?,
         Verb::Where(asked) => look::whereabouts(cli, client, &asked.reference).await?,
         Verb::Head => look::head(cli, client).await?,
-        Verb::Completion { .. } => unreachable!("completion needs no daemon"),
+        Verb::Words { kind } => completion::words(client, *kind).await?,
+        Verb::Completion { .. } | Verb::Doctor(_) => unreachable!("they need no daemon"),
     }
     Ok(Exit::Done)
 }

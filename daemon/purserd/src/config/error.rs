@@ -1,21 +1,62 @@
 //! What is wrong with a configuration, shown where it stands.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use purser_ledger::{DeviceName, NameError};
+use purser_ledger::{Currency, DeviceName, NameError};
+
+/// The longest configuration file, in bytes: thousands of lines.
+pub(super) const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// What is wrong with the configuration. Every variant is the operator's to put right; none goes away by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file or folder cannot be read.
-    #[error("cannot read {}", path.display())]
+    #[error("cannot read {}: {source}\n   = help: {}", path.display(), help_unreadable(source))]
     Unreadable {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// Why. Told in this error's own words too, so it is no source.
         source: std::io::Error,
+    },
+    /// It is a folder, a pipe or a device.
+    #[error("{} is not a file\n   = help: name a file; drop-ins belong into the folder beside it that ends in .toml.d", path.display())]
+    NotAFile {
+        /// What is not a file.
+        path: PathBuf,
+    },
+    /// It is longer than any configuration.
+    #[error(
+        "{} is longer than {FILE_BYTES_MAX} bytes\n   = help: look whether it is the right file; a configuration is a page of text",
+        path.display()
+    )]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is no text.
+    #[error(
+        "{} is not UTF-8 text: byte {at} does not fit\n   = help: save it as UTF-8, and look whether it is the right file",
+        path.display()
+    )]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// The first byte that does not fit, counted from 1.
+        at: usize,
+    },
+    /// `[pin.free_up_to]` names a currency that no configured issuer uses.
+    #[error(
+        "[pin.free_up_to] names {currency}, but no issuer of [issuers] has purses in {currency}\n  --> {}\n   = help: add the issuer, or take the line out",
+        path.display()
+    )]
+    UnusedCurrency {
+        /// The main configuration file.
+        path: PathBuf,
+        /// The currency.
+        currency: Currency,
     },
     /// A text is not what it should be.
     #[error("{0}")]
@@ -30,18 +71,57 @@ pub enum ConfigError {
         /// What to write.
         help: &'static str,
     },
-    /// `[pin.pads]` names a device of a driver that is not configured.
+    /// A key names a device of a driver that is not configured.
     #[error(
-        "[pin.pads] names `{device}`, but no driver file is called `{}.toml`\n  --> {}\n   = help: {}",
+        "{key} names `{device}`, but no driver file is called `{}.toml`\n  --> {}\n   = help: {}",
         driver_of(device), path.display(), help_known(known)
     )]
     UnknownDriver {
         /// The main configuration file.
         path: PathBuf,
+        /// The key.
+        key: &'static str,
         /// The device.
         device: DeviceName,
         /// The drivers that are configured.
         known: Vec<String>,
+    },
+    /// `[limits]` names a currency that no issuer uses: most likely misspelt, and without effect.
+    #[error(
+        "limits.{key} names `{currency}`, but no issuer's purses are in that currency\n  --> {}\n   = help: name a currency \
+         of [issuers]", path.display()
+    )]
+    LimitCurrency {
+        /// The main configuration file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// The currency.
+        currency: Currency,
+    },
+    /// One sale may be higher than all claims together.
+    #[error(
+        "limits.amount_max lets one sale be {amount} {currency}, but limits.total_max lets no more than {total} {currency} wait \
+         for settlement\n  --> {}\n   = help: raise the total, or lower the amount", path.display()
+    )]
+    AmountAboveTotal {
+        /// The main configuration file.
+        path: PathBuf,
+        /// The currency.
+        currency: Currency,
+        /// The highest price, in minor units.
+        amount: u64,
+        /// The highest total, in minor units.
+        total: u64,
+    },
+    /// Both kinds of SAM are configured.
+    #[error(
+        "sam.credential and sam.psam are both set\n  --> {}\n   = help: keep one: the file of a software SAM, \
+         or the reader of a PSAM card; a drop-in can only add", path.display()
+    )]
+    TwoSams {
+        /// The main configuration file.
+        path: PathBuf,
     },
     /// A driver file's name cannot be a device's name.
     #[error("the file name cannot name a driver\n  --> {}", path.display())]
@@ -58,18 +138,33 @@ impl ConfigError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreadable { .. }
+            | Self::NotAFile { .. }
+            | Self::TooLong { .. }
+            | Self::NotText { .. }
+            | Self::UnusedCurrency { .. }
             | Self::Text(_)
             | Self::Missing { .. }
             | Self::UnknownDriver { .. }
+            | Self::LimitCurrency { .. }
+            | Self::AmountAboveTotal { .. }
+            | Self::TwoSams { .. }
             | Self::DriverName { .. } => false,
         }
     }
 }
 
 /// The part of a device's name that is its driver's.
-pub(super) fn driver_of(device: &DeviceName) -> &str {
+pub(crate) fn driver_of(device: &DeviceName) -> &str {
     let name = device.as_str();
     name.split_once('/').map_or(name, |(driver, _)| driver)
+}
+
+fn help_unreadable(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound => "write it, or name another file with --config; the sources have an example",
+        ErrorKind::PermissionDenied => "let purserd's user read it: chown or chmod it",
+        _ => "check the disk and the path",
+    }
 }
 
 fn help_known(known: &[String]) -> String {

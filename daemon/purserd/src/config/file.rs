@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use purser_ledger::{Currency, DeviceName};
-use purser_purse::pboc::{Aid, IssuerId, PsamTerminalNumber, PurseKind};
+use purser_purse::pboc::{Aid, FactorOrder, IssuerId, PsamAdf, PsamLevels, PsamTerminalNumber, PurseKind};
 use serde::Deserialize;
 
-use super::values::{Bus, Devices, WaitMs};
+use super::values::{AnswerMs, Bus, Claims, Devices, Hours, Minor, Percent, StartMs, WaitMs};
 
 /// `purser.toml` or a drop-in: each key may be absent.
 #[derive(Debug, Default, Deserialize)]
@@ -20,6 +20,7 @@ pub(super) struct File {
     pub(super) timeouts: Timeouts,
     pub(super) sam: Sam,
     pub(super) journal: Journal,
+    pub(super) limits: Limits,
     pub(super) bus: BusSection,
 }
 
@@ -55,12 +56,36 @@ pub(super) struct Timeouts {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Sam {
     pub(super) credential: Option<PathBuf>,
+    pub(super) psam: Option<Psam>,
+}
+
+/// A PSAM card; a drop-in that names one replaces the whole table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Psam {
+    pub(super) reader: DeviceName,
+    #[serde(default)]
+    pub(super) adf: PsamAdf,
+    #[serde(default)]
+    pub(super) levels: PsamLevels,
+    #[serde(default)]
+    pub(super) factor_order: FactorOrder,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Journal {
     pub(super) reserve_mib: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    pub(super) amount_max: BTreeMap<Currency, Minor>,
+    pub(super) count_max: Option<Claims>,
+    pub(super) total_max: BTreeMap<Currency, Minor>,
+    pub(super) age_max_hours: Option<Hours>,
+    pub(super) warn_percent: Option<Percent>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -76,6 +101,8 @@ pub(super) struct DriverFile {
     pub(super) path: PathBuf,
     #[serde(default)]
     pub(super) devices: Devices,
+    pub(super) start_ms: Option<StartMs>,
+    pub(super) answer_ms: Option<AnswerMs>,
     #[serde(default)]
     pub(super) settings: toml::Table,
 }

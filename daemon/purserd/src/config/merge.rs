@@ -4,7 +4,7 @@ use super::file::File;
 
 impl File {
     /// This file with each key that `later` sets taken from there. In tables whose keys the operator chooses (`issuers`,
-    /// `pin.free_up_to`, `pin.pads`) each entry counts as a key: a later file adds to them or replaces single entries.
+    /// `pin.free_up_to`, `pin.pads`, `limits.amount_max`, `limits.total_max`) each entry counts as a key: a later file adds to them or replaces single entries.
     pub(super) fn overlaid_with(mut self, later: Self) -> Self {
         take(
             &mut self.terminal.psam_terminal_number,
@@ -19,7 +19,13 @@ impl File {
         take(&mut self.timeouts.card_wait_ms, later.timeouts.card_wait_ms);
         take(&mut self.timeouts.pin_wait_ms, later.timeouts.pin_wait_ms);
         take(&mut self.sam.credential, later.sam.credential);
+        take(&mut self.sam.psam, later.sam.psam);
         take(&mut self.journal.reserve_mib, later.journal.reserve_mib);
+        self.limits.amount_max.extend(later.limits.amount_max);
+        take(&mut self.limits.count_max, later.limits.count_max);
+        self.limits.total_max.extend(later.limits.total_max);
+        take(&mut self.limits.age_max_hours, later.limits.age_max_hours);
+        take(&mut self.limits.warn_percent, later.limits.warn_percent);
         take(&mut self.bus.bus, later.bus.bus);
         self
     }

@@ -10,21 +10,26 @@
 
 mod error;
 mod file;
+mod limits;
 mod merge;
 mod values;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use purser_engine::Limits;
 use purser_ledger::{Currency, DeviceName};
-use purser_purse::pboc::{IssuerId, Profile, PsamTerminalNumber};
+use purser_purse::pboc::{IssuerId, Profile, PsamProfile, PsamTerminalNumber};
 use serde::de::DeserializeOwned;
 
+use error::FILE_BYTES_MAX;
+pub(crate) use error::driver_of;
 pub use error::{ConfigError, TextError};
 use file::{DriverFile, File, Purse};
-pub use values::{Bus, Devices, WaitMs};
+pub use values::{AnswerMs, Bus, Devices, DriverMs, StartMs, WaitMs};
 
 /// What the operator decided.
 #[derive(Clone, Debug)]
@@ -45,14 +50,30 @@ pub struct Config {
     pub card_wait: WaitMs,
     /// How long a sale waits for a PIN.
     pub pin_wait: WaitMs,
-    /// The file that holds the software SAM's keys.
-    pub sam_credential: PathBuf,
+    /// Where the purchase keys are.
+    pub sam: Sam,
     /// Free space that sales leave alone, in mebibytes; none: the journal's own default.
     pub journal_reserve_mib: Option<u32>,
+    /// What may wait for settlement.
+    pub limits: Limits,
     /// Where the D-Bus interface is offered.
     pub bus: Bus,
     /// The drivers, by name.
     pub drivers: Vec<Driver>,
+}
+
+/// The SAM that authorises debits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sam {
+    /// Purser itself, with the keys of this file.
+    Credential(PathBuf),
+    /// A PSAM card in a reader of its own.
+    Psam {
+        /// The reader; no buyer's card is ever served there.
+        reader: DeviceName,
+        /// What has to be known of the PSAM.
+        profile: PsamProfile,
+    },
 }
 
 /// One driver instance.
@@ -64,6 +85,10 @@ pub struct Driver {
     pub path: PathBuf,
     /// How many of its devices are used.
     pub devices: Devices,
+    /// Time to load it and make its instance; none: the supervisor's own default.
+    pub start_ms: Option<StartMs>,
+    /// The most time for one answer about a card; none: as long as cards may take.
+    pub answer_ms: Option<AnswerMs>,
     /// What the driver itself is told, as a TOML document.
     pub settings: String,
 }
@@ -99,6 +124,18 @@ impl Config {
     }
 }
 
+impl Config {
+    /// How the journal is opened.
+    pub(crate) fn journal_options(&self) -> purser_journal::Options {
+        let usual = purser_journal::Options::default();
+        purser_journal::Options {
+            reserve_bytes: self
+                .journal_reserve_mib
+                .map_or(usual.reserve_bytes, |mib| u64::from(mib) << 20),
+        }
+    }
+}
+
 /// `purser.toml.d` beside `purser.toml`.
 fn drop_in_folder(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -128,17 +165,45 @@ fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, ConfigError> {
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
-    let input = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+    let input = text_of(path)?;
+    toml::from_str(&input).map_err(|error| ConfigError::Text(Box::new(TextError::new(path, &input, &error))))
+}
+
+fn text_of(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable {
         path: path.to_owned(),
         source,
-    })?;
-    toml::from_str(&input).map_err(|error| ConfigError::Text(Box::new(TextError::new(path, &input, &error))))
+    };
+    // Before it is opened: a pipe would wait for its writer.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(ConfigError::NotAFile {
+            path: path.to_owned(),
+        });
+    }
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(unreadable)?;
+    // One byte more than may be, so that a longer file is noticed.
+    let length = file
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if u64::try_from(length).is_ok_and(|length| length > FILE_BYTES_MAX) {
+        return Err(ConfigError::TooLong {
+            path: path.to_owned(),
+        });
+    }
+    String::from_utf8(bytes).map_err(|error| ConfigError::NotText {
+        path: path.to_owned(),
+        at: error.utf8_error().valid_up_to() + 1,
+    })
 }
 
 fn driver(path: &Path) -> Result<Driver, ConfigError> {
     let DriverFile {
         path: object,
         devices,
+        start_ms,
+        answer_ms,
         settings,
     } = read(path)?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -151,6 +216,8 @@ fn driver(path: &Path) -> Result<Driver, ConfigError> {
         name,
         path: folder.join(object),
         devices,
+        start_ms,
+        answer_ms,
         settings: settings.to_string(),
     })
 }
@@ -164,6 +231,29 @@ fn profile(purse: Purse) -> Profile {
     }
 }
 
+fn sam_of(path: &Path, section: file::Sam) -> Result<Sam, ConfigError> {
+    match (section.credential, section.psam) {
+        (Some(credential), None) => Ok(Sam::Credential(credential)),
+        (None, Some(psam)) => Ok(Sam::Psam {
+            reader: psam.reader,
+            profile: PsamProfile {
+                adf: psam.adf,
+                levels: psam.levels,
+                factor_order: psam.factor_order,
+            },
+        }),
+        (Some(_), Some(_)) => Err(ConfigError::TwoSams {
+            path: path.to_owned(),
+        }),
+        (None, None) => Err(ConfigError::Missing {
+            path: path.to_owned(),
+            key: "[sam]",
+            help: "name the reader of the PSAM card, such as psam = { reader = \"psam\" }, \
+                   or the file of a software SAM's keys, such as credential = \"sam.key\"",
+        }),
+    }
+}
+
 fn complete(path: &Path, file: File, drivers: Vec<Driver>) -> Result<Config, ConfigError> {
     let missing = |key, help| ConfigError::Missing {
         path: path.to_owned(),
@@ -171,14 +261,17 @@ fn complete(path: &Path, file: File, drivers: Vec<Driver>) -> Result<Config, Con
         help,
     };
     let known: Vec<String> = drivers.iter().map(|driver| driver.name.to_string()).collect();
-    for device in file.pin.pads.iter().flat_map(|(reader, pad)| [reader, pad]) {
-        if !known.iter().any(|name| name == error::driver_of(device)) {
-            return Err(ConfigError::UnknownDriver {
-                path: path.to_owned(),
-                device: device.clone(),
-                known,
-            });
-        }
+    let is_known = |device: &DeviceName| known.iter().any(|name| name == error::driver_of(device));
+    let pads = file.pin.pads.iter().flat_map(|(reader, pad)| [reader, pad]);
+    let named = pads.map(|device| ("[pin.pads]", device));
+    let psam = file.sam.psam.as_ref().map(|psam| ("sam.psam", &psam.reader));
+    if let Some((key, device)) = named.chain(psam).find(|(_, device)| !is_known(device)) {
+        return Err(ConfigError::UnknownDriver {
+            path: path.to_owned(),
+            key,
+            device: device.clone(),
+            known,
+        });
     }
     if file.issuers.is_empty() {
         return Err(missing(
@@ -186,18 +279,20 @@ fn complete(path: &Path, file: File, drivers: Vec<Driver>) -> Result<Config, Con
             "name the issuers whose cards are taken, such as \"0102030405060708\" = \"JPY\"",
         ));
     }
+    let is_taken = |currency: &Currency| file.issuers.values().any(|taken| taken == currency);
+    if let Some(currency) = file.pin.free_up_to.keys().find(|currency| !is_taken(currency)) {
+        return Err(ConfigError::UnusedCurrency {
+            path: path.to_owned(),
+            currency: *currency,
+        });
+    }
     let psam_terminal_number = file.terminal.psam_terminal_number.ok_or_else(|| {
         missing(
             "terminal.psam_terminal_number",
             "write the twelve hexadecimal digits that the provider gave this terminal",
         )
     })?;
-    let credential = file.sam.credential.ok_or_else(|| {
-        missing(
-            "sam.credential",
-            "name the file that holds the software SAM's keys",
-        )
-    })?;
+    let limits = limits::limits(path, file.limits, &file.issuers)?;
     Ok(Config {
         psam_terminal_number,
         profile: profile(file.purse),
@@ -207,8 +302,9 @@ fn complete(path: &Path, file: File, drivers: Vec<Driver>) -> Result<Config, Con
         pin_pads: file.pin.pads,
         card_wait: file.timeouts.card_wait_ms.unwrap_or(WaitMs::MINUTE),
         pin_wait: file.timeouts.pin_wait_ms.unwrap_or(WaitMs::MINUTE),
-        sam_credential: credential,
+        sam: sam_of(path, file.sam)?,
         journal_reserve_mib: file.journal.reserve_mib,
+        limits,
         bus: file.bus.bus.unwrap_or_default(),
         drivers,
     })

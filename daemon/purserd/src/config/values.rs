@@ -1,7 +1,9 @@
 //! Values of the configuration, each checked where it stands so that an error can point at it.
 
 use std::fmt;
+use std::time::Duration;
 
+use purser_ledger::MINOR_MAX;
 use serde::{Deserialize, Deserializer, de};
 
 /// The shortest waiting time: a buyer cannot do anything in less.
@@ -33,6 +35,70 @@ impl<'de> Deserialize<'de> for WaitMs {
         } else {
             Err(de::Error::custom(format_args!(
                 "expected {WAIT_MS_MIN} to {WAIT_MS_MAX} milliseconds"
+            )))
+        }
+    }
+}
+
+/// Declares a whole number that is refused outside of its range.
+macro_rules! bounded {
+    ($($(#[$doc:meta])* $name:ident: $min:expr, $max:expr, $unit:literal;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            pub(super) struct $name(pub(super) u64);
+
+            impl<'de> Deserialize<'de> for $name {
+                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    let given = u64::deserialize(deserializer)?;
+                    if ($min..=$max).contains(&given) {
+                        Ok(Self(given))
+                    } else {
+                        Err(de::Error::custom(format_args!(concat!("expected {} to {} ", $unit), $min, $max)))
+                    }
+                }
+            }
+        )*
+    };
+}
+
+bounded! {
+    /// An amount of money. A limit of nothing would be a shop that is closed.
+    Minor: 1, MINOR_MAX, "minor units";
+    /// A number of claims; a million are years of sales, and some gigabytes of journal.
+    Claims: 1, 1_000_000, "claims";
+    /// An age; ten years is no limit any more.
+    Hours: 1, 87_600, "hours";
+    /// A share at which a warning makes sense.
+    Percent: 1, 99, "percent";
+}
+
+/// A time that a driver has.
+///
+/// Units: milliseconds. Range: `MIN` to `MAX`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DriverMs<const MIN: u64, const MAX: u64>(u64);
+
+/// Time for one answer about a card: at most as long as the engine waits for the driver, less what a kill takes.
+pub type AnswerMs = DriverMs<100, 15_000>;
+/// Time to load a driver and make its instance: readers that load firmware take several seconds.
+pub type StartMs = DriverMs<100, 120_000>;
+
+impl<const MIN: u64, const MAX: u64> DriverMs<MIN, MAX> {
+    /// The time.
+    pub fn duration(self) -> Duration {
+        Duration::from_millis(self.0)
+    }
+}
+
+impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for DriverMs<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let ms = u64::deserialize(deserializer)?;
+        if (MIN..=MAX).contains(&ms) {
+            Ok(Self(ms))
+        } else {
+            Err(de::Error::custom(format_args!(
+                "expected {MIN} to {MAX} milliseconds"
             )))
         }
     }

@@ -7,14 +7,14 @@ use jiff::tz::TimeZone;
 use purser_ledger::{Monotonic, Now, Wall};
 
 /// Reads the present. The time zone is the system's as it was at start; its summer time is followed.
-#[derive(Debug)]
-pub(super) struct Clock {
+#[derive(Clone, Debug)]
+pub(crate) struct Clock {
     started: Instant,
     zone: TimeZone,
 }
 
 impl Clock {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let zone = TimeZone::try_system().unwrap_or_else(|error| {
             tracing::warn!(%error, "the system's time zone cannot be read; slips and cards get UTC");
             TimeZone::UTC
@@ -25,9 +25,8 @@ impl Clock {
         }
     }
 
-    pub(super) fn now(&self) -> Now {
-        // A clock outside of what can be written stands below the clock floor anyway (money rule T2).
-        let timestamp = Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH);
+    pub(crate) fn now(&self) -> Now {
+        let timestamp = wall_clock();
         Now {
             monotonic: Monotonic(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)),
             wall: Wall {
@@ -38,10 +37,20 @@ impl Clock {
         }
     }
 
+    /// What the wall clock says, for a person.
+    pub(crate) fn shown(&self) -> Timestamp {
+        wall_clock()
+    }
+
     /// The moment of the system's monotonic clock that this one calls `at`.
-    pub(super) fn instant(&self, at: Monotonic) -> Option<Instant> {
+    pub(crate) fn instant(&self, at: Monotonic) -> Option<Instant> {
         self.started.checked_add(std::time::Duration::from_millis(at.0))
     }
+}
+
+/// The system's wall clock. One outside of what can be written is not believed anyway (money rule T2).
+pub(super) fn wall_clock() -> Timestamp {
+    Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 #[cfg(test)]

@@ -2,17 +2,19 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use purser_api::{Answered, Call, Hub, News};
+use purser_api::{Answered, Call, DriverCall, Hub, News};
 use purser_engine::{Engine, Input, Output, Peer, Reply, Request, RequestError, RequestId, Told};
 use purser_journal::{Done, Job, JournalThread, NotTaken};
 use purser_ledger::{Monotonic, Operation, Owner, StoreBroken};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::board::Board;
 use super::clock::Clock;
 use super::drivers::Drivers;
 use super::journal_wait::JournalWait;
 use super::journey;
+use super::orders::Reloads;
 
 /// Requests that may wait for the journal or a card at a time. Fewer than the journal's queue holds jobs, so that no job
 /// is ever refused for want of room; further callers wait in the API's own queue, which tells them when it is full.
@@ -27,7 +29,9 @@ pub(super) struct Core {
     clock: Clock,
     journal: JournalThread,
     drivers: Drivers,
+    reloads: Reloads,
     hub: Hub,
+    board: Board,
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     request_last: u64,
     wait: JournalWait,
@@ -43,14 +47,17 @@ impl Core {
         clock: Clock,
         journal: JournalThread,
         drivers: Drivers,
-        hub: Hub,
+        (hub, board): (Hub, Board),
     ) -> Self {
+        board.update(&engine);
         Self {
             engine,
             clock,
             journal,
             drivers,
+            reloads: Reloads::default(),
             hub,
+            board,
             waiting: BTreeMap::new(),
             request_last: 0,
             wait: JournalWait::default(),
@@ -89,6 +96,11 @@ impl Core {
     /// Takes a request in; its answer goes to `call.reply`.
     pub(super) fn handle_call(&mut self, call: Call) {
         self.request(call.peer, call.request, call.reply);
+    }
+
+    /// Takes an operator's order about a driver in.
+    pub(super) fn handle_driver_call(&mut self, call: DriverCall) {
+        self.reloads.handle(call, &self.drivers, &self.engine);
     }
 
     /// Asks the engine to record what is under way. The answer is [`Reply::Stopped`].
@@ -147,7 +159,11 @@ impl Core {
                     refused,
                 });
             }
-            Done::Found { id, found } => {
+            Done::Found { id, found, disk } => {
+                if let Some(disk) = disk {
+                    self.board.see_disk(disk);
+                    self.handle(Input::Room(disk.is_enough()));
+                }
                 if let Err(damaged) = &found {
                     tracing::error!(error = %crate::verbs::chain(damaged), "a sale cannot be read");
                 }
@@ -158,11 +174,13 @@ impl Core {
             }
             Done::Broken(broken) => return Err(broken),
         }
+        self.board.update(&self.engine);
         Ok(())
     }
 
     /// Takes an event of a driver in.
     pub(super) fn handle_driver(&mut self, event: super::drivers::Event) {
+        self.reloads.hear(event.driver, &event.event);
         self.inputs.extend(self.drivers.inputs(event));
         self.settle();
     }
@@ -180,6 +198,7 @@ impl Core {
             self.engine.handle(self.clock.now(), input);
             self.carry_out();
         }
+        self.drivers.lock().set_psam(self.engine.psam());
     }
 
     fn carry_out(&mut self) {

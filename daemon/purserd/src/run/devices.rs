@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use purser_driver_wire::{Device, SlotId};
-use purser_engine::Abilities;
+use purser_driver_wire::{Device, Hello, SlotId};
+use purser_engine::{Abilities, PsamView};
 use purser_ledger::{DeviceName, NAME_BYTES_MAX};
 
 use crate::config::Devices;
@@ -15,7 +15,8 @@ pub(super) type DriverIndex = usize;
 #[derive(Debug, Default)]
 pub(super) struct Roster {
     by_name: BTreeMap<DeviceName, Present>,
-    driver_ids: BTreeMap<DriverIndex, String>,
+    loaded: BTreeMap<DriverIndex, Hello>,
+    psam: Option<PsamView>,
 }
 
 /// A device that is there.
@@ -68,14 +69,24 @@ impl Roster {
             .map(|(name, _)| name.clone())
     }
 
-    /// Notes what a driver calls itself.
-    pub(super) fn set_driver_id(&mut self, driver: DriverIndex, id: &str) {
-        self.driver_ids.insert(driver, id.to_owned());
+    /// Notes what a driver says about itself.
+    pub(super) fn set_loaded(&mut self, driver: DriverIndex, hello: Hello) {
+        self.loaded.insert(driver, hello);
     }
 
-    /// What a driver calls itself; none before it was ever ready.
-    pub(super) fn driver_id(&self, driver: DriverIndex) -> Option<&str> {
-        self.driver_ids.get(&driver).map(String::as_str)
+    /// What a driver said about itself when it was last loaded; none before it was ever ready.
+    pub(super) fn loaded(&self, driver: DriverIndex) -> Option<&Hello> {
+        self.loaded.get(&driver)
+    }
+
+    /// Notes how the PSAM does; none with a software SAM.
+    pub(super) fn set_psam(&mut self, psam: Option<PsamView>) {
+        self.psam = psam;
+    }
+
+    /// How the PSAM does; none with a software SAM.
+    pub(super) fn psam(&self) -> Option<&PsamView> {
+        self.psam.as_ref()
     }
 
     pub(super) fn set_card(&mut self, name: &DeviceName, card: bool) {

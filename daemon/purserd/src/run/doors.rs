@@ -4,15 +4,17 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use purser_api::{Access, BusState, Call, Hub, InfoFacts, Service, dbus, varlink};
+use purser_api::{Access, BusState, Call, DriverCall, Hub, InfoFacts, Service, dbus, varlink};
 use purser_ledger::Wall;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::board::Board;
 use super::drivers::Drivers;
 use super::facts::DaemonFacts;
 use super::health::problem;
+use super::journal_check::JournalCheck;
 use super::socket::{self, SocketError};
 use crate::cli::Places;
 use crate::config::{Bus, Config};
@@ -21,17 +23,22 @@ use crate::verbs::chain;
 
 /// Calls that may wait for the loop; further callers are told that Purser is busy.
 const CALLS_MAX: usize = 64;
+/// Orders about drivers that may wait for the loop: operators are few.
+const DRIVER_CALLS_MAX: usize = 16;
 
 /// What the doors tell about the daemon.
 pub(super) struct Facing {
     pub(super) started_at: Wall,
     pub(super) is_sam_locked: bool,
+    pub(super) board: Board,
+    pub(super) check: JournalCheck,
 }
 
 /// The open doors, before the loop turns.
 pub(super) struct Doors {
     pub(super) hub: Hub,
     pub(super) calls: mpsc::Receiver<Call>,
+    pub(super) driver_calls: mpsc::Receiver<DriverCall>,
     /// How it stands with the bus; changes when the bus was found or missed for the first time.
     pub(super) bus: watch::Receiver<BusState>,
     pub(super) open: OpenDoors,
@@ -50,7 +57,7 @@ pub(super) async fn open(
     drivers: &Drivers,
     facing: Facing,
 ) -> Result<Doors, Exit> {
-    let (listener, socket) = socket::listen(&places.run_dir).map_err(|error| {
+    let (listener, socket) = socket::open(&places.run_dir).map_err(|error| {
         tracing::error!(error = %chain(&error), "purserd does not start");
         match error {
             SocketError::InUse(_) => Exit::InUse,
@@ -62,6 +69,7 @@ pub(super) async fn open(
         Exit::Failed
     })?;
     let (calls_in, calls) = mpsc::channel(CALLS_MAX);
+    let (driver_calls_in, driver_calls) = mpsc::channel(DRIVER_CALLS_MAX);
     let bus_named = match &config.bus {
         Bus::Off => None,
         Bus::System => Some(dbus::Bus::System),
@@ -75,7 +83,13 @@ pub(super) async fn open(
     });
     let hub = Hub::new();
     let facts = facts(config, places, drivers, facing, bus.clone());
-    let service = Service::new(calls_in, Arc::new(facts), hub.clone(), Access::look_up());
+    let service = Service::new(
+        calls_in,
+        driver_calls_in,
+        Arc::new(facts),
+        hub.clone(),
+        Access::look_up(),
+    );
     let mut tasks = Vec::new();
     if let Some(bus) = bus_named {
         let service = service.clone();
@@ -92,6 +106,7 @@ pub(super) async fn open(
     Ok(Doors {
         hub,
         calls,
+        driver_calls,
         bus,
         open: OpenDoors { socket, tasks },
     })
@@ -131,8 +146,11 @@ fn facts(
             pin_through_api: config.pin_through_api,
         },
         started_at: facing.started_at,
+        check: facing.check,
         instances: drivers.instances().to_vec(),
         seen: drivers.seen(),
+        board: facing.board,
+        reserve_bytes: config.journal_options().reserve_bytes,
         bus,
         problems: (!facing.is_sam_locked)
             .then_some(not_locked)

@@ -1,7 +1,7 @@
 //! The drivers: their supervisors, and what they are called for.
 
 use std::future::poll_fn;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::devices::{DriverIndex, Roster};
 use super::translate;
-use crate::config::{Config, Devices, Driver};
+use crate::config::{Config, Devices, Driver, DriverMs};
 
 /// Time to power a card. Source: ISO/IEC 7816-3 §10 lets a slow card take seconds to answer to reset and negotiate.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -41,6 +41,10 @@ pub(super) type Seen = Arc<Mutex<Roster>>;
 pub(super) struct Instance {
     pub(super) name: DeviceName,
     pub(super) devices: Devices,
+    /// The shared object.
+    pub(super) path: PathBuf,
+    /// The most time for one answer about a card.
+    pub(super) answer_time: Duration,
     pub(super) handle: Handle,
 }
 
@@ -70,10 +74,15 @@ pub(super) fn start(config: &Config, driver_host: &Path) -> (Drivers, Events, Ru
         name,
         path,
         devices,
+        start_ms,
+        answer_ms,
         settings,
     } in &config.drivers
     {
-        let driver = DriverConfig::new(name.as_str(), path, settings);
+        let mut driver = DriverConfig::new(name.as_str(), path, settings);
+        if let Some(start) = start_ms {
+            driver.start_time = start.duration();
+        }
         let (supervisor, handle, events) = Supervisor::new(
             driver,
             Spawner::Child {
@@ -84,6 +93,8 @@ pub(super) fn start(config: &Config, driver_host: &Path) -> (Drivers, Events, Ru
         instances.push(Instance {
             name: name.clone(),
             devices: *devices,
+            path: path.clone(),
+            answer_time: answer_ms.map_or(Duration::MAX, DriverMs::duration),
             handle,
         });
         receivers.push(events);
@@ -172,10 +183,14 @@ impl Drivers {
         let Some((driver, slot)) = self.place_of(device) else {
             return failed(CallFailure::DeviceGone);
         };
-        match self.instances[driver]
-            .handle
-            .call(wire::CallId(id.0), call(slot), time)
-        {
+        let (instance, call) = (&self.instances[driver], call(slot));
+        let time = match call {
+            wire::Call::EnterPin { .. } => time,
+            wire::Call::Connect { .. } | wire::Call::Transmit { .. } | wire::Call::Disconnect { .. } => {
+                time.min(instance.answer_time)
+            }
+        };
+        match instance.handle.call(wire::CallId(id.0), call, time) {
             Ok(()) => None,
             Err(refused) => {
                 tracing::warn!(%device, %refused, "a driver does not take a call");

@@ -3,15 +3,19 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use purser_api::model::{Counts, Device, Problem};
+use purser_api::model::{Counts, Device, Driver, Problem};
 use purser_api::{
-    BusState, EntriesQuery, Facts, FactsUnavailable, InfoFacts, Recorded, StatusFacts, TotalsFacts,
+    BusState, DriverRefusal, EntriesQuery, Facts, FactsUnavailable, InfoFacts, Recorded, StatusFacts,
+    TotalsFacts,
 };
-use purser_journal::{Overview, Query, Reader};
+use purser_driver_supervisor::manifest;
+use purser_journal::{DiskRoom, OpenError, Overview, Query, ReadError, Reader};
 use purser_ledger::{Account, Head, OperationId, Standing, Wall};
 use tokio::sync::watch;
 
+use super::board::Board;
 use super::drivers::{Instance, Seen};
+use super::journal_check::JournalCheck;
 
 /// Connections that are kept open between reads: as many as the API reads at once.
 const READERS_MAX: usize = 4;
@@ -25,7 +29,11 @@ pub(super) struct DaemonFacts {
     pub(super) started_at: Wall,
     pub(super) instances: Vec<Instance>,
     pub(super) seen: Seen,
+    pub(super) board: Board,
+    pub(super) reserve_bytes: u64,
     pub(super) bus: watch::Receiver<BusState>,
+    /// What the full check of the journal found so far.
+    pub(super) check: JournalCheck,
     /// What start-up found wrong and did not stop at.
     pub(super) problems: Vec<Problem>,
 }
@@ -38,9 +46,9 @@ impl DaemonFacts {
         let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let reader = match pooled {
             Some(reader) => reader,
-            None => Reader::open(&self.state_dir).map_err(|error| unavailable(&error))?,
+            None => Reader::open(&self.state_dir).map_err(|error| not_open(&error))?,
         };
-        let answer = read(&reader).map_err(|error| unavailable(&error))?;
+        let answer = read(&reader).map_err(|error| not_read(&error))?;
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if readers.len() < READERS_MAX {
             readers.push(reader);
@@ -49,9 +57,26 @@ impl DaemonFacts {
     }
 }
 
-fn unavailable(error: &dyn std::error::Error) -> FactsUnavailable {
+fn not_open(error: &OpenError) -> FactsUnavailable {
+    log(error);
+    match error {
+        error if error.is_transient() => FactsUnavailable::Busy,
+        error if error.is_damage() => FactsUnavailable::Damaged { entry: None },
+        _ => FactsUnavailable::Unreadable,
+    }
+}
+
+fn not_read(error: &ReadError) -> FactsUnavailable {
+    log(error);
+    match error {
+        error if error.is_transient() => FactsUnavailable::Busy,
+        error if error.is_damage() => FactsUnavailable::Damaged { entry: error.entry() },
+        _ => FactsUnavailable::Unreadable,
+    }
+}
+
+fn log(error: &dyn std::error::Error) {
     tracing::error!(error = %crate::verbs::chain(error), "the journal cannot be read for the API");
-    FactsUnavailable
 }
 
 impl Facts for DaemonFacts {
@@ -74,6 +99,7 @@ impl Facts for DaemonFacts {
         Ok(TotalsFacts {
             counts: counts(&overview),
             books: overview.totals.books().clone(),
+            limits: self.board.uses(),
         })
     }
 
@@ -81,8 +107,37 @@ impl Facts for DaemonFacts {
         self.read(Reader::head)
     }
 
+    fn may_begin_sales(&self) -> bool {
+        !self.check.stops_sales()
+    }
+
     fn devices(&self) -> Vec<Device> {
         self.all_devices()
+    }
+
+    fn drivers(&self) -> Vec<Driver> {
+        self.all_drivers()
+    }
+
+    fn check_driver(&self, name: &str) -> Result<(), DriverRefusal> {
+        let mut instances = self.instances.iter();
+        let instance = instances.find(|instance| instance.name.as_str() == name);
+        let path = &instance.ok_or(DriverRefusal::Unknown)?.path;
+        match manifest::check(path) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(DriverRefusal::Refused(crate::verbs::chain(&error))),
+        }
+    }
+
+    fn look(&self) {
+        match DiskRoom::look(&self.state_dir, self.reserve_bytes) {
+            Ok(disk) => self.board.see_disk(disk),
+            Err(error) => tracing::warn!(%error, "the free space of the state folder cannot be seen"),
+        }
+    }
+
+    fn changes(&self) -> watch::Receiver<()> {
+        self.board.changes()
     }
 
     fn status(&self) -> StatusFacts {
@@ -113,7 +168,7 @@ fn counts(overview: &Overview) -> Counts {
         .into_iter()
         .map(|currency| totals.count(Account::Claims, currency))
         .sum();
-    let open = number(overview.open.len());
+    let open = number(overview.open.len().saturating_add(overview.unreadable));
     Counts {
         paid,
         not_debited: overview.debits.saturating_sub(open).saturating_sub(paid),

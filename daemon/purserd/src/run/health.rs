@@ -3,26 +3,40 @@
 use std::sync::PoisonError;
 use std::time::SystemTime;
 
-use purser_api::model::{Device, Problem, Time};
+use purser_api::model::{Device, Driver, Problem, Time};
 use purser_api::{BusState, StatusFacts};
-use purser_driver_supervisor::{State, Status};
+use purser_driver_supervisor::{Counters, DownReason, State, Status, manifest};
+use purser_engine::PsamState;
 use purser_ledger::Wall;
 
 use super::drivers::Instance;
 use super::facts::DaemonFacts;
+use super::psam;
+
+/// What to do about a driver that went wrong and works again.
+const FAULTY_REMEDY: &str =
+    "nothing if it was once; else ask the driver's vendor, who can run purser-driver-check";
 
 impl DaemonFacts {
-    /// Every device that is there, and every driver that has none.
+    /// Every device that is there, every driver that has none, and the PSAM's reader in any case.
     pub(super) fn all_devices(&self) -> Vec<Device> {
-        self.instances
-            .iter()
-            .enumerate()
+        let of_drivers = self.instances.iter().enumerate();
+        let mut devices: Vec<Device> = of_drivers
             .flat_map(|(driver, instance)| self.devices_of(driver, instance))
-            .collect()
+            .collect();
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(psam) = seen.psam() {
+            let reader = psam.reader.as_str();
+            if !devices.iter().any(|device| device.name == reader) {
+                devices.push(psam::reader_that_is_not_there(reader));
+            }
+        }
+        devices
     }
 
     pub(super) fn health(&self) -> StatusFacts {
         let mut problems = self.problems.clone();
+        problems.extend(self.board.problems());
         let bus = *self.bus.borrow();
         if bus == BusState::Lost {
             let cause = "the D-Bus interface is not on its bus";
@@ -32,16 +46,31 @@ impl DaemonFacts {
                 "start the bus; Purser tries again by itself",
             ));
         }
+        problems.extend(self.check.cause().map(|cause| {
+            let remedy = "keep a copy of the state folder, check its disk, and run purserd verify-journal";
+            problem("journal_damaged", cause, remedy)
+        }));
         let devices = self.all_devices();
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let psam = seen.psam();
+        // What is wrong with the PSAM has names of its own.
+        let is_psam = |device: &&Device| {
+            psam.is_some_and(|psam| psam.fault.is_some() && psam.reader.as_str() == device.name)
+        };
         problems.extend(
             devices
                 .iter()
-                .filter(|device| device.state == "failed")
+                .filter(|device| device.cause.is_some() && device.state != "absent" && !is_psam(device))
                 .map(device_problem),
         );
-        let ready = devices
-            .iter()
-            .any(|device| device.card_reader && device.state == "ready");
+        problems.extend(psam.and_then(psam::problem_of));
+        let has_sam = psam.is_none_or(|psam| psam.state == PsamState::Ready);
+        let ready = has_sam
+            && devices
+                .iter()
+                .any(|device| device.card_reader && device.state == "ready")
+            && self.board.may_sell()
+            && !self.check.stops_sales();
         StatusFacts {
             ready,
             started_at: time(self.started_at),
@@ -57,26 +86,34 @@ impl DaemonFacts {
         let bare = Device {
             name: instance.name.to_string(),
             driver: seen
-                .driver_id(driver)
-                .unwrap_or(instance.name.as_str())
+                .loaded(driver)
+                .map_or(instance.name.as_str(), |hello| hello.driver_id.as_str())
                 .to_owned(),
             card_reader: false,
             pin_pad: false,
             state: state.to_owned(),
             card_present: None,
+            psam_terminal_number: None,
             cause,
             remedy,
             restarts: status.counters.restarts,
             last_answer_at: status.last_exchange.map(|at| time(self.wall_at(at))),
         };
+        let psam = seen.psam();
         let present: Vec<Device> = seen
             .of_driver(driver)
-            .map(|(name, present)| Device {
-                name: name.to_string(),
-                card_reader: present.abilities.card_reader,
-                pin_pad: present.abilities.pin_pad,
-                card_present: present.abilities.card_reader.then_some(present.card),
-                ..bare.clone()
+            .map(|(name, present)| {
+                let device = Device {
+                    name: name.to_string(),
+                    card_reader: present.abilities.card_reader,
+                    pin_pad: present.abilities.pin_pad,
+                    card_present: present.abilities.card_reader.then_some(present.card),
+                    ..bare.clone()
+                };
+                match psam.filter(|psam| psam.reader == *name) {
+                    Some(psam) => psam::line(device, psam),
+                    None => device,
+                }
             })
             .collect();
         if !present.is_empty() {
@@ -94,6 +131,40 @@ impl DaemonFacts {
             remedy: absent("plug the device in").or(bare.remedy.clone()),
             ..bare
         }]
+    }
+
+    /// Every configured driver.
+    pub(super) fn all_drivers(&self) -> Vec<Driver> {
+        self.instances
+            .iter()
+            .enumerate()
+            .map(|(driver, instance)| self.driver(driver, instance))
+            .collect()
+    }
+
+    fn driver(&self, driver: usize, instance: &Instance) -> Driver {
+        let status = instance.handle.status();
+        let (state, ..) = state_words(&status);
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let loaded = seen.loaded(driver);
+        Driver {
+            name: instance.name.to_string(),
+            id: loaded.map(|hello| hello.driver_id.to_string()),
+            version: loaded.map(|hello| hello.driver_version.to_string()),
+            classes: loaded.map(|hello| hello.abilities.iter().map(ToString::to_string).collect()),
+            manifest: manifest::manifest_path(&instance.path).display().to_string(),
+            state: state.to_owned(),
+            restarts: status.counters.restarts,
+            last_failure: status
+                .last_failure
+                .as_ref()
+                .map(|reason| crate::verbs::chain(reason)),
+            remedy: status
+                .last_failure
+                .as_ref()
+                .map(|reason| remedy(reason, &status.state).to_owned()),
+            recording: status.is_recorded,
+        }
     }
 
     fn wall_at(&self, at: tokio::time::Instant) -> Wall {
@@ -114,23 +185,71 @@ fn state_words(status: &Status) -> (&'static str, Option<String>, Option<String>
     };
     match &status.state {
         State::Starting => ("starting", None, None),
-        State::Ready => ("ready", None, None),
+        State::Ready => {
+            let cause = past_faults(status);
+            let remedy = cause.is_some().then(|| FAULTY_REMEDY.to_owned());
+            ("ready", cause, remedy)
+        }
         State::Restarting { reason, .. } => {
-            let (cause, remedy) = words(reason, "wait; the driver is started again by itself");
+            let (cause, remedy) = words(reason, remedy(reason, &status.state));
             ("restarting", cause, remedy)
         }
         State::Failed { reason } => {
-            let (cause, remedy) = words(reason, "mend the cause, then restart purserd");
+            let (cause, remedy) = words(reason, remedy(reason, &status.state));
             ("failed", cause, remedy)
         }
         State::Stopped => ("failed", Some("the driver was stopped".to_owned()), None),
     }
 }
 
+/// What to do about a driver that went down for this reason and is in this state now.
+fn remedy(reason: &DownReason, state: &State) -> &'static str {
+    match state {
+        State::Ready => {
+            "nothing, if it stays up; give its vendor a recording if it does not: purserctl driver record"
+        }
+        State::Starting | State::Restarting { .. } => "wait; the driver is started again by itself",
+        State::Stopped => "start purserd",
+        State::Failed { .. } if matches!(reason, DownReason::NotCreated(_)) => {
+            "mend its settings or its device, then restart purserd (purserctl driver reload keeps the settings)"
+        }
+        State::Failed { .. } => "mend the cause, then: purserctl driver reload",
+    }
+}
+
+/// What a working driver did wrong since purserd began, in words; none where it did nothing.
+fn past_faults(status: &Status) -> Option<String> {
+    let Counters {
+        answers_dropped,
+        breaches,
+        logs_dropped,
+        restarts,
+    } = status.counters;
+    let counted = [
+        (breaches, "broken rules of the driver contract"),
+        (answers_dropped, "answers to no call"),
+        (logs_dropped, "log lines that came too fast"),
+    ];
+    let mut faults: Vec<String> = counted
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    if let Some(reason) = &status.last_failure {
+        let why = crate::verbs::chain(reason);
+        faults.insert(0, format!("started again {restarts} times, last because {why}"));
+    }
+    (!faults.is_empty()).then(|| format!("it works; before: {}", faults.join("; ")))
+}
+
 fn device_problem(device: &Device) -> Problem {
-    let cause = device.cause.as_deref().unwrap_or("the driver failed");
+    let (name, cause) = match device.state.as_str() {
+        "failed" => ("driver_failed", "the driver failed"),
+        _ => ("driver_faulty", "the driver misbehaves"),
+    };
+    let cause = device.cause.as_deref().unwrap_or(cause);
     let remedy = device.remedy.as_deref().unwrap_or("see the log");
-    problem("driver_failed", &format!("{}: {cause}", device.name), remedy)
+    problem(name, &format!("{}: {cause}", device.name), remedy)
 }
 
 /// Something that keeps Purser from working as it should.

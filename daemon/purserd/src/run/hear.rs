@@ -21,7 +21,7 @@ impl Drivers {
             } => {
                 let (id, version) = (hello.driver_id.as_str(), hello.driver_version.as_str());
                 tracing::info!(driver = %name, id, version, devices = devices.len(), "driver is ready");
-                self.lock().set_driver_id(driver, id);
+                self.lock().set_loaded(driver, hello.clone());
                 self.gone(driver)
                     .into_iter()
                     .chain(devices.iter().flat_map(|state| self.came(driver, state)))

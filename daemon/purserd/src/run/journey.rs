@@ -15,7 +15,7 @@ pub(super) fn hint(view: &SaleView<Progress>) {
         | Progress::ReadingCard
         | Progress::Resolving => "S20",
         Progress::WaitingForPin { .. } | Progress::CheckingPin => "S21",
-        Progress::Debiting => "S22",
+        Progress::WaitingForSam | Progress::Debiting => "S22",
         Progress::Ending | Progress::NotRecorded => "S24",
     };
     let SaleView {

@@ -5,6 +5,7 @@
 //! ```
 //! Everything runs on one thread but the journal, which waits for the disk on its own, and reads for the API.
 
+mod board;
 mod clock;
 mod core;
 mod devices;
@@ -14,9 +15,12 @@ mod facts;
 mod harden;
 mod health;
 mod hear;
+mod journal_check;
 mod journal_wait;
 mod journey;
 mod notify;
+mod orders;
+mod psam;
 mod socket;
 mod translate;
 mod turn;
@@ -25,17 +29,19 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use purser_engine::Engine;
-use purser_journal::{Journal, JournalThread, Options};
-use purser_ledger::{Snapshot, Store};
-use purser_purse::pboc::SoftwareSam;
+use purser_engine::{Engine, PsamSettings};
+use purser_journal::{Journal, JournalThread};
+use purser_ledger::{ClockRange, Snapshot, Store};
 use tokio::sync::mpsc;
 
-use self::clock::Clock;
+use self::board::Board;
+pub(crate) use self::board::{clock_problem, disk_problem, limit_problem};
+pub(crate) use self::clock::Clock;
 use self::core::Core;
+use self::journal_check::JournalCheck;
 use self::turn::Sources;
 use crate::cli::Places;
-use crate::config::Config;
+use crate::config::{Config, Sam};
 use crate::credential;
 use crate::exit::Exit;
 use crate::journal_verbs::exit_of;
@@ -66,7 +72,8 @@ pub(crate) fn run(config: Config, places: &Places) -> Exit {
 
 /// What the daemon has before it opens a door.
 struct Parts {
-    sam: SoftwareSam,
+    sam: purser_engine::Sam,
+    is_sam_locked: bool,
     journal: Journal,
     snapshot: Snapshot,
 }
@@ -79,31 +86,46 @@ fn prepare(config: &Config, places: &Places) -> Result<Parts, Exit> {
         }
     };
     harden::harden().map_err(|error| failed(Exit::Failed)(&error))?;
-    let folder = places.config.parent().unwrap_or(Path::new("."));
-    let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    let keys = credential::locate(&config.sam_credential, folder, credentials.as_deref());
-    let our_uid = rustix::process::geteuid().as_raw();
-    let sam = credential::load_sam(&keys, our_uid).map_err(|error| failed(Exit::Config)(&error))?;
-    let journal = Journal::open(&places.state_dir, &options(config))
-        .map_err(|error| failed(exit_of(&error))(&error))?;
+    let (sam, is_sam_locked) = sam(config, places).map_err(|error| failed(Exit::Config)(&error))?;
+    let state_dir = places.state_dir.display();
+    let journal = Journal::open(&places.state_dir, &config.journal_options()).map_err(|error| {
+        tracing::error!(%state_dir, error = %chain(&error), "purserd does not start");
+        exit_of(&error)
+    })?;
     let snapshot = journal
         .snapshot()
         .map_err(|error| failed(Exit::StoreBroken)(&error))?;
+    for card in &snapshot.held {
+        tracing::error!(%state_dir, %card, "an open payment of this card cannot be read; no sale uses the card until purserd verify-journal finds the journal whole");
+    }
     let (entries, open) = (journal.head().number, snapshot.open.len());
-    tracing::info!(state_dir = %places.state_dir.display(), entries, open, "journal is open and synced");
+    tracing::info!(%state_dir, entries, open, "journal is open and synced");
     Ok(Parts {
         sam,
+        is_sam_locked,
         journal,
         snapshot,
     })
 }
 
-fn options(config: &Config) -> Options {
-    let usual = Options::default();
-    Options {
-        reserve_bytes: config
-            .journal_reserve_mib
-            .map_or(usual.reserve_bytes, |mib| u64::from(mib) << 20),
+/// The SAM, and whether its keys are locked in memory: a PSAM keeps its own.
+fn sam(config: &Config, places: &Places) -> Result<(purser_engine::Sam, bool), credential::KeyFileError> {
+    match &config.sam {
+        Sam::Credential(file) => {
+            let folder = places.config.parent().unwrap_or(Path::new("."));
+            let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+            let keys = credential::locate(file, folder, credentials.as_deref());
+            let sam = credential::load_sam(&keys, rustix::process::geteuid().as_raw())?;
+            let is_locked = sam.is_locked_in_memory();
+            Ok((sam.into(), is_locked))
+        }
+        Sam::Psam { reader, profile } => {
+            let settings = PsamSettings {
+                reader: reader.clone(),
+                profile: profile.clone(),
+            };
+            Ok((settings.into(), true))
+        }
     }
 }
 
@@ -124,13 +146,19 @@ fn on_runtime(config: Config, places: &Places, parts: Parts) -> Exit {
 async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
     let Parts {
         sam,
+        is_sam_locked,
         journal,
         snapshot,
     } = parts;
     let clock = Clock::new();
-    let started_at = clock.now().wall;
-    let is_sam_locked = sam.is_locked_in_memory();
-    let engine = Engine::resume(engine_config(&config), sam, snapshot, clock.now());
+    let engine_config = engine_config(&config);
+    let range = ClockRange::new(engine_config.built_unix_seconds, snapshot.newest_unix_seconds);
+    let started_at = range.judge(clock.now().wall);
+    if !started_at.trusted {
+        tracing::warn!(now = %clock.shown(), "the clock is not believed; sales go on, marked; set the clock");
+    }
+    let board = Board::new(config.limits.clone(), clock.clone(), range, journal.disk());
+    let engine = Engine::resume(engine_config, sam, snapshot, clock.now());
     let (done, done_queue) = mpsc::channel(DONE_MAX);
     let journal = JournalThread::start(journal, move |answer| {
         // Nobody listens any more once the loop has ended.
@@ -151,6 +179,8 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         doors::Facing {
             started_at,
             is_sam_locked,
+            board: board.clone(),
+            check: JournalCheck::begin(places.state_dir.clone()),
         },
     )
     .await;
@@ -161,11 +191,12 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
     let doors::Doors {
         hub,
         calls,
+        driver_calls,
         bus,
         open,
     } = doors;
-    let core = Core::new(engine, clock, journal, drivers, hub);
-    let (exit, journal) = match Sources::new(calls, done_queue, driver_events) {
+    let core = Core::new(engine, clock, journal, drivers, (hub, board));
+    let (exit, journal) = match Sources::new((calls, driver_calls), done_queue, driver_events) {
         Ok(sources) => turn::turn(core, sources, bus).await,
         Err(error) => {
             tracing::error!(%error, "signals cannot be received");
@@ -199,10 +230,16 @@ fn engine_config(config: &Config) -> purser_engine::Config {
         pin_pads: config.pin_pads.clone(),
         card_wait_ms: config.card_wait.ms(),
         pin_wait_ms: config.pin_wait.ms(),
-        built_unix_seconds: env!("PURSERD_BUILT_UNIX_SECONDS")
-            .parse()
-            .expect("the build script writes a number"),
+        limits: config.limits.clone(),
+        built_unix_seconds: built_unix_seconds(),
     }
+}
+
+/// When this program was built: the first clock floor (money rule T2).
+pub(crate) fn built_unix_seconds() -> i64 {
+    env!("PURSERD_BUILT_UNIX_SECONDS")
+        .parse()
+        .expect("the build script writes a number")
 }
 
 /// The driver host beside this program (a checkout), else the installed one.

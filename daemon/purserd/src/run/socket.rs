@@ -7,11 +7,15 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use purser_api::model::INTERFACE;
+use rustix::net::listen;
 
 /// Whoever passes may look up the socket's name; who may use the socket its own mode says.
 const FOLDER_MODE: u32 = 0o755;
 /// For the daemon's user and its group; give the group to those who may sell.
 const SOCKET_MODE: u32 = 0o660;
+
+/// Clients that may stand in line before the door. The system's own number would make an honest one stand behind thousands.
+const LINE_MAX: i32 = 32;
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +35,7 @@ pub(super) enum SocketError {
 
 /// Listens at the interface's name in `run_dir`; makes the folder where it is missing, and replaces a socket that nobody
 /// listens at any more.
-pub(super) fn listen(run_dir: &Path) -> Result<(UnixListener, PathBuf), SocketError> {
+pub(super) fn open(run_dir: &Path) -> Result<(UnixListener, PathBuf), SocketError> {
     let path = run_dir.join(INTERFACE);
     if UnixStream::connect(&path).is_ok() {
         return Err(SocketError::InUse(path));
@@ -58,6 +62,7 @@ fn make(run_dir: &Path, path: &Path) -> io::Result<UnixListener> {
         Ok(()) | Err(_) => {}
     }
     let listener = UnixListener::bind(&unfinished)?;
+    listen(&listener, LINE_MAX)?;
     fs::set_permissions(&unfinished, Permissions::from_mode(SOCKET_MODE))?;
     fs::rename(&unfinished, path)?;
     listener.set_nonblocking(true)?;
@@ -74,11 +79,11 @@ mod tests {
     fn a_socket_that_nobody_listens_at_is_replaced_and_one_in_use_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let run_dir = folder.path().join("run");
-        let (first, path) = listen(&run_dir).unwrap();
-        assert!(matches!(listen(&run_dir), Err(SocketError::InUse(_))));
+        let (first, path) = open(&run_dir).unwrap();
+        assert!(matches!(open(&run_dir), Err(SocketError::InUse(_))));
         drop(first);
         assert!(fs::metadata(&path).unwrap().file_type().is_socket());
-        let (_second, path) = listen(&run_dir).unwrap();
+        let (_second, path) = open(&run_dir).unwrap();
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             SOCKET_MODE

@@ -5,7 +5,7 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use purser_api::{Answered, BusState, Call};
+use purser_api::{Answered, BusState, Call, DriverCall};
 use purser_engine::{Input, RequestError};
 use purser_journal::{Done, JournalThread};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -26,6 +26,7 @@ const BUS_WAIT: Duration = Duration::from_secs(2);
 /// Whoever has inputs.
 pub(super) struct Sources {
     calls: mpsc::Receiver<Call>,
+    driver_calls: mpsc::Receiver<DriverCall>,
     done: mpsc::Receiver<Done>,
     drivers: drivers::Events,
     terminate: Signal,
@@ -36,7 +37,7 @@ pub(super) struct Sources {
 impl Sources {
     /// Begins to listen to signals too.
     pub(super) fn new(
-        calls: mpsc::Receiver<Call>,
+        (calls, driver_calls): (mpsc::Receiver<Call>, mpsc::Receiver<DriverCall>),
         done: mpsc::Receiver<Done>,
         drivers: drivers::Events,
     ) -> io::Result<Self> {
@@ -48,6 +49,7 @@ impl Sources {
         let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         Ok(Self {
             calls,
+            driver_calls,
             done,
             drivers,
             terminate,
@@ -90,6 +92,7 @@ async fn turn_to_end(core: &mut Core, mut sources: Sources, bus: watch::Receiver
             },
             event = sources.drivers.next() => core.handle_driver(event),
             Some(call) = sources.calls.recv(), if core.has_room() => core.handle_call(call),
+            Some(call) = sources.driver_calls.recv() => core.handle_driver_call(call),
             () = until(core.timer()) => core.handle(Input::Timer),
             () = &mut bus_tried, if !is_bus_tried => is_bus_tried = true,
             () = until(core.journal_wait().late_at().map(Instant::into_std)) => core.journal_wait().tell(),

@@ -18,24 +18,28 @@ pub enum Fault {
     StatusBeforeExecute(StatusWord),
     /// The card executes the command and answers this status word only.
     StatusAfterExecute(StatusWord),
+    /// The card executes the command and answers these bytes, whatever the true answer is.
+    BytesAfterExecute(&'static [u8]),
     /// The card does not execute, and says nothing until it is reset.
     MuteUntilReset,
+    /// The card executes the command, and says nothing until it is reset.
+    MuteAfterExecute,
 }
 
 /// A fault and the command that it waits for. It strikes once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ScriptedFault {
+pub struct ScriptedFault<F = Fault> {
     /// The instruction byte that it waits for (DEBIT is 54); none waits for any command.
     pub instruction: Option<u8>,
     /// How many such commands pass unharmed first.
     pub skip: u32,
     /// What goes wrong.
-    pub fault: Fault,
+    pub fault: F,
 }
 
-impl ScriptedFault {
+impl<F> ScriptedFault<F> {
     /// The next command with this instruction byte is struck.
-    pub fn next(instruction: u8, fault: Fault) -> Self {
+    pub fn next(instruction: u8, fault: F) -> Self {
         Self {
             instruction: Some(instruction),
             skip: 0,
@@ -45,11 +49,17 @@ impl ScriptedFault {
 }
 
 /// The faults that wait on one card.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Script(Vec<ScriptedFault>);
+#[derive(Clone, Debug)]
+pub(crate) struct Script<F = Fault>(Vec<ScriptedFault<F>>);
 
-impl Script {
-    pub(crate) fn add(&mut self, fault: ScriptedFault) {
+impl<F> Default for Script<F> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<F> Script<F> {
+    pub(crate) fn add(&mut self, fault: ScriptedFault<F>) {
         self.0.push(fault);
     }
 
@@ -63,7 +73,7 @@ impl Script {
 
     /// The fault that strikes this command: the first in the order of scripting. Every fault that waits for such a
     /// command counts it.
-    pub(crate) fn strike(&mut self, instruction: u8) -> Option<Fault> {
+    pub(crate) fn strike(&mut self, instruction: u8) -> Option<F> {
         let mut struck = None;
         for (index, waiting) in self.0.iter_mut().enumerate() {
             if waiting.instruction.is_some_and(|wanted| wanted != instruction) {
@@ -85,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_fault_waits_for_its_instruction_and_its_occurrence_and_strikes_once() {
-        let mut script = Script::default();
+        let mut script: Script = Script::default();
         script.add(ScriptedFault {
             instruction: Some(0x54),
             skip: 1,
@@ -100,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_fault_for_any_command_strikes_the_next_one() {
-        let mut script = Script::default();
+        let mut script: Script = Script::default();
         script.add(ScriptedFault {
             instruction: None,
             skip: 0,
@@ -112,7 +122,7 @@ mod tests {
 
     #[test]
     fn two_faults_at_one_command_strike_one_after_the_other() {
-        let mut script = Script::default();
+        let mut script: Script = Script::default();
         script.add(ScriptedFault::next(0x54, Fault::GarbageAnswer));
         script.add(ScriptedFault::next(0x54, Fault::TearAfterExecute));
         assert_eq!(script.strike(0x54), Some(Fault::GarbageAnswer));

@@ -14,21 +14,21 @@
 //! physical card. Where products differ (the SN in the log, amount 0 in INITIALIZE, PIN for the EP) the
 //! personalisation has a setting.
 
-mod apdu;
-mod crypto;
+pub(crate) mod apdu;
+pub(crate) mod crypto;
 mod elsewhere;
-mod faults;
+pub(crate) mod faults;
 mod files;
-mod formulas;
+pub(crate) mod formulas;
 mod load;
 mod personalisation;
 mod purchase;
 mod random;
 mod security;
-mod snapshot;
+pub(crate) mod snapshot;
 mod state;
 mod status;
-mod transport;
+pub(crate) mod transport;
 mod values;
 
 use std::sync::Arc;
@@ -82,6 +82,8 @@ pub mod instruction {
 pub enum CardReply {
     /// An answer: data, then two status bytes (unless a fault made noise of it).
     Answer(Vec<u8>),
+    /// An answer, and directly after it the card has left the field, or has no power.
+    LastAnswer(Vec<u8>),
     /// Nothing, and the card is still there: the reader times out.
     Mute,
     /// The card has left the field, or has no power. Only [`Card::power_on`] brings it back.
@@ -141,13 +143,13 @@ enum Begun {
 }
 
 /// Data and a status word that is not an error.
-struct Reply {
-    data: Vec<u8>,
-    status: StatusWord,
+pub(crate) struct Reply {
+    pub(crate) data: Vec<u8>,
+    pub(crate) status: StatusWord,
 }
 
 impl Reply {
-    fn ok(data: Vec<u8>) -> Outcome {
+    pub(crate) fn ok(data: Vec<u8>) -> Outcome {
         Ok(Self {
             data,
             status: StatusWord::OK,
@@ -155,10 +157,10 @@ impl Reply {
     }
 }
 
-type Outcome = Result<Reply, StatusWord>;
+pub(crate) type Outcome = Result<Reply, StatusWord>;
 
 /// An odd number of bytes that no command ever answers with.
-const GARBAGE: [u8; 3] = [0x5A, 0xA5, 0x3C];
+pub(crate) const GARBAGE: [u8; 3] = [0x5A, 0xA5, 0x3C];
 
 impl Card {
     /// Makes a card, without power.
@@ -298,7 +300,16 @@ impl Card {
                 self.execute(apdu);
                 CardReply::Answer(status.0.to_be_bytes().to_vec())
             }
+            Fault::BytesAfterExecute(bytes) => {
+                self.execute(apdu);
+                CardReply::Answer(bytes.to_vec())
+            }
             Fault::MuteUntilReset => {
+                self.session.mute = true;
+                CardReply::Mute
+            }
+            Fault::MuteAfterExecute => {
+                self.execute(apdu);
                 self.session.mute = true;
                 CardReply::Mute
             }
@@ -334,7 +345,7 @@ impl Card {
             return Err(StatusWord::WRONG_CLASS);
         }
         if command.instruction == GET_RESPONSE && iso {
-            return self.get_response(command);
+            return transport::get_response(command, &mut self.session.pending);
         }
         self.session.pending.clear();
         let begun = std::mem::take(&mut self.session.begun);

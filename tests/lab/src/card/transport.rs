@@ -3,15 +3,15 @@
 use super::apdu::Command;
 use super::personalisation::Interface;
 use super::status::StatusWord;
-use super::{Card, Outcome, Reply};
+use super::{Outcome, Reply};
 
 /// The answer of two bytes.
-pub(super) fn answer_status(status: StatusWord) -> Vec<u8> {
+pub(crate) fn answer_status(status: StatusWord) -> Vec<u8> {
     status.0.to_be_bytes().to_vec()
 }
 
 /// The answer of a command, with what has to wait for GET RESPONSE put aside.
-pub(super) fn answer(
+pub(crate) fn answer(
     interface: Interface,
     command: &Command<'_>,
     outcome: Outcome,
@@ -40,18 +40,16 @@ pub(super) fn answer(
     }
 }
 
-impl Card {
-    /// `00 C0 00 00 Le`: the answer that waits. Nothing waits on a card that answers whole.
-    pub(super) fn get_response(&mut self, command: &Command<'_>) -> Outcome {
-        if (command.p1, command.p2) != (0, 0) {
-            return Err(StatusWord::WRONG_P1P2);
-        }
-        command.without_data()?;
-        let waiting = u8::try_from(self.session.pending.len()).unwrap_or(u8::MAX);
-        match command.le {
-            _ if waiting == 0 => Err(StatusWord::CONDITIONS_NOT_MET),
-            Some(le) if le == waiting => Reply::ok(std::mem::take(&mut self.session.pending)),
-            _ => Err(StatusWord::repeat_with(waiting)),
-        }
+/// `00 C0 00 00 Le`: the answer that waits. Nothing waits on a card that answers whole.
+pub(crate) fn get_response(command: &Command<'_>, pending: &mut Vec<u8>) -> Outcome {
+    if (command.p1, command.p2) != (0, 0) {
+        return Err(StatusWord::WRONG_P1P2);
+    }
+    command.without_data()?;
+    let waiting = u8::try_from(pending.len()).unwrap_or(u8::MAX);
+    match command.le {
+        _ if waiting == 0 => Err(StatusWord::CONDITIONS_NOT_MET),
+        Some(le) if le == waiting => Reply::ok(std::mem::take(pending)),
+        _ => Err(StatusWord::repeat_with(waiting)),
     }
 }

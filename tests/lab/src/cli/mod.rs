@@ -3,7 +3,9 @@
 pub(crate) mod card;
 #[cfg(feature = "stack")]
 pub(crate) mod demo;
+mod insert;
 pub(crate) mod keys;
+pub(crate) mod psam;
 
 use std::error::Error;
 use std::io;

@@ -36,27 +36,45 @@ pub enum NotACommand {
          life usable|blocked|dead, status or quit"
     )]
     Unknown,
+    /// The same, to a PSAM.
+    #[error("say insert, remove, tear before|after INS, fault NAME [INS], clear, unlock, status or quit")]
+    UnknownToPsam,
     /// The instruction.
     #[error(
         "INS is debit, credit, initialize, select, verify, balance, prove, read-binary, read-record, response, \
          any, or two hexadecimal digits"
     )]
     Instruction,
+    /// The same, to a PSAM.
+    #[error("INS is initialize, credit, select, read-binary, response, any, or two hexadecimal digits")]
+    PsamInstruction,
     /// The amount.
     #[error("an amount is a whole number of minor units below 2^32")]
     Amount,
     /// The fault.
     #[error(
-        "a fault is garbage, wrong-mac2, mute, status=SW or status-after=SW (SW: four hexadecimal digits)"
+        "a fault is garbage, wrong-mac2, mute, mute-after, status=SW or status-after=SW (SW: four hexadecimal digits)"
     )]
     Fault,
+    /// The same, to a PSAM.
+    #[error(
+        "a fault is lose-power, garbage, wrong-mac1, repeat-sn, mute, status=SW or status-after=SW (SW: four hexadecimal \
+         digits)"
+    )]
+    PsamFault,
 }
 
 impl NotACommand {
     /// Whether the same line can be understood later: never.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unknown | Self::Instruction | Self::Amount | Self::Fault => false,
+            Self::Unknown
+            | Self::UnknownToPsam
+            | Self::Instruction
+            | Self::PsamInstruction
+            | Self::Amount
+            | Self::Fault
+            | Self::PsamFault => false,
         }
     }
 }
@@ -116,16 +134,12 @@ fn target_instruction(target: &str) -> Result<Option<u8>, NotACommand> {
 }
 
 fn fault(name: &str) -> Result<Fault, NotACommand> {
-    let status = |digits| {
-        hex_bytes(digits)
-            .map(u16::from_be_bytes)
-            .map(StatusWord)
-            .ok_or(NotACommand::Fault)
-    };
+    let status = |digits| status_word(digits).ok_or(NotACommand::Fault);
     match name.split_once('=') {
         None if name == "garbage" => Ok(Fault::GarbageAnswer),
         None if name == "wrong-mac2" => Ok(Fault::WrongMac2),
         None if name == "mute" => Ok(Fault::MuteUntilReset),
+        None if name == "mute-after" => Ok(Fault::MuteAfterExecute),
         Some(("status", digits)) => status(digits).map(Fault::StatusBeforeExecute),
         Some(("status-after", digits)) => status(digits).map(Fault::StatusAfterExecute),
         _ => Err(NotACommand::Fault),
@@ -136,7 +150,11 @@ fn minor(amount: &str) -> Result<Minor, NotACommand> {
     amount.parse().map(Minor).map_err(|_| NotACommand::Amount)
 }
 
-fn hex_bytes<const N: usize>(digits: &str) -> Option<[u8; N]> {
+pub(super) fn status_word(digits: &str) -> Option<StatusWord> {
+    hex_bytes(digits).map(u16::from_be_bytes).map(StatusWord)
+}
+
+pub(super) fn hex_bytes<const N: usize>(digits: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     hex::decode_to_slice(digits, &mut bytes).ok().map(|()| bytes)
 }
@@ -155,6 +173,7 @@ mod tests {
         assert_eq!("fault wrong-mac2".parse(), debit(Fault::WrongMac2));
         assert_eq!("fault garbage debit".parse(), debit(Fault::GarbageAnswer));
         assert_eq!("fault mute".parse(), debit(Fault::MuteUntilReset));
+        assert_eq!("fault mute-after".parse(), debit(Fault::MuteAfterExecute));
         assert_eq!(
             "fault status=6581".parse(),
             debit(Fault::StatusBeforeExecute(StatusWord(0x6581)))

@@ -15,6 +15,34 @@ use crate::vpcd::{CardThread, CardThreadError};
 /// The longest line. The longest command is far shorter.
 const LINE_BYTES_MAX: u64 = 256;
 
+/// What can be led by lines: a card or a PSAM in its thread.
+pub trait Led: Send + Sync + 'static {
+    /// Does what a line says.
+    fn obey(&self, line: &str) -> Answer;
+}
+
+/// What a line brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The line that goes back.
+    pub line: String,
+    /// Whether this was `quit`.
+    pub is_quit: bool,
+}
+
+impl Led for CardThread {
+    fn obey(&self, line: &str) -> Answer {
+        let command = line.parse::<ControlCommand>();
+        Answer {
+            is_quit: command == Ok(ControlCommand::Quit),
+            line: match command {
+                Ok(command) => execute(self, command),
+                Err(error) => format!("error {error}"),
+            },
+        }
+    }
+}
+
 /// A control socket. Dropping it removes its path.
 #[derive(Debug)]
 pub struct ControlSocket {
@@ -45,7 +73,7 @@ impl ControlSocket {
     ///
     /// # Errors
     /// What the system says when it cannot accept a connection.
-    pub fn serve(&self, card: &Arc<CardThread>) -> io::Result<()> {
+    pub fn serve(&self, card: &Arc<impl Led>) -> io::Result<()> {
         let quit = Arc::new(AtomicBool::new(false));
         loop {
             let (stream, _) = self.listener.accept()?;
@@ -55,7 +83,7 @@ impl ControlSocket {
             let (card, quit, path) = (Arc::clone(card), Arc::clone(&quit), self.path.clone());
             std::thread::spawn(move || {
                 // A client that goes away in the middle has lost its answer and nothing else.
-                if let Ok(Next::Quit) = converse(&stream, &card) {
+                if let Ok(Next::Quit) = converse(&stream, &*card) {
                     quit.store(true, Ordering::Release);
                     // Wakes the accept above.
                     drop(UnixStream::connect(path));
@@ -101,7 +129,7 @@ enum Next {
     Quit,
 }
 
-fn converse(stream: &UnixStream, card: &CardThread) -> io::Result<Next> {
+fn converse(stream: &UnixStream, card: &impl Led) -> io::Result<Next> {
     let mut lines = BufReader::new(stream);
     let mut out = stream;
     loop {
@@ -113,13 +141,10 @@ fn converse(stream: &UnixStream, card: &CardThread) -> io::Result<Next> {
             writeln!(out, "error a line ends within {LINE_BYTES_MAX} bytes")?;
             return Ok(Next::Closed);
         }
-        match line.parse() {
-            Ok(ControlCommand::Quit) => {
-                writeln!(out, "{}", execute(card, ControlCommand::Quit))?;
-                return Ok(Next::Quit);
-            }
-            Ok(command) => writeln!(out, "{}", execute(card, command))?,
-            Err(error) => writeln!(out, "error {error}")?,
+        let answer = card.obey(&line);
+        writeln!(out, "{}", answer.line)?;
+        if answer.is_quit {
+            return Ok(Next::Quit);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
@@ -73,8 +74,12 @@ impl Daemon {
 
     /// The process id of purserd itself, whatever command stands before it.
     pub(super) fn id(&self) -> Option<Pid> {
-        let is_purserd =
-            |pid: &Pid| fs::read_link(proc(*pid).join("exe")).is_ok_and(|exe| exe == self.program);
+        // Not by `exe`, which the kernel shows of a process without dumps to root alone.
+        let is_purserd = |pid: &Pid| {
+            fs::read(proc(*pid).join("cmdline")).is_ok_and(|line| {
+                line.split(|byte| *byte == 0).next() == Some(self.program.as_os_str().as_bytes())
+            })
+        };
         self.processes().into_iter().find(is_purserd)
     }
 

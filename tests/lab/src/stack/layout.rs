@@ -3,7 +3,7 @@
 //! ```text
 //! DIR/config/purser.toml, purser.toml.d/*.toml, drivers.d/*.toml, sam.key
 //! DIR/state/     the journal
-//! DIR/run/       purserd's socket, the PIN pad's, the readiness socket
+//! DIR/run/       purserd's socket, the PIN pad's, the cable's, the readiness socket
 //! DIR/cards/     cards that Stack::card made
 //! DIR/purserd.log
 //! ```
@@ -33,6 +33,11 @@ pub const PIN_PAD: &str = "lab/keypad";
 /// The second reader, where [`Options::second_reader`] asks for one.
 pub const SECOND_READER: &str = "second/reader";
 
+/// The driver of the PSAM's slot: an instance of its own, too.
+const SAM_DRIVER: &str = "sam";
+/// The PSAM's slot, where [`Options::psam`] asks for one.
+pub const PSAM_READER: &str = "sam/psam";
+
 /// Ports are taken from below the range that the kernel gives to outgoing connections (32768 and up on Linux), so that
 /// nobody gets one in the moment before the driver listens.
 const PORT_MIN: u16 = 20_000;
@@ -49,6 +54,8 @@ pub struct Layout {
     pub reader: SocketAddr,
     /// Port of the second reader. Nobody listens there unless it was asked for.
     pub second_reader: SocketAddr,
+    /// Port of the PSAM's slot. Nobody listens there unless it was asked for.
+    pub psam: SocketAddr,
 }
 
 impl Layout {
@@ -58,6 +65,7 @@ impl Layout {
             dir: std::path::absolute(dir).map_err(io_error("find", dir))?,
             reader: free_port()?,
             second_reader: free_port()?,
+            psam: free_port()?,
         };
         for folder in [
             &layout.config_dir().join("purser.toml.d"),
@@ -77,21 +85,32 @@ impl Layout {
             &options.drop_in,
             0o644,
         )?;
-        write(
-            &config.join("sam.key"),
-            &purchase_key_file(&Masters::public_lab()),
-            0o600,
-        )?;
-        let drivers = config.join("drivers.d");
-        let first = driver_file(driver, layout.reader.port(), Some(&layout.pad()));
-        write(&drivers.join(DRIVER).with_extension("toml"), &first, 0o644)?;
-        if options.second_reader {
-            let second = driver_file(driver, layout.second_reader.port(), None);
+        if options.psam.is_none() {
             write(
-                &drivers.join(SECOND_DRIVER).with_extension("toml"),
-                &second,
-                0o644,
+                &config.join("sam.key"),
+                &purchase_key_file(&Masters::public_lab()),
+                0o600,
             )?;
+        }
+        let mut drivers = vec![(
+            DRIVER,
+            driver_file(
+                driver,
+                ("reader", layout.reader, "contactless"),
+                Some((&layout.pad(), &layout.cable())),
+            ),
+        )];
+        if options.second_reader {
+            let slot = ("reader", layout.second_reader, "contactless");
+            drivers.push((SECOND_DRIVER, driver_file(driver, slot, None)));
+        }
+        if options.psam.is_some() {
+            let slot = ("psam", layout.psam, "contact");
+            drivers.push((SAM_DRIVER, driver_file(driver, slot, None)));
+        }
+        for (name, text) in drivers {
+            let path = config.join("drivers.d").join(name).with_extension("toml");
+            write(&path, &text, 0o644)?;
         }
         Ok(layout)
     }
@@ -126,6 +145,11 @@ impl Layout {
         self.run_dir().join("keypad")
     }
 
+    /// The socket where somebody pulls the first reader's cable.
+    pub fn cable(&self) -> PathBuf {
+        self.run_dir().join("cable")
+    }
+
     /// The folder of the cards.
     pub fn cards_dir(&self) -> PathBuf {
         self.dir.join("cards")
@@ -150,7 +174,7 @@ fn main_file(options: &Options) -> String {
         ("terminal", table("psam_terminal_number", TERMINAL_NUMBER.into())),
         ("issuers", table(&LAB_ISSUER.to_string(), CURRENCY.into())),
         ("pin", table("pads", toml::Table::from_iter(pads).into())),
-        ("sam", table("credential", "sam.key".into())),
+        ("sam", sam_section(options)),
         ("bus", table("bus", options.bus.as_str().into())),
     ];
     let sections = sections
@@ -159,16 +183,37 @@ fn main_file(options: &Options) -> String {
     toml::Table::from_iter(sections).to_string()
 }
 
-fn driver_file(driver: &Path, port: u16, pad: Option<&Path>) -> String {
+fn sam_section(options: &Options) -> toml::Table {
+    let (key, value) = match options.psam {
+        None => ("credential", "sam.key".into()),
+        Some(order) => {
+            let psam = [("reader", PSAM_READER), ("factor_order", order.name())];
+            let psam = psam.map(|(key, value)| (key.to_owned(), value.into()));
+            ("psam", toml::Table::from_iter(psam).into())
+        }
+    };
+    toml::Table::from_iter([(key.to_owned(), value)])
+}
+
+/// A virtual reader with one slot (its name, its address and what kind of reader it plays), perhaps with a PIN pad and a
+/// cable that somebody can pull.
+fn driver_file(
+    driver: &Path,
+    slot: (&str, SocketAddr, &str),
+    pad_and_cable: Option<(&Path, &Path)>,
+) -> String {
+    let (name, address, interface) = slot;
+    let port = address.port();
     // Paths are written as TOML strings, whatever is in them.
     let quoted = |path: &Path| toml::Value::from(path.to_string_lossy().into_owned()).to_string();
     let mut text = format!(
-        "path = {}\ndevices = \"many\"\n\n[[settings.slot]]\nname = \"reader\"\nport = {port}\ninterface = \"contactless\"\n",
+        "path = {}\ndevices = \"many\"\n\n[[settings.slot]]\nname = \"{name}\"\nport = {port}\ninterface = \"{interface}\"\n",
         quoted(driver)
     );
-    if let Some(pad) = pad {
+    if let Some((pad, cable)) = pad_and_cable {
         text += &format!(
-            "\n[settings.pin_pad]\nname = \"keypad\"\nsocket = {}\n",
+            "cable = {}\n\n[settings.pin_pad]\nname = \"keypad\"\nsocket = {}\n",
+            quoted(cable),
             quoted(pad)
         );
     }

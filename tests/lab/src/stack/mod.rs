@@ -38,15 +38,16 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::card::{Card, Minor, Opening, Serial};
+use crate::card::{Card, Minor, Opening, Serial, TerminalSn};
 use crate::issuer::Masters;
-use crate::store::CardFile;
-use crate::vpcd::CardThread;
+use crate::psam::{FactorOrder, Psam, PsamPersonalisation};
+use crate::store::{CardFile, PsamFile};
+use crate::vpcd::{CardThread, PsamThread};
 use daemon::Daemon;
 use error::io_error;
 
 pub use error::StackError;
-pub use layout::{CURRENCY, Layout, PIN_PAD, READER, SECOND_READER, TERMINAL_NUMBER};
+pub use layout::{CURRENCY, Layout, PIN_PAD, PSAM_READER, READER, SECOND_READER, TERMINAL_NUMBER};
 pub use pad::{Buyer, Prompt, Typist};
 pub use programs::Programs;
 pub use till::{Till, Watch};
@@ -72,6 +73,9 @@ pub struct Options {
     pub bus: String,
     /// Whether there is a second reader, behind a driver instance of its own.
     pub second_reader: bool,
+    /// Whether the purchase key is in a PSAM in a slot of its own, and the order in which that PSAM takes factors; none:
+    /// it is in a credential.
+    pub psam: Option<FactorOrder>,
     /// What purserd logs.
     pub log: String,
 }
@@ -86,6 +90,7 @@ impl Default for Options {
             programs_dir: None,
             bus: "off".to_owned(),
             second_reader: false,
+            psam: None,
             log: "info".to_owned(),
         }
     }
@@ -138,7 +143,13 @@ impl Stack {
         if self.daemon.is_some() {
             return Err(StackError::Running);
         }
-        for reader in [self.layout.reader, self.layout.second_reader] {
+        let Layout {
+            reader,
+            second_reader,
+            psam,
+            ..
+        } = self.layout;
+        for reader in [reader, second_reader, psam] {
             wait_until_free(reader)?;
         }
         self.daemon = Some(Daemon::start(
@@ -245,6 +256,28 @@ impl Stack {
         Ok(CardThread::start(&path, reader)?)
     }
 
+    /// Makes a lab PSAM that takes factors in the order of [`Options::psam`] and holds it before its slot.
+    ///
+    /// # Errors
+    /// As [`Stack::new_card`].
+    pub fn new_psam(&self, name: &str) -> Result<PsamThread, StackError> {
+        let personalisation = PsamPersonalisation {
+            factor_order: self.options.psam.unwrap_or_default(),
+            ..Masters::public_lab().personalise_psam()
+        };
+        self.put_psam(name, Psam::new(Arc::new(personalisation), TerminalSn(0)))
+    }
+
+    /// Stores any PSAM and holds it before its slot.
+    ///
+    /// # Errors
+    /// As [`Stack::new_card`].
+    pub fn put_psam(&self, name: &str, psam: Psam) -> Result<PsamThread, StackError> {
+        let path = self.layout.cards_dir().join(name);
+        drop(PsamFile::create(&path, psam)?);
+        Ok(PsamThread::start(&path, self.layout.psam)?)
+    }
+
     /// Runs a verb of purserd on this stack's folders, such as `verify-journal`, and waits for its end.
     ///
     /// # Errors
@@ -269,22 +302,27 @@ impl Stack {
         Ok(String::from_utf8_lossy(&read).into_owned())
     }
 
-    /// Waits until every reader that was asked for works, and the PIN pad.
+    /// Waits until every reader that was asked for works, and the PIN pad, and until the PSAM's slot is there.
     fn wait_for_readers(&self) -> Result<(), StackError> {
-        let wanted = if self.options.second_reader {
-            &[READER, PIN_PAD, SECOND_READER][..]
-        } else {
-            &[READER, PIN_PAD]
-        };
+        let mut wanted = vec![READER, PIN_PAD];
+        wanted.extend(self.options.second_reader.then_some(SECOND_READER));
         let mut till = self.till()?;
         let end = Instant::now() + PATIENCE;
         loop {
             let devices = till.call(async |purser| purser.devices().await)?.devices;
             let is_ready = |name: &&str| devices.iter().any(|it| it.name == **name && it.state == "ready");
-            if wanted.iter().all(is_ready) {
+            // Its state is the PSAM's, which may not be in it.
+            let has_slot = || {
+                devices
+                    .iter()
+                    .any(|it| it.name == PSAM_READER && it.card_present.is_some())
+            };
+            if wanted.iter().all(is_ready) && (self.options.psam.is_none() || has_slot()) {
                 return Ok(());
             }
-            if Instant::now() > end || devices.iter().any(|device| device.state == "failed") {
+            let is_of = |driver: &str| wanted.iter().any(|name| name.split('/').next() == Some(driver));
+            let has_failed = devices.iter().any(|it| it.state == "failed" && is_of(&it.name));
+            if Instant::now() > end || has_failed {
                 return Err(StackError::TooLate {
                     awaited: format!("a ready reader (devices: {devices:?})"),
                     time: PATIENCE,

@@ -12,5 +12,5 @@ mod status;
 mod thread;
 
 pub use frame::{Frame, FrameError, FrameReader, encode, fuzz};
-pub use status::{Place, Status};
-pub use thread::{CardThread, CardThreadError};
+pub use status::{Place, PsamStatus, Status};
+pub use thread::{CardThread, CardThreadError, ChipThread, PsamThread};

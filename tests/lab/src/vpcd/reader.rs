@@ -24,6 +24,8 @@ pub(super) enum Ended {
 pub(super) enum Handled {
     /// It answers.
     Answer(Vec<u8>),
+    /// It answers, and is no longer in this reader then.
+    LastAnswer(Vec<u8>),
     /// It says nothing.
     Silent,
     /// It is no longer in this reader.
@@ -50,6 +52,7 @@ pub(super) fn serve(stream: &TcpStream, mut handle: impl FnMut(Frame) -> Handled
         while let Some(frame) = frames.poll_frame()? {
             match handle(frame) {
                 Handled::Answer(answer) => stream.write_all(&encode(&answer)?)?,
+                Handled::LastAnswer(answer) => return Ok(stream.write_all(&encode(&answer)?)?),
                 Handled::Silent => {}
                 Handled::Gone => return Ok(()),
             }

@@ -4,14 +4,16 @@ use std::net::{Shutdown, TcpStream};
 
 use super::frame::Frame;
 use super::reader::{Ended, Handled};
-use super::status::{Place, Status};
+use super::status::{Place, PsamStatus, Status};
 use super::thread::CardThreadError;
 use crate::card::{Card, CardReply, StatusWord};
-use crate::store::{CardFile, StoreError};
+use crate::chip::Chip;
+use crate::psam::Psam;
+use crate::store::{ChipFile, StoreError};
 
 #[derive(Debug)]
-pub(super) struct Slot {
-    pub(super) file: CardFile,
+pub(super) struct Slot<C> {
+    pub(super) file: ChipFile<C>,
     pub(super) wanted: Wanted,
     /// The connection of this insertion, to close it from outside the thread.
     pub(super) connection: Option<TcpStream>,
@@ -27,7 +29,7 @@ pub(super) enum Wanted {
     End,
 }
 
-impl Slot {
+impl<C: Chip> Slot<C> {
     pub(super) fn place(&self) -> Place {
         match (self.wanted, &self.connection) {
             (Wanted::Inserted, Some(_)) => Place::InReader,
@@ -74,6 +76,12 @@ impl Slot {
         }
         match self.answer(frame) {
             Ok(Some(CardReply::Answer(answer))) => Handled::Answer(answer),
+            Ok(Some(CardReply::LastAnswer(answer))) => {
+                if self.wanted != Wanted::End {
+                    self.wanted = Wanted::Away;
+                }
+                Handled::LastAnswer(answer)
+            }
             Ok(Some(CardReply::Mute) | None) => Handled::Silent,
             Ok(Some(CardReply::Torn)) => {
                 self.leave();
@@ -91,8 +99,7 @@ impl Slot {
         let card = self.file.card();
         match frame {
             Frame::GetAtr => {
-                let atr = card.personalisation().interface.atr();
-                return Ok(Some(CardReply::Answer(atr.to_vec())));
+                return Ok(Some(CardReply::Answer(card.atr().to_vec())));
             }
             Frame::Command(apdu) if card.is_powered() => return self.file.process(apdu).map(Some),
             Frame::Command(_) => {}
@@ -105,14 +112,16 @@ impl Slot {
 
     pub(super) fn elsewhere<T>(
         &mut self,
-        visit: impl FnOnce(&mut Card) -> Result<T, StatusWord>,
+        visit: impl FnOnce(&mut C) -> Result<T, StatusWord>,
     ) -> Result<T, CardThreadError> {
         if self.place() != Place::Away {
             return Err(CardThreadError::NotAway);
         }
         self.file.change(visit)?.map_err(CardThreadError::Refused)
     }
+}
 
+impl Slot<Card> {
     pub(super) fn status(&self) -> Status {
         let state = self.file.card().state();
         Status {
@@ -124,6 +133,19 @@ impl Slot {
             pin_tries_left: state.pin_tries_left,
             life: state.life,
             faults_waiting: self.file.card().faults_waiting(),
+            failure: self.failure.clone(),
+        }
+    }
+}
+
+impl Slot<Psam> {
+    pub(super) fn status(&self) -> PsamStatus {
+        let psam = self.file.card();
+        PsamStatus {
+            place: self.place(),
+            terminal_sn: psam.state().terminal_sn,
+            mac_tries_left: psam.state().mac_tries_left,
+            faults_waiting: psam.faults_waiting(),
             failure: self.failure.clone(),
         }
     }

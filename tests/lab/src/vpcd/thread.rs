@@ -15,9 +15,11 @@ use std::time::{Duration, Instant};
 
 use super::reader::serve;
 use super::slot::{Slot, Wanted};
-use super::status::{Place, Status};
+use super::status::{Place, PsamStatus, Status};
 use crate::card::{Card, Life, Minor, OtherShop, PaidElsewhere, PurseKind, ScriptedFault, StatusWord};
-use crate::store::{CardFile, StoreError};
+use crate::chip::Chip;
+use crate::psam::Psam;
+use crate::store::{ChipFile, StoreError};
 
 /// The first wait after a reader did not answer.
 const BACK_OFF_MIN: Duration = Duration::from_millis(10);
@@ -51,27 +53,32 @@ impl CardThreadError {
     }
 }
 
+/// A purse card in a thread of its own.
+pub type CardThread = ChipThread<Card>;
+/// A PSAM in a thread of its own.
+pub type PsamThread = ChipThread<Psam>;
+
 /// A card in a thread of its own. Dropping it takes the card away and ends the thread.
 #[derive(Debug)]
-pub struct CardThread {
-    shared: Arc<Shared>,
+pub struct ChipThread<C: Chip> {
+    shared: Arc<Shared<C>>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    slot: Mutex<Slot>,
+struct Shared<C: Chip> {
+    slot: Mutex<Slot<C>>,
     changed: Condvar,
 }
 
-impl CardThread {
-    /// Takes a card from its file. It is away until [`CardThread::insert`].
+impl<C: Chip> ChipThread<C> {
+    /// Takes a card from its file. It is away until [`ChipThread::insert`].
     ///
     /// # Errors
     /// [`StoreError`]: no such card, or another process has it.
     pub fn start(card_file: &Path, reader: SocketAddr) -> Result<Self, StoreError> {
         let slot = Slot {
-            file: CardFile::open(card_file)?,
+            file: ChipFile::open(card_file)?,
             wanted: Wanted::Away,
             connection: None,
             insertion: 0,
@@ -108,7 +115,7 @@ impl CardThread {
     }
 
     /// Scripts a fault, such as a tear.
-    pub fn script(&self, fault: ScriptedFault) {
+    pub fn script(&self, fault: ScriptedFault<C::Fault>) {
         self.shared.lock().file.script(fault);
     }
 
@@ -117,6 +124,27 @@ impl CardThread {
         self.shared.lock().file.clear_script();
     }
 
+    /// The card as it is now.
+    pub fn card(&self) -> C {
+        self.shared.lock().file.card().clone()
+    }
+
+    /// Waits until the card is at this place; false when the time is over first.
+    pub fn wait_until(&self, place: Place, timeout: Duration) -> bool {
+        let end = Instant::now() + timeout;
+        let mut slot = self.shared.lock();
+        while slot.place() != place {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            slot = self.shared.wait(slot, left);
+        }
+        true
+    }
+}
+
+impl ChipThread<Card> {
     /// A complete load of the wallet elsewhere.
     ///
     /// # Errors
@@ -144,32 +172,28 @@ impl CardThread {
         Ok(self.shared.lock().file.change(|card| card.set_life(life))?)
     }
 
-    /// The card as it is now.
-    pub fn card(&self) -> Card {
-        self.shared.lock().file.card().clone()
-    }
-
     /// Where the card is and what is on it.
     pub fn status(&self) -> Status {
         self.shared.lock().status()
     }
+}
 
-    /// Waits until the card is at this place; false when the time is over first.
-    pub fn wait_until(&self, place: Place, timeout: Duration) -> bool {
-        let end = Instant::now() + timeout;
-        let mut slot = self.shared.lock();
-        while slot.place() != place {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            slot = self.shared.wait(slot, left);
-        }
-        true
+impl ChipThread<Psam> {
+    /// Takes the lock back that too many wrong MAC2 made, as its issuer would.
+    ///
+    /// # Errors
+    /// [`CardThreadError::Store`]: the change may be lost.
+    pub fn unlock(&self) -> Result<(), CardThreadError> {
+        Ok(self.shared.lock().file.change(Psam::unlock)?)
+    }
+
+    /// Where the PSAM is and how it stands.
+    pub fn status(&self) -> PsamStatus {
+        self.shared.lock().status()
     }
 }
 
-impl Drop for CardThread {
+impl<C: Chip> Drop for ChipThread<C> {
     fn drop(&mut self) {
         {
             let mut slot = self.shared.lock();
@@ -184,12 +208,12 @@ impl Drop for CardThread {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Slot> {
+impl<C: Chip> Shared<C> {
+    fn lock(&self) -> MutexGuard<'_, Slot<C>> {
         self.slot.lock().expect("nothing panics while it holds the card")
     }
 
-    fn wait<'a>(&self, slot: MutexGuard<'a, Slot>, timeout: Duration) -> MutexGuard<'a, Slot> {
+    fn wait<'a>(&self, slot: MutexGuard<'a, Slot<C>>, timeout: Duration) -> MutexGuard<'a, Slot<C>> {
         self.changed
             .wait_timeout(slot, timeout)
             .expect("nothing panics while it holds the card")

@@ -1,4 +1,5 @@
-//! The virtual card against a shop that is written here, from the published formulas, and shares no code with it.
+//! The virtual card and the virtual PSAM against a shop that is written here, from the published formulas, and shares no code
+//! with them.
 
 mod commands;
 mod faults;
@@ -7,6 +8,9 @@ mod files;
 mod loads;
 mod pin;
 mod proofs;
+#[cfg(test)]
+mod psam;
+mod psam_faults;
 mod purchases;
 #[cfg(test)]
 mod shop;

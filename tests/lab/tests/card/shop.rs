@@ -5,6 +5,7 @@ use std::sync::Arc;
 use des::cipher::{BlockCipherEncrypt, KeyInit};
 use des::{Des, TdesEde2};
 use purser_lab::card::{Card, CardReply, Minor, Opening, Personalisation};
+use purser_lab::chip::Chip;
 use purser_lab::issuer::{LAB_SERIAL, Masters};
 
 pub(crate) const SELECT: &str = "00A4040009A00000000386980701";
@@ -35,7 +36,7 @@ pub(crate) fn card() -> Card {
 }
 
 /// Sends hexadecimal digits, answers hexadecimal digits.
-pub(crate) fn send(card: &mut Card, apdu: &str) -> String {
+pub(crate) fn send(card: &mut impl Chip, apdu: &str) -> String {
     match card.process(&bytes(apdu)) {
         CardReply::Answer(answer) => hex::encode_upper(answer),
         other => panic!("{apdu} got {other:?}"),
@@ -112,8 +113,12 @@ impl Sale {
 }
 
 pub(crate) fn diversify(master: &str) -> String {
-    let complement: Vec<u8> = bytes(ASN).iter().map(|byte| !byte).collect();
-    tdes(master, ASN) + &tdes(master, &hex::encode(complement))
+    diversify_by(master, ASN)
+}
+
+pub(crate) fn diversify_by(master: &str, factor: &str) -> String {
+    let complement: Vec<u8> = bytes(factor).iter().map(|byte| !byte).collect();
+    tdes(master, factor) + &tdes(master, &hex::encode(complement))
 }
 
 pub(crate) fn tac_key() -> String {

@@ -9,4 +9,6 @@ mod insertion;
 mod kill;
 #[cfg(test)]
 mod program;
+#[cfg(test)]
+mod psam;
 mod store;

@@ -39,10 +39,10 @@ pub use error::ClientError;
 use wire::Wire;
 
 use crate::model::{
-    BeginSaleArguments, BeginSaleReply, ConcludeArguments, DevicesReply, Event, EventsArguments, EventsReply,
-    HeadReply, InfoReply, JournalArguments, JournalReply, ProvidePinArguments, PurseReply,
-    ReadPurseArguments, ReferenceArguments, SaleReply, StatusReply, TotalsReply, WatchArguments, WatchReply,
-    WhereReply,
+    BeginSaleArguments, BeginSaleReply, ConcludeArguments, DevicesReply, DriverArguments, DriverReply,
+    DriversReply, Event, EventsArguments, EventsReply, HeadReply, InfoReply, JournalArguments, JournalReply,
+    ProvidePinArguments, PurseReply, ReadPurseArguments, RecordDriverArguments, ReferenceArguments,
+    SaleReply, StatusReply, TotalsReply, WatchArguments, WatchReply, WhereReply,
 };
 
 /// Where an installed daemon listens.
@@ -113,6 +113,10 @@ impl Client {
         events(EventsArguments) -> EventsReply = "Events";
         /// Journal entries after a number.
         journal(JournalArguments) -> JournalReply = "Journal";
+        /// Starts a driver from its file as it is now.
+        reload_driver(DriverArguments) -> DriverReply = "ReloadDriver";
+        /// Ends a driver's recording.
+        stop_recording(DriverArguments) -> DriverReply = "StopRecording";
     }
 
     short_calls! {
@@ -122,6 +126,8 @@ impl Client {
         status() -> StatusReply = "Status";
         /// Every configured device with its true state.
         devices() -> DevicesReply = "Devices";
+        /// Every configured driver.
+        drivers() -> DriversReply = "Drivers";
         /// The books.
         totals() -> TotalsReply = "Totals";
         /// The head of the record chain.
@@ -168,6 +174,18 @@ impl Client {
             last_try: Some(last_try),
         };
         self.call("ProvidePin", &arguments, vec![pin]).await
+    }
+
+    /// Records a driver's traffic into a new file that only its owner may read.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] has the daemon's cause and remedy; the others say that the answer is not known.
+    pub async fn record_driver(&mut self, driver: &str, file: OwnedFd) -> Result<DriverReply, ClientError> {
+        let arguments = RecordDriverArguments {
+            driver: driver.to_owned(),
+            file: 0,
+        };
+        self.call("RecordDriver", &arguments, vec![file]).await
     }
 
     /// Turns this connection into a stream of events.

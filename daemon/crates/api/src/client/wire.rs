@@ -1,16 +1,24 @@
 //! Calls and replies on one connection.
 
 use std::fmt::Debug;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Duration;
 
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::net::UnixStream;
 use zlink::tokio::unix;
 use zlink::{Call, Reply};
 
 use super::ClientError;
 use crate::model::{Fault, INTERFACE};
+
+/// How long to wait in line for a connection.
+const IN_LINE_MAX: Duration = Duration::from_secs(10);
 
 /// A connection that knows whether an answer is still on its way.
 #[derive(Debug)]
@@ -32,16 +40,40 @@ struct ErrorReply {
     parameters: Option<Fault>,
 }
 
+/// Connects as a thread that waits: the system lets those in by turns, and whoever only asks again and again not at all.
+async fn in_line(path: &Path) -> io::Result<UnixStream> {
+    let address = SocketAddrUnix::new(path)?;
+    let wait = move || {
+        let flags = SocketFlags::CLOEXEC;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        set_socket_timeout(&socket, Timeout::Send, Some(IN_LINE_MAX))?;
+        connect(&socket, &address)?;
+        set_socket_timeout(&socket, Timeout::Send, None)?;
+        let stream = std::os::unix::net::UnixStream::from(socket);
+        stream.set_nonblocking(true)?;
+        Ok::<_, io::Error>(stream)
+    };
+    let stream = tokio::task::spawn_blocking(wait)
+        .await
+        .map_err(io::Error::other)?;
+    UnixStream::from_std(stream?)
+}
+
 impl Wire {
     pub(super) async fn connect(path: &Path) -> Result<Self, ClientError> {
-        let connection = unix::connect(path)
-            .await
-            .map_err(|source| ClientError::NotReachable {
-                path: path.to_owned(),
-                source,
-            })?;
+        let not_reachable = |source: zlink::Error| ClientError::NotReachable {
+            path: path.to_owned(),
+            source,
+        };
+        let stream = match UnixStream::connect(path).await {
+            // Others connect faster than the daemon lets them in.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => in_line(path).await,
+            connected => connected,
+        };
+        let stream = stream.map_err(|error| not_reachable(error.into()))?;
+        let stream = unix::Stream::try_from(stream).map_err(not_reachable)?;
         Ok(Self {
-            connection,
+            connection: zlink::Connection::new(stream),
             answer_is_due: false,
         })
     }

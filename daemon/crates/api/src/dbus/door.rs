@@ -7,35 +7,49 @@ use serde_json::{Map, Value, json};
 use zbus::message::Header;
 use zbus::names::OwnedUniqueName;
 use zbus::object_server::SignalEmitter;
-use zbus::{Connection, OwnedFd, OwnedVariant, fdo};
+use zbus::{Connection, OwnedFd, OwnedVariant};
 
+use super::callers::Callers;
 use super::refusal::Refusal;
 use super::value::{Dict, add_options, dict, list};
 use super::watchers::Watchers;
 use crate::access::Caller;
-use crate::fault;
 use crate::model::{
-    ConcludeArguments, EventsArguments, Fault, JournalArguments, ReadPurseArguments, ReferenceArguments,
-    WatchArguments,
+    ConcludeArguments, DriverArguments, EventsArguments, Fault, JournalArguments, ReadPurseArguments,
+    ReferenceArguments, WatchArguments,
 };
 use crate::parse::arguments;
+use crate::quota::Pass;
 use crate::service::Service;
 
 /// The object.
 pub(super) struct Door {
     service: Service,
+    callers: Callers,
     watchers: Watchers,
     /// True once it was logged that a caller hears no signals.
     is_unheard_told: AtomicBool,
 }
 
 impl Door {
-    pub(super) fn new(service: Service, watchers: Watchers) -> Self {
+    pub(super) fn new(service: Service, callers: Callers, watchers: Watchers) -> Self {
         Self {
             service,
+            callers,
             watchers,
             is_unheard_told: AtomicBool::new(false),
         }
+    }
+
+    /// Who calls, as the bus knows it, if there is quota left for the call.
+    async fn enter(
+        &self,
+        connection: &Connection,
+        header: &Header<'_>,
+    ) -> Result<(OwnedUniqueName, Caller, Pass), Refusal> {
+        let (name, caller) = self.callers.of(connection, header).await?;
+        let pass = self.service.admit(&caller).await?;
+        Ok((name, caller, pass))
     }
 
     async fn watch_for(
@@ -45,7 +59,9 @@ impl Door {
         ask: &WatchArguments,
     ) -> Result<(), Fault> {
         let watch = self.service.watch(&caller, ask).await?;
-        self.watchers.replace(connection, name, watch).await;
+        self.watchers
+            .replace(connection, name, watch, self.service.watch_status())
+            .await;
         Ok(())
     }
 
@@ -59,18 +75,83 @@ impl Door {
 #[zbus::interface(name = "org.purser.Purser1", introspection_docs = false)]
 impl Door {
     #[zbus(out_args("info"))]
-    async fn get_info(&self) -> Dict {
-        dict(self.service.info())
+    async fn get_info(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Dict, Refusal> {
+        let _pass = self.enter(connection, &header).await?;
+        Ok(dict(self.service.info()))
     }
 
     #[zbus(out_args("status"))]
-    async fn status(&self) -> Dict {
-        dict(self.service.status())
+    async fn status(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Dict, Refusal> {
+        let _pass = self.enter(connection, &header).await?;
+        Ok(dict(self.service.status().await))
     }
 
     #[zbus(out_args("devices"))]
-    async fn devices(&self) -> Vec<Dict> {
-        list(self.service.devices().devices)
+    async fn devices(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Vec<Dict>, Refusal> {
+        let _pass = self.enter(connection, &header).await?;
+        Ok(list(self.service.devices().devices))
+    }
+
+    #[zbus(out_args("drivers"))]
+    async fn drivers(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Vec<Dict>, Refusal> {
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
+        Ok(list(self.service.drivers(&caller)?.drivers))
+    }
+
+    #[zbus(out_args("reloaded"))]
+    async fn reload_driver(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        driver: String,
+    ) -> Result<Dict, Refusal> {
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
+        let ask = DriverArguments { driver };
+        Ok(dict(self.service.reload_driver(&caller, &ask).await?.driver))
+    }
+
+    #[zbus(out_args("recorded"))]
+    async fn record_driver(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        driver: String,
+        file: OwnedFd,
+    ) -> Result<Dict, Refusal> {
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
+        let recorded = self
+            .service
+            .record_driver(&caller, &driver, Some(file.into()))
+            .await?;
+        Ok(dict(recorded.driver))
+    }
+
+    #[zbus(out_args("recorded"))]
+    async fn stop_recording(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        driver: String,
+    ) -> Result<Dict, Refusal> {
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
+        let ask = DriverArguments { driver };
+        Ok(dict(self.service.stop_recording(&caller, &ask).await?.driver))
     }
 
     #[zbus(out_args("standing", "sale"))]
@@ -82,7 +163,7 @@ impl Door {
         amount: (u64, String),
         options: BTreeMap<String, OwnedVariant>,
     ) -> Result<(String, Dict), Refusal> {
-        let (name, caller) = who(connection, &header).await?;
+        let (name, caller, _pass) = self.enter(connection, &header).await?;
         let mut given = Map::new();
         given.insert("reference".to_owned(), Value::from(reference));
         given.insert(
@@ -96,7 +177,10 @@ impl Door {
             .await?;
         if !self.watchers.has(&name) {
             match self.service.watch_own(&caller) {
-                Ok(own) => self.watchers.replace(connection, name, own).await,
+                Ok(own) => {
+                    let status = self.service.watch_status();
+                    self.watchers.replace(connection, name, own, status).await;
+                }
                 // The sale has begun, and must not look as if it had not: a card would pay for what nobody expects.
                 Err(fault) => self.tell_unheard(&caller, &fault),
             }
@@ -111,7 +195,7 @@ impl Door {
         #[zbus(header)] header: Header<'_>,
         reference: String,
     ) -> Result<Dict, Refusal> {
-        let (_, caller) = who(connection, &header).await?;
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
         let sale = self
             .service
             .attach(&caller, &ReferenceArguments { reference })
@@ -125,12 +209,12 @@ impl Door {
         #[zbus(header)] header: Header<'_>,
         reference: String,
     ) -> Result<(), Refusal> {
-        let who = who(connection, &header).await?;
+        let (name, caller, _pass) = self.enter(connection, &header).await?;
         let ask = WatchArguments {
             reference: given(reference),
             after: None,
         };
-        Ok(self.watch_for(connection, who, &ask).await?)
+        Ok(self.watch_for(connection, (name, caller), &ask).await?)
     }
 
     async fn unwatch(
@@ -138,7 +222,7 @@ impl Door {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Refusal> {
-        let (name, _) = who(connection, &header).await?;
+        let (name, _, _pass) = self.enter(connection, &header).await?;
         self.watchers.remove(&name);
         Ok(())
     }
@@ -152,7 +236,7 @@ impl Door {
         limit: u32,
         reference: String,
     ) -> Result<(Vec<Dict>, bool), Refusal> {
-        let (_, caller) = who(connection, &header).await?;
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
         let ask = EventsArguments {
             after,
             limit: page(limit),
@@ -171,7 +255,7 @@ impl Door {
         pin: OwnedFd,
         last_try: bool,
     ) -> Result<Dict, Refusal> {
-        let (_, caller) = who(connection, &header).await?;
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
         let sale = self
             .service
             .provide_pin(&caller, &reference, Some(pin.into()), last_try)
@@ -186,7 +270,7 @@ impl Door {
         #[zbus(header)] header: Header<'_>,
         reference: String,
     ) -> Result<Dict, Refusal> {
-        let (_, caller) = who(connection, &header).await?;
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
         let sale = self
             .service
             .cancel(&caller, &ReferenceArguments { reference })
@@ -202,7 +286,7 @@ impl Door {
         reference: String,
         conclusion: String,
     ) -> Result<Dict, Refusal> {
-        let (_, caller) = who(connection, &header).await?;
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
         let ask = ConcludeArguments {
             reference,
             conclusion,
@@ -217,7 +301,7 @@ impl Door {
         #[zbus(header)] header: Header<'_>,
         reader: String,
     ) -> Result<Dict, Refusal> {
-        let (_, caller) = who(connection, &header).await?;
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
         let ask = ReadPurseArguments {
             reader: given(reader),
         };
@@ -233,7 +317,7 @@ impl Door {
         limit: u32,
         reference: String,
     ) -> Result<(Vec<Dict>, bool), Refusal> {
-        let (_, caller) = who(connection, &header).await?;
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
         let ask = JournalArguments {
             after: Some(after),
             limit: page(limit),
@@ -249,12 +333,17 @@ impl Door {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Dict, Refusal> {
-        let (_, caller) = who(connection, &header).await?;
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
         Ok(dict(self.service.totals(&caller).await?))
     }
 
     #[zbus(out_args("head"))]
-    async fn head(&self) -> Result<String, Refusal> {
+    async fn head(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<String, Refusal> {
+        let _pass = self.enter(connection, &header).await?;
         Ok(self.service.head().await?.head)
     }
 
@@ -265,7 +354,7 @@ impl Door {
         #[zbus(header)] header: Header<'_>,
         reference: String,
     ) -> Result<Dict, Refusal> {
-        let (_, caller) = who(connection, &header).await?;
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
         let told = self
             .service
             .whereabouts(&caller, &ReferenceArguments { reference })
@@ -277,25 +366,10 @@ impl Door {
     pub(super) async fn sale_changed(to: &SignalEmitter<'_>, event: Dict) -> zbus::Result<()>;
 
     #[zbus(signal)]
+    pub(super) async fn status_changed(to: &SignalEmitter<'_>, status: Dict) -> zbus::Result<()>;
+
+    #[zbus(signal)]
     pub(super) async fn lagged(to: &SignalEmitter<'_>, after: u64) -> zbus::Result<()>;
-}
-
-/// The caller as the bus knows it: its unique name, and the credentials of the process behind it.
-async fn who(connection: &Connection, header: &Header<'_>) -> Result<(OwnedUniqueName, Caller), Fault> {
-    let name = header.sender().ok_or_else(fault::stopping)?.to_owned();
-    let bus = fdo::DBusProxy::new(connection).await.map_err(bus_is_silent)?;
-    let credentials = bus
-        .get_connection_credentials(name.clone().into())
-        .await
-        .map_err(bus_is_silent)?;
-    let uid = credentials.unix_user_id().ok_or_else(fault::busy)?;
-    let gids = credentials.unix_group_ids().cloned().unwrap_or_default();
-    Ok((name.into(), Caller { uid, gids }))
-}
-
-fn bus_is_silent(error: impl std::fmt::Display) -> Fault {
-    tracing::warn!(%error, "the bus does not tell who a caller is; the call was refused");
-    fault::busy()
 }
 
 /// D-Bus has no absent values: an empty text stands for none.

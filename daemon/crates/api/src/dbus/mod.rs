@@ -1,5 +1,6 @@
 //! The D-Bus door: translates between the bus and the [`Service`], and nothing else. Optional: without a bus, Varlink goes on.
 
+mod callers;
 mod door;
 mod refusal;
 mod value;
@@ -14,6 +15,7 @@ use zbus::{Connection, connection, fdo};
 
 use crate::facts::BusState;
 use crate::service::Service;
+use callers::Callers;
 use door::Door;
 use watchers::Watchers;
 
@@ -64,12 +66,12 @@ pub async fn serve(bus: Bus, service: Service, state: watch::Sender<BusState>) -
 }
 
 async fn serve_once(bus: &Bus, service: &Service, state: &watch::Sender<BusState>) -> zbus::Result<()> {
-    let watchers = Watchers::default();
+    let (callers, watchers) = (Callers::default(), Watchers::default());
     let builder = match bus {
         Bus::System => connection::Builder::system(),
         Bus::Address(address) => connection::Builder::address(address.as_str()),
     };
-    let door = Door::new(service.clone(), watchers.clone());
+    let door = Door::new(service.clone(), callers.clone(), watchers.clone());
     let connection = builder.serve_at(OBJECT, door).build().await?;
     // Whoever leaves is known of before anybody can come.
     let mut leaving = fdo::DBusProxy::new(&connection)
@@ -84,7 +86,9 @@ async fn serve_once(bus: &Bus, service: &Service, state: &watch::Sender<BusState
             left = leaving.next() => match left {
                 Some(left) => {
                     if let zbus::names::BusName::Unique(name) = left.args()?.name() {
-                        watchers.remove(&name.to_owned().into());
+                        let name = name.to_owned().into();
+                        callers.remove(&name);
+                        watchers.remove(&name);
                     }
                 }
                 None => return Ok(()),

@@ -140,6 +140,7 @@ mod tests {
             balances: vec![balance.clone()],
             counts: crate::model::Counts::default(),
             balanced: true,
+            limits: Vec::new(),
         };
         assert_eq!(signature(&dict(&totals)["balances"]), "aa{sv}");
         assert_eq!(signature(&dict(&totals)["counts"]), "a{sv}");

@@ -11,6 +11,7 @@ use zbus::{Connection, fdo};
 use super::OBJECT;
 use super::door::Door;
 use super::value::dict;
+use crate::status::StatusWatch;
 use crate::watch::Watch;
 
 /// The watchers on one bus connection.
@@ -33,9 +34,15 @@ impl Watchers {
         self.lock().get(name).is_some_and(|task| !task.0.is_finished())
     }
 
-    /// Sends what `watch` tells to `name`, and no more what an earlier watch told.
-    pub(super) async fn replace(&self, connection: &Connection, name: OwnedUniqueName, watch: Watch) {
-        let task = tokio::spawn(tell(connection.clone(), name.clone(), watch));
+    /// Sends what `watch` and `status` tell to `name`, and no more what an earlier watch told.
+    pub(super) async fn replace(
+        &self,
+        connection: &Connection,
+        name: OwnedUniqueName,
+        watch: Watch,
+        status: StatusWatch,
+    ) {
+        let task = tokio::spawn(tell(connection.clone(), name.clone(), watch, status));
         self.lock().insert(name.clone(), Task(task.abort_handle()));
         // Whoever left before the entry was made is not reported any more.
         if !is_on_bus(connection, &name).await {
@@ -60,19 +67,29 @@ async fn is_on_bus(connection: &Connection, name: &OwnedUniqueName) -> bool {
     bus.name_has_owner(name.as_ref().into()).await.unwrap_or(false)
 }
 
-async fn tell(connection: Connection, name: OwnedUniqueName, mut watch: Watch) {
+async fn tell(connection: Connection, name: OwnedUniqueName, mut watch: Watch, mut status: StatusWatch) {
     let Ok(emitter) = SignalEmitter::new(&connection, OBJECT) else {
         return;
     };
     let emitter = emitter.set_destination(name.as_ref().into());
+    // What `Status` would answer now is no change.
+    let mut is_status_known = false;
     loop {
-        let sent = match watch.next().await {
-            Ok(event) => Door::sale_changed(&emitter, dict(event)).await,
-            Err(fault) => {
-                let after = fault.after.unwrap_or_default();
-                drop(Door::lagged(&emitter, after).await);
-                return;
-            }
+        let sent = tokio::select! {
+            biased;
+            event = watch.next() => match event {
+                Ok(event) => Door::sale_changed(&emitter, dict(event)).await,
+                Err(fault) => {
+                    let after = fault.after.unwrap_or_default();
+                    drop(Door::lagged(&emitter, after).await);
+                    return;
+                }
+            },
+            status = status.next() => if std::mem::replace(&mut is_status_known, true) {
+                Door::status_changed(&emitter, dict(status)).await
+            } else {
+                Ok(())
+            },
         };
         if sent.is_err() {
             return;

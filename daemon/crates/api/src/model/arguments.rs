@@ -104,3 +104,21 @@ pub struct ReadPurseArguments {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reader: Option<String>,
 }
+
+/// Arguments of methods that name a driver and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(deny_unknown_fields)]
+pub struct DriverArguments {
+    /// The driver, by its name in the configuration.
+    pub driver: String,
+}
+
+/// Arguments of `RecordDriver`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(deny_unknown_fields)]
+pub struct RecordDriverArguments {
+    /// The driver, by its name in the configuration.
+    pub driver: String,
+    /// The index of the file descriptor, among those that come with this call, that is written to.
+    pub file: u64,
+}

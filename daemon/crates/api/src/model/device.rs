@@ -12,7 +12,7 @@ pub struct Device {
     pub name: String,
     /// The id of its driver.
     pub driver: String,
-    /// True when it reads cards.
+    /// True when it reads buyers' cards; false for the PSAM's reader.
     pub card_reader: bool,
     /// True when it takes PINs.
     pub pin_pad: bool,
@@ -20,6 +20,9 @@ pub struct Device {
     pub state: String,
     /// True when a card is in it, where that is known.
     pub card_present: Option<bool>,
+    /// The terminal number of the PSAM in it, twelve hexadecimal digits; only for a reader that holds the PSAM and whose PSAM
+    /// is ready.
+    pub psam_terminal_number: Option<String>,
     /// Why it is so, in words.
     pub cause: Option<String>,
     /// What to do about it, in words.
@@ -28,6 +31,31 @@ pub struct Device {
     pub restarts: u64,
     /// When it last answered.
     pub last_answer_at: Option<Time>,
+}
+
+/// A configured driver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, CustomType)]
+pub struct Driver {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The id that it told when it was last loaded.
+    pub id: Option<String>,
+    /// The version that it told when it was last loaded.
+    pub version: Option<String>,
+    /// The abilities that it offered when it was last loaded, such as `purser.card-reader/1`.
+    pub classes: Option<Vec<String>>,
+    /// The path of its manifest.
+    pub manifest: String,
+    /// `starting`, `ready`, `restarting` or `failed`.
+    pub state: String,
+    /// How often it was started again by itself.
+    pub restarts: u64,
+    /// Why it went down last, in words.
+    pub last_failure: Option<String>,
+    /// What to do about that, in words.
+    pub remedy: Option<String>,
+    /// True while its traffic is recorded.
+    pub recording: bool,
 }
 
 /// Something that keeps Purser from working as it should.
@@ -61,6 +89,20 @@ pub struct Limits {
 pub struct DevicesReply {
     /// Every configured device.
     pub devices: Vec<Device>,
+}
+
+/// The answer to `Drivers`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct DriversReply {
+    /// Every configured driver.
+    pub drivers: Vec<Driver>,
+}
+
+/// The answer to what is done to one driver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct DriverReply {
+    /// How it is afterwards.
+    pub driver: Driver,
 }
 
 /// The answer to `GetInfo`.

@@ -53,7 +53,7 @@ error_names! {
     BooksFull,
     /// The journal has no room.
     NoRoom,
-    /// The journal's entries of the reference are damaged.
+    /// The journal is damaged where it was asked.
     JournalDamaged,
     /// A sale over nothing.
     AmountZero,
@@ -67,6 +67,16 @@ error_names! {
     NoReader,
     /// The reader is in use.
     ReaderInUse,
+    /// No such driver.
+    UnknownDriver,
+    /// A card or a PIN is being served at the driver's devices.
+    DriverInUse,
+    /// The driver's file or manifest does not check out.
+    DriverRefused,
+    /// The driver is being recorded already.
+    AlreadyRecording,
+    /// The driver is not being recorded.
+    NotRecording,
     /// No card is in the reader.
     NoCard,
     /// Several readers hold a card.
@@ -87,13 +97,29 @@ error_names! {
     Changing,
     /// The outcome was never in doubt.
     NeverInDoubt,
+    /// The price is above the limit for one sale.
+    LimitAmount,
+    /// As many claims wait for settlement as may.
+    LimitCount,
+    /// With this sale more money would wait for settlement than may.
+    LimitTotal,
+    /// The oldest claim has waited for settlement as long as it may.
+    LimitAge,
     /// Too many sales are under way.
     TooManySales,
+    /// Too many sales of the caller's user are under way.
+    QuotaSales,
+    /// The caller's user calls too often, or waits for too many answers.
+    QuotaCalls,
+    /// The caller's user has too many connections.
+    QuotaConnections,
+    /// The caller's user has too many watchers.
+    QuotaWatchers,
     /// Purser has too much to do.
     Busy,
     /// The watcher was too slow.
     Lagged,
-    /// The journal cannot be read now.
+    /// The journal cannot be read.
     JournalUnavailable,
     /// Purser is stopping.
     Stopping,

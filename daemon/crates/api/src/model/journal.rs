@@ -67,6 +67,23 @@ pub struct Counts {
     pub queried: u64,
 }
 
+/// How much of a limit is used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, CustomType)]
+pub struct LimitUse {
+    /// `count`, `total` or `age`.
+    pub name: String,
+    /// `total` only: the currency.
+    pub currency: Option<String>,
+    /// What is used, with the sales under way: claims, minor units, or seconds.
+    pub used: u64,
+    /// From which use on Purser warns.
+    pub warn_at: u64,
+    /// The limit.
+    pub max: u64,
+    /// `within`, `near` or `reached`.
+    pub level: String,
+}
+
 /// One answer of a `Watch`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
 pub struct WatchReply {
@@ -101,6 +118,8 @@ pub struct TotalsReply {
     pub counts: Counts,
     /// True when debits equal credits in every currency.
     pub balanced: bool,
+    /// How much of each limit is used.
+    pub limits: Vec<LimitUse>,
 }
 
 /// The answer to `Head`.

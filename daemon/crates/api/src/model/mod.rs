@@ -10,14 +10,17 @@ mod journal;
 mod sale;
 
 pub use arguments::{
-    AttachArguments, BeginSaleArguments, ConcludeArguments, EventsArguments, JournalArguments,
-    ProvidePinArguments, ReadPurseArguments, ReferenceArguments, WatchArguments,
+    AttachArguments, BeginSaleArguments, ConcludeArguments, DriverArguments, EventsArguments,
+    JournalArguments, ProvidePinArguments, ReadPurseArguments, RecordDriverArguments, ReferenceArguments,
+    WatchArguments,
 };
-pub use device::{Device, DevicesReply, InfoReply, Limits, Problem, StatusReply};
+pub use device::{
+    Device, DevicesReply, Driver, DriverReply, DriversReply, InfoReply, Limits, Problem, StatusReply,
+};
 pub use error::{ErrorName, Fault};
 pub use journal::{
-    Balance, Counts, Entry, EventsReply, HeadReply, JournalReply, TotalsReply, Transfer, WatchReply,
-    WhereReply,
+    Balance, Counts, Entry, EventsReply, HeadReply, JournalReply, LimitUse, TotalsReply, Transfer,
+    WatchReply, WhereReply,
 };
 pub use sale::{Amount, BeginSaleReply, Event, Purse, PurseReply, Sale, SaleReply, Slip, Time};
 

@@ -41,6 +41,8 @@ pub struct Slip {
     pub at: Time,
     /// The head of the record chain at the entry that proves the payment, `NUMBER:DIGEST`.
     pub head: String,
+    /// How the payment is proven: `answer`, `prove`, `prove_not_checkable` or `log_only`.
+    pub proof: String,
 }
 
 /// A sale as its owner sees it.

@@ -1,6 +1,7 @@
 //! One client: its calls one after the other, and the stream that it watches.
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -8,11 +9,14 @@ use tokio::net::UnixStream;
 use zlink::{Connection, Reply};
 
 use super::bounded::Bounded;
-use super::dispatch::{self, Answer, ErrorReply, Incoming};
+use super::dispatch::{self, Answer, ErrorReply, Incoming, Stream};
 use crate::access::Caller;
-use crate::model::WatchReply;
+use crate::fault;
+use crate::model::Fault;
 use crate::service::Service;
-use crate::watch::Watch;
+
+/// How long a client that is turned away has to read why.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A call as zlink reads it. The parameters stay as they are until the method is known.
 #[derive(Debug, Deserialize)]
@@ -41,6 +45,18 @@ impl Client {
         &self.caller
     }
 
+    /// Tells it why it is not served, and leaves it time to ask: its first call finds the refusal, and no broken connection.
+    pub(super) async fn turn_away(mut self, fault: Fault) {
+        if self
+            .connection
+            .send_error(&ErrorReply::from(fault), Vec::new())
+            .await
+            .is_ok()
+        {
+            tokio::time::sleep(FAREWELL).await;
+        }
+    }
+
     /// Serves it until it hangs up or breaks the protocol.
     pub(super) async fn serve(self, service: &Service) -> zlink::Result<()> {
         let Self {
@@ -48,16 +64,42 @@ impl Client {
             caller,
         } = self;
         loop {
-            let (call, descriptors) = connection.receive_call::<Method>().await?;
+            let (call, descriptors) = match connection.receive_call::<Method>().await {
+                Ok(received) => received,
+                Err(error) => {
+                    if let Some(cause) = unreadable(&error) {
+                        let last_words = ErrorReply::from(fault::unreadable_message(cause));
+                        connection.send_error(&last_words, Vec::new()).await?;
+                    }
+                    return Err(error);
+                }
+            };
             let (oneway, more) = (call.oneway(), call.more());
             let incoming = incoming(call, more, descriptors);
-            match dispatch::answer(service, &caller, incoming).await {
+            let answer = match service.admit(&caller).await {
+                Ok(_pass) => dispatch::answer(service, &caller, incoming).await,
+                Err(fault) => Answer::Error(fault.into()),
+            };
+            match answer {
                 _ if oneway => {}
                 Answer::Reply(reply) => send(&mut connection, reply, None).await?,
                 Answer::Error(error) => connection.send_error(&error, Vec::new()).await?,
-                Answer::Stream(watch) => connection = stream_events(connection, *watch).await?,
+                Answer::Stream(stream) => connection = tell_on(connection, *stream).await?,
             }
         }
+    }
+}
+
+/// Why a message could not be read, where that is the client's own fault. What comes behind it cannot be told from it.
+fn unreadable(error: &zlink::Error) -> Option<&'static str> {
+    match error {
+        zlink::Error::Json(_) | zlink::Error::InvalidUtf8(_) => {
+            Some("the message is no JSON object with a method")
+        }
+        zlink::Error::BufferOverflow => {
+            Some("the message is longer, or brings more descriptors, than a message may")
+        }
+        _ => None,
     }
 }
 
@@ -96,17 +138,14 @@ async fn send(
     connection.send_reply(&reply, Vec::new()).await
 }
 
-/// Sends events until the watcher is cut off. A client that hangs up meanwhile, or calls something else, ends the connection.
-async fn stream_events(
-    connection: Connection<Bounded>,
-    mut watch: Watch,
-) -> zlink::Result<Connection<Bounded>> {
+/// Sends what a stream tells until it ends. A client that hangs up meanwhile, or calls something else, ends the connection.
+async fn tell_on(connection: Connection<Bounded>, mut stream: Stream) -> zlink::Result<Connection<Bounded>> {
     let (mut read, mut write) = connection.split();
     let fault = loop {
         tokio::select! {
-            event = watch.next() => match event {
-                Ok(event) => {
-                    let reply = Reply::new(Some(WatchReply { event })).set_continues(Some(true));
+            told = stream.next() => match told {
+                Ok(told) => {
+                    let reply = Reply::new(Some(told)).set_continues(Some(true));
                     write.send_reply(&reply, Vec::new()).await?;
                 }
                 Err(fault) => break fault,

@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 use crate::access::Caller;
 use crate::fault::invalid_argument;
 use crate::model::{
-    BeginSaleArguments, ConcludeArguments, EventsArguments, Fault, INTERFACE, JournalArguments,
-    ProvidePinArguments, ReadPurseArguments, ReferenceArguments, VARLINK_CONTRACT, WatchArguments,
+    BeginSaleArguments, ConcludeArguments, DriverArguments, EventsArguments, Fault, INTERFACE,
+    JournalArguments, ProvidePinArguments, ReadPurseArguments, RecordDriverArguments, ReferenceArguments,
+    VARLINK_CONTRACT, WatchArguments, WatchReply,
 };
 use crate::parse::{self, arguments};
 use crate::service::Service;
+use crate::status::StatusWatch;
 use crate::watch::Watch;
 
 /// The standard interface that every Varlink service has.
@@ -23,9 +25,29 @@ pub(super) enum Answer {
     /// One reply.
     Reply(Value),
     /// A stream of replies.
-    Stream(Box<Watch>),
+    Stream(Box<Stream>),
     /// An error.
     Error(ErrorReply),
+}
+
+/// What a call with `more` is answered with.
+pub(super) enum Stream {
+    /// Events.
+    Sales(Watch),
+    /// How the daemon does.
+    Status(StatusWatch),
+}
+
+impl Stream {
+    /// The next reply. Cancel safe.
+    pub(super) async fn next(&mut self) -> Result<Value, Fault> {
+        match self {
+            Self::Sales(watch) => Ok(to_value(WatchReply {
+                event: watch.next().await?,
+            })),
+            Self::Status(watch) => Ok(to_value(watch.next().await)),
+        }
+    }
 }
 
 /// An error as it goes over the wire.
@@ -114,8 +136,12 @@ async fn ours(service: &Service, caller: &Caller, call: Incoming) -> Answer {
     let name = method.rsplit('.').next().unwrap_or_default();
     let answered = match name {
         "Watch" => return watch(service, caller, call).await,
+        "Status" if call.more && is_empty(&call.parameters) => {
+            return Answer::Stream(Box::new(Stream::Status(service.watch_status())));
+        }
         "ProvidePin" => provide_pin(service, caller, call).await,
-        "GetInfo" | "Status" | "Devices" | "Totals" | "Head" => {
+        "RecordDriver" => record_driver(service, caller, call).await,
+        "GetInfo" | "Status" | "Devices" | "Drivers" | "Totals" | "Head" => {
             without_arguments(service, caller, name, call.parameters).await
         }
         _ => with_arguments(service, caller, name, call.parameters).await,
@@ -150,6 +176,8 @@ pub fn fuzz(data: &[u8]) {
     }
     drop(arguments::<JournalArguments>(given.clone()));
     drop(arguments::<ProvidePinArguments>(given.clone()));
+    drop(arguments::<DriverArguments>(given.clone()));
+    drop(arguments::<RecordDriverArguments>(given.clone()));
     drop(arguments::<WatchArguments>(given));
 }
 
@@ -166,8 +194,9 @@ async fn without_arguments(service: &Service, caller: &Caller, name: &str, param
     }
     Some(match name {
         "GetInfo" => Ok(to_value(service.info())),
-        "Status" => Ok(to_value(service.status())),
+        "Status" => Ok(to_value(service.status().await)),
         "Devices" => Ok(to_value(service.devices())),
+        "Drivers" => service.drivers(caller).map(to_value),
         "Totals" => service.totals(caller).await.map(to_value),
         "Head" => service.head().await.map(to_value),
         _ => return None,
@@ -208,6 +237,14 @@ async fn with_arguments(service: &Service, caller: &Caller, name: &str, given: V
             Ok(ask) => service.journal(caller, &ask).await.map(to_value),
             Err(fault) => Err(fault),
         },
+        "ReloadDriver" => match arguments::<DriverArguments>(given) {
+            Ok(ask) => service.reload_driver(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
+        "StopRecording" => match arguments::<DriverArguments>(given) {
+            Ok(ask) => service.stop_recording(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
         _ => return None,
     })
 }
@@ -228,6 +265,21 @@ async fn provide_pin(service: &Service, caller: &Caller, call: Incoming) -> Answ
     )
 }
 
+async fn record_driver(service: &Service, caller: &Caller, call: Incoming) -> Answered {
+    let ask = match arguments::<RecordDriverArguments>(call.parameters) {
+        Ok(ask) => ask,
+        Err(fault) => return Some(Err(fault)),
+    };
+    let index = usize::try_from(ask.file).unwrap_or(usize::MAX);
+    let file = call.descriptors.into_iter().nth(index);
+    Some(
+        service
+            .record_driver(caller, &ask.driver, file)
+            .await
+            .map(to_value),
+    )
+}
+
 async fn watch(service: &Service, caller: &Caller, call: Incoming) -> Answer {
     if !call.more {
         return Answer::Error(ErrorReply::standard("ExpectedMore", json!({})));
@@ -237,9 +289,13 @@ async fn watch(service: &Service, caller: &Caller, call: Incoming) -> Answer {
         Err(fault) => Err(fault),
     };
     match watched {
-        Ok(watch) => Answer::Stream(Box::new(watch)),
+        Ok(watch) => Answer::Stream(Box::new(Stream::Sales(watch))),
         Err(fault) => Answer::Error(fault.into()),
     }
+}
+
+fn is_empty(parameters: &Value) -> bool {
+    parameters.as_object().is_none_or(serde_json::Map::is_empty)
 }
 
 fn to_value(reply: impl Serialize) -> Value {

@@ -12,11 +12,15 @@ mod dispatch;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::fault;
+use crate::model::Fault;
 use crate::service::Service;
 use connection::Client;
 
@@ -31,6 +35,16 @@ pub const CONNECTIONS_PER_USER_MAX: usize = 32;
 /// The connections that are kept for operators: a few shells and a monitor. Whoever comes to see why all others are taken
 /// must get in.
 pub const CONNECTIONS_FOR_OPERATORS: usize = 16;
+
+/// Clients that are told at a time why they are turned away. Further ones are closed without a word.
+const FAREWELLS_MAX: usize = 32;
+
+/// Clients that are turned away in a row before the door rests. With [`TURN_AWAY_PAUSE`]: whoever connects in a loop costs some
+/// thousand accepts a second at most, and whoever stands in line behind a few dozen of them waits for milliseconds only.
+const TURNED_AWAY_IN_A_ROW: u32 = 8;
+
+/// How long the door rests then.
+const TURN_AWAY_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long the door waits after an accept that failed for lack of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -65,16 +79,46 @@ pub async fn serve(listener: UnixListener, service: Service) -> io::Result<()> {
 }
 
 /// The connections that are open.
-#[derive(Default)]
 struct Clients {
     tasks: JoinSet<u32>,
     of_user: BTreeMap<u32, usize>,
     /// True while clients are turned away, so that a flood is logged once.
     is_full: bool,
+    /// Clients turned away since the door last rested.
+    in_a_row: u32,
+    /// Places for clients that are told why they are turned away.
+    farewells: Arc<Semaphore>,
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            of_user: BTreeMap::new(),
+            is_full: false,
+            in_a_row: 0,
+            farewells: Arc::new(Semaphore::new(FAREWELLS_MAX)),
+        }
+    }
 }
 
 impl Clients {
     async fn admit(&mut self, stream: UnixStream, service: &Service) {
+        let uid = match stream.peer_cred() {
+            Ok(peer) => peer.uid(),
+            Err(error) => {
+                tracing::warn!(%error, "a Varlink client without credentials was turned away");
+                return;
+            }
+        };
+        // The dear part, with the buffers of a connection and the groups of its user, is for those who have a place.
+        let own = self.of_user.get(&uid).copied().unwrap_or_default();
+        if own >= CONNECTIONS_PER_USER_MAX {
+            return self.turn_away(stream, uid, fault::too_many_connections()).await;
+        }
+        if !service.admit_connection(uid) {
+            return self.turn_away(stream, uid, fault::too_many_calls()).await;
+        }
         let client = match Client::meet(stream).await {
             Ok(client) => client,
             Err(error) => {
@@ -82,12 +126,15 @@ impl Clients {
                 return;
             }
         };
-        let uid = client.caller().uid;
-        if !self.has_place(uid, service.is_operator(client.caller())) {
-            if !std::mem::replace(&mut self.is_full, true) {
-                tracing::warn!(uid, "too many Varlink connections; new ones are closed");
-            }
-            return;
+        let kept = if service.is_operator(client.caller()) {
+            0
+        } else {
+            CONNECTIONS_FOR_OPERATORS
+        };
+        if self.tasks.len() >= CONNECTIONS_MAX - kept {
+            return self
+                .say_farewell(client, uid, fault::too_many_connections())
+                .await;
         }
         *self.of_user.entry(uid).or_default() += 1;
         let service = service.clone();
@@ -99,10 +146,37 @@ impl Clients {
         });
     }
 
-    fn has_place(&self, uid: u32, is_operator: bool) -> bool {
-        let kept = if is_operator { 0 } else { CONNECTIONS_FOR_OPERATORS };
-        let own = self.of_user.get(&uid).copied().unwrap_or_default();
-        self.tasks.len() < CONNECTIONS_MAX - kept && own < CONNECTIONS_PER_USER_MAX
+    /// Closes a connection of which only the user is known.
+    async fn turn_away(&mut self, stream: UnixStream, uid: u32, fault: Fault) {
+        if self.farewells.available_permits() == 0 {
+            return self.rest().await;
+        }
+        if let Ok(client) = Client::meet(stream).await {
+            self.say_farewell(client, uid, fault).await;
+        }
+    }
+
+    /// Tells a client why it is closed, if not too many are being told already.
+    async fn say_farewell(&mut self, client: Client, uid: u32, fault: Fault) {
+        if !std::mem::replace(&mut self.is_full, true) {
+            tracing::warn!(uid, %fault, "Varlink clients are turned away");
+        }
+        if let Ok(place) = Arc::clone(&self.farewells).try_acquire_owned() {
+            tokio::spawn(async move {
+                client.turn_away(fault).await;
+                drop(place);
+            });
+        }
+        self.rest().await;
+    }
+
+    /// Lets others work after a few clients that were turned away.
+    async fn rest(&mut self) {
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        if self.in_a_row >= TURNED_AWAY_IN_A_ROW {
+            self.in_a_row = 0;
+            tokio::time::sleep(TURN_AWAY_PAUSE).await;
+        }
     }
 
     fn leave(&mut self, uid: u32) {

@@ -255,7 +255,7 @@ async fn a_sale_that_has_begun_is_told_so_though_its_user_has_too_many_watchers(
     let bus = client(&private.address).await;
     assert_eq!(begin(&bus, "order-1", 300).await.unwrap().0, "new");
     let refused: Reply<()> = call(&bus, "Watch", &("",)).await;
-    assert_eq!(refused.unwrap_err().0, "Busy");
+    assert_eq!(refused.unwrap_err().0, "QuotaWatchers");
     drop(watches);
     let mut signals = signals(&bus).await;
     assert_eq!(begin(&bus, "order-1", 300).await.unwrap().0, "in_progress");

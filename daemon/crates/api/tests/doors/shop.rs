@@ -5,18 +5,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use purser_api::model::{Counts, Device, Problem, Time};
+use purser_api::model::{Counts, Device, Driver, Problem, Time};
 use purser_api::{
-    Access, Answered, BusState, Call, EntriesQuery, Facts, FactsUnavailable, Hub, InfoFacts, News, Recorded,
-    Service, StatusFacts, TotalsFacts,
+    Access, Answered, BusState, Call, DriverCall, DriverRefusal, DriverRequest, EntriesQuery, Facts,
+    FactsUnavailable, Hub, InfoFacts, News, Recorded, Service, StatusFacts, TotalsFacts,
 };
-use purser_engine::{BeginSale, Peer, Progress, PurseView, Reply, Request, RequestError, SaleView};
+use purser_engine::{BeginSale, Limits, Peer, Progress, PurseView, Reply, Request, RequestError, SaleView};
 use purser_ledger::{
     Amount, Books, CardId, CloseReason, Commit, Conclusion, Content, DebitKey, DeviceName, DoubtReason,
-    Entry, Head, Operation, OperationId, Owner, PaidProof, Reference, Refused, SaleClosed, SaleConcluded,
-    SaleInDoubt, SaleIntended, SalePaid, Scheme, SchemeBytes, Wall,
+    Entry, Head, Monotonic, Now, Operation, OperationId, Owner, PaidProof, Reference, Refused, SaleClosed,
+    SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, Scheme, SchemeBytes, Unsettled, Wall,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// A running daemon and its socket.
 pub(crate) struct Shop {
@@ -35,6 +35,8 @@ pub(crate) struct State {
     entries: Vec<Recorded>,
     books: Books,
     operations: u32,
+    is_unready: bool,
+    changes: watch::Sender<()>,
     /// What was seen of PINs: their masked form.
     pub(crate) pins: Vec<String>,
     /// Calls are kept here and not answered while this is set.
@@ -66,7 +68,10 @@ impl Shop {
         let state = Arc::new(Mutex::new(State::default()));
         let hub = Hub::new();
         let (calls, queue) = mpsc::channel(8);
-        let service = Service::new(calls, Arc::new(Journal(Arc::clone(&state))), hub.clone(), access);
+        let (driver_calls, driver_queue) = mpsc::channel(8);
+        let facts = Arc::new(Journal(Arc::clone(&state)));
+        let service = Service::new(calls, driver_calls, facts, hub.clone(), access);
+        tokio::spawn(drivers(driver_queue));
         tokio::spawn(engine(queue, Arc::clone(&state), hub.clone()));
         Self {
             service,
@@ -99,6 +104,13 @@ impl Shop {
         self.hub.publish(&News::Hint(view));
     }
 
+    /// The daemon can sell no more, or again.
+    pub(crate) fn set_ready(&self, is_ready: bool) {
+        let mut state = self.lock();
+        state.is_unready = !is_ready;
+        state.changes.send_replace(());
+    }
+
     /// The card pays.
     pub(crate) fn pay(&self, reference: &str) {
         let intent = self.lock().intent(&name(reference));
@@ -112,7 +124,8 @@ impl Shop {
         let intent = self.lock().intent(&name(reference));
         self.commit(reference, intent);
         let reason = DoubtReason::AnswerLost;
-        self.commit(reference, Entry::SaleInDoubt(SaleInDoubt { reason }));
+        let answer = None;
+        self.commit(reference, Entry::SaleInDoubt(SaleInDoubt { reason, answer }));
     }
 
     fn commit(&self, reference: &str, entry: Entry) {
@@ -226,6 +239,7 @@ impl State {
             owner: peer.owner,
             amount: ask.amount,
             reader: ask.reader,
+            presentation: 1,
             state: if ask.pin_through_api {
                 Progress::WaitingForPin {
                     tries_left: Some(3),
@@ -353,6 +367,19 @@ async fn engine(mut queue: mpsc::Receiver<Call>, state: Arc<Mutex<State>>, hub: 
     }
 }
 
+/// A driver whose card never leaves, and which is never recorded.
+async fn drivers(mut queue: mpsc::Receiver<DriverCall>) {
+    while let Some(call) = queue.recv().await {
+        let answer = match call.request {
+            DriverRequest::Reload => Err(DriverRefusal::InUse),
+            DriverRequest::Record(_) => Ok(()),
+            DriverRequest::StopRecording => Err(DriverRefusal::NotRecording),
+        };
+        // The asker may have gone.
+        drop(call.reply.send(answer));
+    }
+}
+
 struct Journal(Arc<Mutex<State>>);
 
 impl Journal {
@@ -389,11 +416,22 @@ impl Facts for Journal {
                 paid: 1,
                 ..Counts::default()
             },
+            limits: Limits::default().uses(
+                &Unsettled::default(),
+                Now {
+                    monotonic: Monotonic(0),
+                    wall: at(0),
+                },
+            ),
         })
     }
 
     fn head(&self) -> Result<Head, FactsUnavailable> {
         Ok(self.lock().entries.last().map_or(Head::EMPTY, |entry| entry.head))
+    }
+
+    fn may_begin_sales(&self) -> bool {
+        true
     }
 
     fn devices(&self) -> Vec<Device> {
@@ -404,6 +442,7 @@ impl Facts for Journal {
             pin_pad: true,
             state: "ready".to_owned(),
             card_present: Some(false),
+            psam_terminal_number: None,
             cause: None,
             remedy: None,
             restarts: 0,
@@ -411,9 +450,38 @@ impl Facts for Journal {
         }]
     }
 
+    fn drivers(&self) -> Vec<Driver> {
+        vec![Driver {
+            name: "counter".to_owned(),
+            id: Some("virtual-reader".to_owned()),
+            version: Some("0.1.0".to_owned()),
+            classes: Some(vec!["purser.card-reader/1".to_owned()]),
+            manifest: "/lib/libx.driver.toml".to_owned(),
+            state: "ready".to_owned(),
+            restarts: 0,
+            last_failure: None,
+            remedy: None,
+            recording: false,
+        }]
+    }
+
+    fn check_driver(&self, name: &str) -> Result<(), DriverRefusal> {
+        if name == "counter" {
+            Ok(())
+        } else {
+            Err(DriverRefusal::Unknown)
+        }
+    }
+
+    fn look(&self) {}
+
+    fn changes(&self) -> watch::Receiver<()> {
+        self.lock().changes.subscribe()
+    }
+
     fn status(&self) -> StatusFacts {
         StatusFacts {
-            ready: true,
+            ready: !self.lock().is_unready,
             started_at: time(),
             bus: BusState::Off,
             problems: vec![Problem {

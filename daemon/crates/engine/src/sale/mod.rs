@@ -14,6 +14,7 @@
 //! that outcome and is answered with it.
 
 mod debit;
+mod proof;
 mod resume;
 mod serve;
 
@@ -109,6 +110,10 @@ impl Sale {
                 Phase::AtCard(reader) => Some(reader.clone()),
                 Phase::Checking { .. } | Phase::WaitingForCard | Phase::Recording | Phase::Ending => None,
             },
+            presentation: match &self.phase {
+                Phase::AtCard(_) => self.presentations,
+                Phase::Checking { .. } | Phase::WaitingForCard | Phase::Recording | Phase::Ending => 0,
+            },
             state,
         }
     }
@@ -191,6 +196,7 @@ impl Engine {
         for reader in readers {
             self.handle_visit_expired(&reader);
         }
+        self.handle_psam_expired();
     }
 
     /// Tells how a sale under way stands.

@@ -2,7 +2,7 @@
 
 use purser_ledger::{
     Conclusion, DeviceName, DoubtReason, Entry, Operation, OperationId, PaidProof, QueryReason, SaleInDoubt,
-    SalePaid, SaleQueried, SaleVoided, Scheme, SchemeBytes, VoidProof,
+    SalePaid, SaleQueried, SaleVoided, Scheme, SchemeBytes, Standing, VoidProof,
 };
 use purser_purse::CardError;
 use purser_purse::pboc::{
@@ -11,6 +11,7 @@ use purser_purse::pboc::{
 
 use crate::Engine;
 use crate::commits::Resolved;
+use crate::psam::{AskedAt, Question};
 use crate::visit::{State, Visit, card_id};
 
 /// The outcome of one debit, ready to be recorded.
@@ -30,8 +31,16 @@ pub(crate) enum Outcome {
         at_debit: bool,
     },
     Voided(VoidProof),
-    InDoubt(DoubtReason),
+    /// With the card's answer, where it gave one whose MAC2 was not found right.
+    InDoubt(DoubtReason, Option<DebitAnswer>),
     Queried(QueryReason),
+}
+
+/// What follows when a card says that its earlier debit happened.
+enum Later {
+    Known(Outcome),
+    /// The PSAM has that debit open still, and is asked.
+    Ask(Question),
 }
 
 impl Engine {
@@ -92,10 +101,12 @@ impl Engine {
         result: Result<Verdict, CardError>,
     ) {
         let outcome = match result {
-            Ok(Verdict::Happened { answer, proof }) => Outcome::Paid {
-                answer,
-                proof,
-                at_debit: false,
+            Ok(Verdict::Happened { answer, proof }) => match self.proven_later(operation, answer, proof) {
+                Later::Known(outcome) => outcome,
+                Later::Ask(question) => {
+                    visit.asked.insert(operation);
+                    return self.check_mac2(reader, visit, question);
+                }
             },
             Ok(Verdict::DidNotHappen) => Outcome::Voided(VoidProof::CounterUnchanged),
             Ok(Verdict::AnotherHappened) => Outcome::Voided(VoidProof::OtherDebit),
@@ -119,6 +130,40 @@ impl Engine {
         };
         visit.asked.insert(operation);
         self.decide(reader, visit, Decision { operation, outcome });
+    }
+
+    /// What a card's word that its earlier debit happened comes to.
+    fn proven_later(&self, id: OperationId, proved: Option<DebitAnswer>, proof: Proof) -> Later {
+        let paid = |answer, proof| {
+            Later::Known(Outcome::Paid {
+                answer,
+                proof,
+                at_debit: false,
+            })
+        };
+        let Some(operation) = self.open.get(&id) else {
+            return paid(proved, proof);
+        };
+        let is_disputed = operation.standing == Standing::InDoubt(DoubtReason::Mac2Refused);
+        let stored = operation.unproven_answer.as_ref();
+        let stored = stored.and_then(|bytes| DebitAnswer::decode(bytes.bytes()).ok());
+        let verifies = |answer| attempt_of(operation).and_then(|attempt| self.sam.check(&attempt, answer));
+        match (proof, proved, stored) {
+            (Proof::Mac2Verified, _, _) => paid(proved, proof),
+            (_, _, Some(stored)) if verifies(stored) == Some(true) => paid(Some(stored), Proof::Mac2Verified),
+            // Its MAC2 was found wrong once: no log record makes that good.
+            _ if is_disputed => Later::Known(Outcome::Queried(QueryReason::CardContradicts)),
+            (Proof::Mac2NotCheckable, Some(answer), _) if self.is_open_in_psam(id) => Later::Ask(Question {
+                operation: id,
+                answer,
+                asked_at: AskedAt::Return,
+            }),
+            // The card has lost its TAC meanwhile, and the journal has it.
+            (Proof::LogRecord, None, Some(stored)) if verifies(stored).is_none() => {
+                paid(Some(stored), Proof::Mac2NotCheckable)
+            }
+            _ => paid(proved, proof),
+        }
     }
 
     /// Records an outcome; then the visit goes on, or ends with its own sale.
@@ -180,7 +225,7 @@ fn is_final(reason: purser_purse::pboc::DoubtReason, visit: &Visit) -> bool {
     }
 }
 
-fn attempt_of(operation: &Operation) -> Option<Attempt> {
+pub(super) fn attempt_of(operation: &Operation) -> Option<Attempt> {
     Attempt::decode(operation.intended.as_ref()?.attempt.bytes()).ok()
 }
 
@@ -188,7 +233,10 @@ fn entry_for(operation: &Operation, outcome: Outcome) -> Entry {
     let amount = operation.amount;
     match outcome {
         Outcome::Voided(proof) => Entry::SaleVoided(SaleVoided { amount, proof }),
-        Outcome::InDoubt(reason) => Entry::SaleInDoubt(SaleInDoubt { reason }),
+        Outcome::InDoubt(reason, answer) => Entry::SaleInDoubt(SaleInDoubt {
+            reason,
+            answer: answer.map(|it| SchemeBytes::new(Scheme::Pboc, it.encode()).expect("an answer is short")),
+        }),
         Outcome::Queried(reason) => Entry::SaleQueried(SaleQueried { reason }),
         Outcome::Paid {
             answer,

@@ -1,41 +1,50 @@
 //! What a sale does with a card in the reader, up to the intent (S21, S22).
 
+use std::sync::Arc;
+
 use purser_ledger::{
     Amount, CloseReason, Commit, DebitKey, DeviceName, Entry, OperationId, Refused, SaleIntended, Scheme,
     SchemeBytes, Wall,
 };
 use purser_purse::CardError;
 use purser_purse::pboc::{
-    Attempt, CardFacts, InitAnswer, InitializePurchase, Mac1, PurseAmount, TerminalSn, TerminalTime,
+    Attempt, CardFacts, InitAnswer, InitializePurchase, Mac1, PurseAmount, SoftwareSam, TerminalSn,
+    TerminalTime,
 };
 
 use crate::Engine;
 use crate::commits::Resolved;
+use crate::psam::Authority;
 use crate::visit::{State, Visit, card_id};
+
+/// A debit that the software SAM has authorised.
+struct Prepared {
+    attempt: Attempt,
+    mac1: Mac1,
+    at: Wall,
+}
 
 impl Engine {
     /// Checks the card, then asks it for the debit; for the PIN first where one is needed.
     pub(crate) fn serve_sale(&mut self, reader: &DeviceName, visit: Visit, operation: OperationId) {
-        let amount = self
-            .sale(operation)
-            .expect("a served sale is under way")
-            .asked
-            .amount;
-        let card = visit
-            .card
-            .as_ref()
-            .expect("a sale is served by a card that was read");
-        if let Some(reason) = self.refuse_to_sell_to(card, amount) {
+        let amount = self.price_of(operation);
+        let refused_by_psam = self.psam_card().and_then(|psam| psam.refusal());
+        if let Some(reason) = self.refuse_to_sell_to(visit.card(), amount).or(refused_by_psam) {
             self.close_sale(operation, reason);
             self.leave(reader, visit);
         } else if visit.pin_verified || self.is_pin_free(amount) {
-            self.initialise(reader, visit, amount);
+            self.initialise(reader, visit, operation);
         } else {
             self.wait_for_pin(reader, visit);
         }
     }
 
     fn refuse_to_sell_to(&self, card: &CardFacts, amount: Amount) -> Option<CloseReason> {
+        if self.held.contains(&card_id(card)) {
+            // A new sale waits for the card's earlier payment (money rule P1), and nothing here can end that one: what to ask
+            // the card stands in entries that cannot be read. The card still has its proof; a debit would overwrite it.
+            return Some(CloseReason::CardHeld);
+        }
         let Some(currency) = self.currency_of(card) else {
             return Some(CloseReason::ForeignCard);
         };
@@ -55,8 +64,8 @@ impl Engine {
         limit.is_some_and(|limit| amount.minor() <= *limit)
     }
 
-    fn initialise(&mut self, reader: &DeviceName, visit: Visit, amount: Amount) {
-        let amount = PurseAmount::try_from(amount).expect("the amount was checked when the sale began");
+    fn initialise(&mut self, reader: &DeviceName, visit: Visit, operation: OperationId) {
+        let amount = self.amount_of(operation);
         let dialogue = InitializePurchase::new(
             &self.config.profile,
             amount,
@@ -77,45 +86,108 @@ impl Engine {
             return;
         };
         match result {
-            Ok(init) => {
-                if let Err(reason) = self.intend(reader, visit, operation, &init) {
-                    self.close_sale(operation, reason);
-                }
-            }
+            Ok(init) => self.authorise_at_last(reader, visit, operation, init),
             Err(CardError::PinNeeded) if !visit.pin_verified => self.wait_for_pin(reader, visit),
             Err(error) => self.refuse_card(reader, visit, error),
         }
     }
 
+    /// The card is ready to be debited: the software SAM authorises at once, a PSAM in its turn.
+    fn authorise_at_last(
+        &mut self,
+        reader: &DeviceName,
+        visit: Visit,
+        operation: OperationId,
+        init: InitAnswer,
+    ) {
+        let refusal = if init.offline_sn.next().is_none() {
+            Some(CloseReason::CardExhausted)
+        } else if init.old_balance < self.amount_of(operation) {
+            Some(CloseReason::InsufficientFunds)
+        } else {
+            None
+        };
+        let prepared = match (refusal, &self.sam) {
+            (Some(reason), _) => Err(reason),
+            (None, Authority::Psam(_)) => return self.wait_for_psam(reader, visit, operation, init),
+            (None, Authority::Software(sam)) => {
+                let sam = Arc::clone(sam);
+                let at = self.stamp_intent();
+                self.prepare(&sam, &visit, operation, &init, at)
+            }
+        };
+        match prepared {
+            Ok(Prepared { attempt, mac1, at }) => {
+                self.intend(reader, visit, operation, attempt, mac1, at);
+            }
+            Err(reason) => {
+                self.close_sale(operation, reason);
+                self.leave(reader, visit);
+            }
+        }
+    }
+
+    fn prepare(
+        &mut self,
+        sam: &SoftwareSam,
+        visit: &Visit,
+        operation: OperationId,
+        init: &InitAnswer,
+        at: Wall,
+    ) -> Result<Prepared, CloseReason> {
+        let terminal_sn = self
+            .terminal_sn_last
+            .checked_add(1)
+            .ok_or(CloseReason::BooksFull)?;
+        let attempt = self.attempt(visit, operation, init, TerminalSn::new(terminal_sn), at);
+        let mac1 = sam.mac1(&attempt).map_err(|_| CloseReason::KeyMissing)?;
+        // Counted as used although the commit may yet be refused: a number is never used twice.
+        self.terminal_sn_last = terminal_sn;
+        Ok(Prepared { attempt, mac1, at })
+    }
+
+    /// The attempt to debit this visit's card for its sale.
+    pub(crate) fn attempt(
+        &self,
+        visit: &Visit,
+        operation: OperationId,
+        init: &InitAnswer,
+        terminal_sn: TerminalSn,
+        at: Wall,
+    ) -> Attempt {
+        let time = TerminalTime::from_local(at.local_seconds())
+            .expect("the clock is kept in a card's range of dates");
+        Attempt::new(
+            &self.config.profile,
+            visit.card(),
+            init,
+            self.amount_of(operation),
+            self.config.terminal_number,
+            terminal_sn,
+            time,
+        )
+    }
+
     /// Records the intent: from its receipt on the debit may be sent, and from then on its outcome must be proven.
-    fn intend(
+    pub(crate) fn intend(
         &mut self,
         reader: &DeviceName,
         mut visit: Visit,
         operation: OperationId,
-        init: &InitAnswer,
-    ) -> Result<(), CloseReason> {
-        let at = self.stamp_intent();
-        let prepared = self.prepare(&visit, operation, init, at);
-        let (attempt, mac1) = match prepared {
-            Ok(prepared) => prepared,
-            Err(reason) => {
-                self.leave(reader, visit);
-                return Err(reason);
-            }
-        };
-        let sale = self.sale_mut(operation).expect("a served sale is under way");
-        let card = visit
-            .card
-            .as_ref()
-            .expect("a sale is served by a card that was read");
+        attempt: Attempt,
+        mac1: Mac1,
+        at: Wall,
+    ) {
+        // From here on it may pay, whatever becomes of its reader.
+        self.devices.set_served(reader, Some(card_id(visit.card())));
+        let sale = self.sale(operation).expect("a served sale is under way");
         let intended = SaleIntended {
             reference: sale.asked.reference.clone(),
             owner: sale.owner,
             amount: sale.asked.amount,
             reader: reader.clone(),
             key: DebitKey {
-                card: card_id(card),
+                card: card_id(visit.card()),
                 terminal_number: *attempt.terminal_number.as_bytes(),
                 terminal_sn: attempt.terminal_sn.value(),
             },
@@ -132,50 +204,19 @@ impl Engine {
         visit.deadline = self.call_deadline();
         visit.state = State::Intending { attempt, mac1 };
         self.visits.insert(reader.clone(), visit);
-        Ok(())
     }
 
-    fn prepare(
-        &mut self,
-        visit: &Visit,
-        operation: OperationId,
-        init: &InitAnswer,
-        at: Wall,
-    ) -> Result<(Attempt, Mac1), CloseReason> {
-        let amount = self
-            .sale(operation)
+    /// The price of a sale under way.
+    fn price_of(&self, operation: OperationId) -> Amount {
+        self.sale(operation)
             .expect("a served sale is under way")
             .asked
-            .amount;
-        let amount = PurseAmount::try_from(amount).expect("the amount was checked when the sale began");
-        if init.offline_sn.next().is_none() {
-            return Err(CloseReason::CardExhausted);
-        }
-        if init.old_balance < amount {
-            return Err(CloseReason::InsufficientFunds);
-        }
-        let time = TerminalTime::from_local(at.local_seconds())
-            .expect("the clock is kept in a card's range of dates");
-        let terminal_sn = self
-            .terminal_sn_last
-            .checked_add(1)
-            .ok_or(CloseReason::BooksFull)?;
-        let attempt = Attempt::new(
-            &self.config.profile,
-            visit
-                .card
-                .as_ref()
-                .expect("a sale is served by a card that was read"),
-            init,
-            amount,
-            self.config.terminal_number,
-            TerminalSn::new(terminal_sn),
-            time,
-        );
-        let mac1 = self.sam.mac1(&attempt).map_err(|_| CloseReason::KeyMissing)?;
-        // Counted as used although the commit may yet be refused: a number is never used twice.
-        self.terminal_sn_last = terminal_sn;
-        Ok((attempt, mac1))
+            .amount
+    }
+
+    /// The same as its card counts it.
+    pub(crate) fn amount_of(&self, operation: OperationId) -> PurseAmount {
+        PurseAmount::try_from(self.price_of(operation)).expect("the amount was checked when the sale began")
     }
 
     /// The intent was not stored, so nothing was sent: the sale ends as if it had not come so far.
@@ -183,6 +224,11 @@ impl Engine {
         let reason = match refused {
             Refused::NoRoom => CloseReason::NoRoom,
             Refused::BalanceOutOfRange => CloseReason::BooksFull,
+            // A PSAM that is broken, or another one with the same number: the debit is not sent.
+            Refused::DebitKeyExists if self.psam_card().is_some() => {
+                self.psam_repeats_numbers();
+                CloseReason::TerminalSnRepeated
+            }
             Refused::ExistsWithDifferentOwner
             | Refused::ExistsWithDifferentCurrency
             | Refused::ExistsWithDifferentAmount

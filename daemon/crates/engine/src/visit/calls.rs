@@ -16,6 +16,9 @@ struct Heard<'a> {
 
 impl Engine {
     pub(crate) fn handle_answer(&mut self, id: CallId, answer: Result<Answer, CallFailure>) {
+        if self.is_psam_call(id) {
+            return self.psam_answered(answer);
+        }
         let reader = self
             .visits
             .iter()
@@ -76,16 +79,30 @@ impl Engine {
                 let kept = attempt.clone();
                 let state = move |dialogue| State::Debiting { attempt, dialogue };
                 self.turn(heard, dialogue, state, move |engine, reader, visit, answer| {
-                    engine.debit_answered(reader, visit, kept, answer);
+                    engine.debit_answered(reader, visit, &kept, answer);
                 });
             }
-            State::CheckingDebit(operation, it) => {
-                let state = move |dialogue| State::CheckingDebit(operation, dialogue);
-                self.turn(heard, it, state, move |engine, reader, visit, verdict| {
-                    engine.debit_checked(reader, visit, operation, verdict);
+            State::CheckingDebit {
+                operation,
+                known,
+                dialogue,
+            } => {
+                let state = move |dialogue| State::CheckingDebit {
+                    operation,
+                    known,
+                    dialogue,
+                };
+                self.turn(heard, dialogue, state, move |engine, reader, visit, verdict| {
+                    engine.debit_checked(reader, visit, operation, known, verdict);
                 });
             }
-            State::Connecting | State::WaitingForPin { .. } | State::Intending { .. } | State::Leaving => {
+            State::Connecting
+            | State::WaitingForPin { .. }
+            | State::AwaitingPsam { .. }
+            | State::Authorising { .. }
+            | State::Intending { .. }
+            | State::CheckingMac2(_)
+            | State::Leaving => {
                 let visit = Visit { state, ..heard.visit };
                 self.fail_visit(heard.reader, visit, CallFailure::DriverLost);
             }
@@ -108,11 +125,25 @@ impl Engine {
     fn identified(&mut self, reader: &DeviceName, mut visit: Visit, result: Result<CardFacts, CardError>) {
         match result {
             Ok(facts) => {
-                visit.tries_left = self.tries_left.get(&card_id(&facts)).copied();
+                let card = card_id(&facts);
+                visit.tries_left = self.tries_left.of(&card);
                 visit.card = Some(facts);
+                if self.devices.is_forgotten(reader, &card) {
+                    self.turn_away(reader, &mut visit, card);
+                }
                 self.advance(reader, visit);
             }
             Err(error) => self.refuse_card(reader, visit, error),
+        }
+    }
+
+    /// A card that has served and was not seen to leave does not serve another sale, though its reader or driver came back since
+    /// and told of it anew: the sale waits until it was taken out. Of earlier payments it is asked all the same.
+    fn turn_away(&mut self, reader: &DeviceName, visit: &mut Visit, card: CardId) {
+        self.devices.set_served(reader, Some(card));
+        if let Serving::Sale(operation) = visit.serving {
+            self.wait_for_card(operation);
+            visit.serving = Serving::Nobody;
         }
     }
 
@@ -151,7 +182,7 @@ impl Engine {
             Serving::Nobody => {}
         }
         if visit.sale().is_some() {
-            self.devices.set_served(reader);
+            self.devices.set_served(reader, visit.card.as_ref().map(card_id));
         }
         self.leave(reader, visit);
     }

@@ -7,6 +7,8 @@
 //!                             ├─► (sale) ─► WaitingForPin ─► VerifyingPin ─► Initialising ─► Intending ─► Debiting ─┐
 //!                             │                   ▲               │ wrong PIN                  no valid answer │    │
 //!                             │                   └───────────────┘                             CheckingDebit ◄┘    │
+//!                             │      (with a PSAM: Initialising ─► AwaitingPsam ─► Authorising ─► Intending, and after
+//!                             │       Debiting and CheckingDebit ─► CheckingMac2; see crate::psam)   │             │
 //!                             ├─► (purse) ─► ReadingBalance ─┐                                        │             │
 //!                             └─► (nobody) ──────────────────┴──────────► Leaving ◄───────────────────┴─────────────┘
 //! ```
@@ -17,15 +19,17 @@ mod calls;
 mod pin;
 
 pub(crate) use calls::card_id;
+pub(crate) use pin::TriesLeft;
 
 use std::collections::BTreeSet;
 
 use purser_ledger::{CloseReason, DeviceName, Monotonic, OperationId};
 use purser_purse::pboc::{
-    Attempt, CardFacts, Debit, GetBalance, Identify, InitializePurchase, Mac1, Recover, VerifyPin,
+    Attempt, CardFacts, Debit, GetBalance, Identify, InitAnswer, InitializePurchase, Mac1, Recover, VerifyPin,
 };
 use purser_purse::{Dialogue, Protocol};
 
+use crate::psam::Known;
 use crate::{CallFailure, CallId, DeviceEvent, Engine, Progress, Query, RequestError, RequestId};
 
 /// For whom a card is served.
@@ -79,6 +83,16 @@ pub(crate) enum State {
     },
     VerifyingPin(VerifyPin),
     Initialising(InitializePurchase),
+    /// In line for the PSAM.
+    AwaitingPsam {
+        init: InitAnswer,
+        until: Monotonic,
+    },
+    /// The PSAM is asked for terminal SN and MAC1.
+    Authorising {
+        init: InitAnswer,
+        until: Monotonic,
+    },
     Intending {
         attempt: Attempt,
         mac1: Mac1,
@@ -88,7 +102,13 @@ pub(crate) enum State {
         dialogue: Debit,
     },
     /// The debit had no valid answer; the card is asked at once what came of it (money rule P2).
-    CheckingDebit(OperationId, Recover),
+    CheckingDebit {
+        operation: OperationId,
+        known: Known,
+        dialogue: Recover,
+    },
+    /// The PSAM is asked about this operation's MAC2: the visit's own, or an earlier payment.
+    CheckingMac2(OperationId),
     Leaving,
 }
 
@@ -132,6 +152,21 @@ impl Visit {
         free
     }
 
+    /// The pad at which the PIN is awaited.
+    pub(crate) fn pad(&self) -> Option<&DeviceName> {
+        match &self.state {
+            State::WaitingForPin { pad } => pad.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The card, once it was read.
+    pub(crate) fn card(&self) -> &CardFacts {
+        self.card
+            .as_ref()
+            .expect("a sale is served by a card that was read")
+    }
+
     pub(crate) fn protocol(&self) -> Protocol {
         self.connection
             .expect("a card that answers is connected")
@@ -144,14 +179,18 @@ impl Visit {
                 Progress::ReadingCard
             }
             State::Recovering(..) => Progress::Resolving,
+            State::AwaitingPsam { .. } | State::Authorising { .. } => Progress::WaitingForSam,
+            State::CheckingMac2(operation) if self.sale() != Some(*operation) => Progress::Resolving,
             State::WaitingForPin { pad } => Progress::WaitingForPin {
                 tries_left: self.tries_left,
                 through_api: pad.is_none(),
             },
             State::VerifyingPin(_) => Progress::CheckingPin,
-            State::Intending { .. } | State::Debiting { .. } | State::CheckingDebit(..) | State::Leaving => {
-                Progress::Debiting
-            }
+            State::Intending { .. }
+            | State::Debiting { .. }
+            | State::CheckingDebit { .. }
+            | State::CheckingMac2(_)
+            | State::Leaving => Progress::Debiting,
         }
     }
 
@@ -163,15 +202,20 @@ impl Visit {
     /// True while a call about the debit is outstanding. Its answer may be on its way although the device has left, and may
     /// hold the only proof: the visit stays until it is answered.
     fn awaits_debit(&self) -> bool {
-        self.call.is_some() && matches!(self.state, State::Debiting { .. } | State::CheckingDebit(..))
+        match self.state {
+            State::Debiting { .. } | State::CheckingDebit { .. } => self.call.is_some(),
+            State::CheckingMac2(_) => true,
+            _ => false,
+        }
     }
 
     /// True from the intent's commit on: the sale ends by its outcome only.
-    fn is_committed_to(&self, operation: OperationId) -> bool {
+    pub(crate) fn is_committed_to(&self, operation: OperationId) -> bool {
         match &self.state {
-            State::Intending { .. } | State::Debiting { .. } | State::CheckingDebit(..) => {
+            State::Intending { .. } | State::Debiting { .. } | State::CheckingDebit { .. } => {
                 self.sale() == Some(operation)
             }
+            State::CheckingMac2(asked) => self.sale() == Some(operation) && *asked == operation,
             State::Connecting
             | State::Identifying(_)
             | State::ReadingBalance(_)
@@ -179,6 +223,8 @@ impl Visit {
             | State::WaitingForPin { .. }
             | State::VerifyingPin(_)
             | State::Initialising(_)
+            | State::AwaitingPsam { .. }
+            | State::Authorising { .. }
             | State::Leaving => false,
         }
     }
@@ -222,8 +268,8 @@ impl Engine {
 
     /// Ends the visit: the card loses its power, and with it its PIN state (S24, money rule P4).
     pub(crate) fn leave(&mut self, reader: &DeviceName, mut visit: Visit) {
-        if visit.sale().is_some() && visit.card.is_some() {
-            self.devices.set_served(reader);
+        if let (Some(_), Some(card)) = (visit.sale(), &visit.card) {
+            self.devices.set_served(reader, Some(card_id(card)));
         }
         self.abort_pin_entry(&mut visit);
         let is_connecting = matches!(visit.state, State::Connecting);
@@ -247,7 +293,7 @@ impl Engine {
         match failure {
             CallFailure::NoCard => self.devices.set_absent(reader, visit.insertions),
             CallFailure::Busy => self.devices.set_busy(reader, self.now.monotonic),
-            CallFailure::CardMute => self.devices.set_served(reader),
+            CallFailure::CardMute => self.devices.set_served(reader, None),
             _ => {}
         }
         self.end_serving(reader, &mut visit, failure);
@@ -293,6 +339,9 @@ impl Engine {
 
     pub(crate) fn handle_device(&mut self, name: DeviceName, event: DeviceEvent) {
         self.devices.handle(&name, event);
+        if self.is_psam_reader(&name) {
+            return self.psam_device(event);
+        }
         match event {
             DeviceEvent::Left | DeviceEvent::Arrived(_) => {
                 if self
@@ -305,7 +354,13 @@ impl Engine {
                 }
             }
             DeviceEvent::CardRemoved | DeviceEvent::CardInserted => {
-                let waits = |visit: &Visit| matches!(visit.state, State::WaitingForPin { .. });
+                // Nothing is asked of the reader that could tell so.
+                let waits = |visit: &Visit| {
+                    matches!(
+                        visit.state,
+                        State::WaitingForPin { .. } | State::AwaitingPsam { .. } | State::Authorising { .. }
+                    )
+                };
                 if self.visits.get(&name).is_some_and(waits) {
                     let visit = self.visits.remove(&name).expect("the visit was just seen");
                     self.fail_visit(&name, visit, CallFailure::CardChanged);
@@ -359,8 +414,10 @@ impl Engine {
             // The end of this process ends its drivers, and they take the cards' power.
             State::Leaving if self.is_stopping => {}
             State::WaitingForPin { .. } => self.end_wait_for_pin(reader, visit, CloseReason::NoPinInTime),
-            State::Intending { .. } | State::Leaving => {
-                // The store answers, or the process ends; the driver answers, or leaves: there is nothing to give up here.
+            State::AwaitingPsam { .. } => self.give_up_psam(reader, visit),
+            State::Intending { .. } | State::Leaving | State::Authorising { .. } | State::CheckingMac2(_) => {
+                // The store answers, or the process ends; the driver answers, or leaves; the PSAM has a time limit of its
+                // own: there is nothing to give up here.
                 visit.deadline = self.call_deadline();
                 self.visits.insert(reader.clone(), visit);
             }

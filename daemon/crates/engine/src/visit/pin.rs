@@ -1,6 +1,8 @@
 //! The PIN (S21): asked for at a pad or awaited through the API, then checked by the card, once.
 
-use purser_ledger::{CloseReason, DeviceName};
+use std::collections::VecDeque;
+
+use purser_ledger::{CardId, CloseReason, DeviceName};
 use purser_purse::CardError;
 use purser_purse::pboc::{Pin, VerifyPin};
 
@@ -10,6 +12,29 @@ use crate::{Answer, CallFailure, Engine, EnterPin, Output, Query, RequestError};
 
 /// How many cards' tries left are remembered: the cards of one busy hour.
 const TRIES_LEFT_MAX: usize = 256;
+
+/// PIN tries left as cards told them, the oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct TriesLeft(VecDeque<(CardId, u8)>);
+
+impl TriesLeft {
+    /// What this card told last, if that is remembered.
+    pub(crate) fn of(&self, card: &CardId) -> Option<u8> {
+        let mut told = self.0.iter();
+        told.find(|(of, _)| of == card).map(|(_, tries_left)| *tries_left)
+    }
+
+    /// Remembers what a card told, or forgets it; the card that was not heard of for the longest time makes room.
+    fn set(&mut self, card: CardId, tries_left: Option<u8>) {
+        self.0.retain(|(of, _)| *of != card);
+        if let Some(tries_left) = tries_left {
+            if self.0.len() >= TRIES_LEFT_MAX {
+                self.0.pop_front();
+            }
+            self.0.push_back((card, tries_left));
+        }
+    }
+}
 
 impl Engine {
     /// Waits for a PIN for this card: through the API where the sale says so, else at the reader's PIN pad.
@@ -124,17 +149,7 @@ impl Engine {
         let Some(card) = visit.card.as_ref().map(card_id) else {
             return;
         };
-        match tries_left {
-            None => {
-                self.tries_left.remove(&card);
-            }
-            Some(tries_left) => {
-                if self.tries_left.len() >= TRIES_LEFT_MAX {
-                    self.tries_left.pop_first();
-                }
-                self.tries_left.insert(card, tries_left);
-            }
-        }
+        self.tries_left.set(card, tries_left);
     }
 
     /// Ends a running PIN entry early.
@@ -143,5 +158,33 @@ impl Engine {
             self.outputs.push_back(Output::Abort(call, pad.clone()));
             visit.call = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use purser_ledger::Scheme;
+
+    use super::*;
+
+    fn card(number: usize) -> CardId {
+        let [high, low] = u16::try_from(number).unwrap().to_be_bytes();
+        CardId::new(Scheme::Pboc, [0, 0, 0, 0, 0, 0, 0, 0, high, low])
+    }
+
+    #[test]
+    fn the_card_that_was_not_heard_of_for_the_longest_time_is_forgotten_whatever_its_number() {
+        let mut tries_left = TriesLeft::default();
+        let heard = (0..TRIES_LEFT_MAX).rev();
+        for number in heard {
+            tries_left.set(card(number), Some(2));
+        }
+        tries_left.set(card(TRIES_LEFT_MAX - 1), Some(1));
+        tries_left.set(card(TRIES_LEFT_MAX), Some(2));
+        assert_eq!(tries_left.of(&card(TRIES_LEFT_MAX - 2)), None);
+        assert_eq!(tries_left.of(&card(TRIES_LEFT_MAX - 1)), Some(1));
+        assert_eq!(tries_left.of(&card(0)), Some(2));
+        tries_left.set(card(0), None);
+        assert_eq!(tries_left.of(&card(0)), None);
     }
 }

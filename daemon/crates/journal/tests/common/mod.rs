@@ -141,6 +141,7 @@ impl Sale {
             step,
             Entry::SaleInDoubt(SaleInDoubt {
                 reason: DoubtReason::AnswerLost,
+                answer: None,
             }),
         )
     }

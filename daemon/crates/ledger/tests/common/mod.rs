@@ -74,6 +74,14 @@ pub fn paid(refund_owed: bool) -> Entry {
 pub fn in_doubt() -> Entry {
     Entry::SaleInDoubt(SaleInDoubt {
         reason: DoubtReason::AnswerLost,
+        answer: None,
+    })
+}
+
+pub fn in_doubt_with_answer() -> Entry {
+    Entry::SaleInDoubt(SaleInDoubt {
+        reason: DoubtReason::Mac2NotChecked,
+        answer: SchemeBytes::new(Scheme::Pboc, vec![0xEE, 0xFF]),
     })
 }
 

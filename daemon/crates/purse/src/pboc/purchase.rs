@@ -10,7 +10,7 @@
 //! ```
 
 use super::amount::PurseAmount;
-use super::attempt::Attempt;
+use super::attempt::{Attempt, DecodeError};
 use super::ids::{AlgorithmId, CardRandom, KeyVersion, Mac1, Mac2, OfflineSn, PsamTerminalNumber, Tac};
 use super::profile::{Profile, PurseKind};
 use crate::apdu::{CommandApdu, CommandName, Protocol};
@@ -113,6 +113,40 @@ pub struct DebitAnswer {
     pub tac: Tac,
     /// The card's authenticator for the terminal: check it with the SAM before believing that money moved.
     pub mac2: Mac2,
+}
+
+/// The first byte of a stored answer. Another layout gets another number.
+const ANSWER_VERSION: u8 = 0x01;
+
+/// Length of a stored answer.
+const ANSWER_LENGTH: usize = 9;
+
+impl DebitAnswer {
+    /// The canonical bytes for the journal: `01` · TAC 4 · MAC2 4.
+    pub fn encode(&self) -> Vec<u8> {
+        [&[ANSWER_VERSION][..], self.tac.as_bytes(), self.mac2.as_bytes()].concat()
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote, and nothing else.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: the bytes are damaged, or from a newer Purser. Go on without them, and keep them.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        if bytes.first().is_some_and(|&version| version != ANSWER_VERSION) {
+            return Err(DecodeError::Version);
+        }
+        let bytes: &[u8; ANSWER_LENGTH] = bytes.try_into().map_err(|_| DecodeError::Length {
+            expected: ANSWER_LENGTH,
+            found: bytes.len(),
+        })?;
+        let ([_version], rest) = take(bytes);
+        let (tac, rest) = take(rest);
+        let (mac2, _) = take(rest);
+        Ok(Self {
+            tac: Tac::new(tac),
+            mac2: Mac2::new(mac2),
+        })
+    }
 }
 
 /// DEBIT FOR PURCHASE: takes the money.

@@ -26,6 +26,11 @@ fn corpus() -> Vec<Vec<u8>> {
         vec!["0008 000000 0000012C 06 545454545454 20261123 093015 9000"; 40],
         vec!["63C2"],
         vec!["", "90", "00"],
+        vec![
+            "0102030405060708090A 01 00 AABB 9000",
+            "112233445501 9000",
+            "6F00 9000",
+        ],
     ];
     let row = |responses: Vec<&'static str>| {
         responses.into_iter().flat_map(|response| {
@@ -43,6 +48,7 @@ fn the_corpus_of_responses_breaks_nothing() {
     for row in corpus() {
         for length in 0..=row.len() {
             fuzz::responses(&row[..length]);
+            fuzz::psam_responses(&row[..length]);
         }
     }
 }
@@ -85,11 +91,14 @@ proptest! {
     #[test]
     fn no_row_of_responses_panics(row in prop::collection::vec(response(), 0..12)) {
         fuzz::responses(&row.concat());
+        fuzz::psam_responses(&row.concat());
     }
 
     #[test]
     fn no_bytes_panic(data in prop::collection::vec(any::<u8>(), 0..200)) {
         fuzz::responses(&data);
+        fuzz::psam_responses(&data);
+        fuzz::stored_answer(&data);
         fuzz::stored_attempt(&data);
         fuzz::stored_evidence(&data);
         fuzz::credential(&data);

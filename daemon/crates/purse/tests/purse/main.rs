@@ -7,6 +7,7 @@ mod credential;
 mod exchange;
 mod fuzzing;
 mod pin;
+mod psam;
 mod recover;
 mod sam;
 mod status;

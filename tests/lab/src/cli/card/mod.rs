@@ -1,12 +1,16 @@
 //! `purser-lab card …`.
 
-mod insert;
 mod new;
 mod show;
 
 use clap::Subcommand;
+use purser_lab::card::Card;
 
 use super::Failed;
+use super::insert::Insert;
+
+/// The port on which vpcd's first slot listens.
+const VPCD_PORT: u16 = 35963;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -15,7 +19,7 @@ pub(crate) enum Verb {
     /// Show what is on a card, whoever uses it
     Show(show::Show),
     /// Put a card into a reader that speaks the vpcd protocol on this machine, and keep it at hand
-    Insert(insert::Insert),
+    Insert(Insert),
 }
 
 impl Verb {
@@ -23,7 +27,7 @@ impl Verb {
         match self {
             Self::New(new) => new.run(),
             Self::Show(show) => show.run(),
-            Self::Insert(insert) => insert.run(),
+            Self::Insert(insert) => insert.run::<Card>(VPCD_PORT),
         }
     }
 }

@@ -4,10 +4,10 @@ use std::io;
 
 use purser_api::model::{Balance, Counts, Sale, TotalsReply};
 use purser_lab::card::Card;
+use purser_lab::claims::{self, Claim};
 use purser_lab::stack::{CURRENCY, Stack, StackError};
 use serde::Serialize;
 
-use super::claims::{self, Claim};
 use super::show::Show;
 use super::story::{ISSUED, Told};
 
@@ -245,7 +245,7 @@ impl Findings {
                 claim.amount_minor.to_string(),
                 claim.terminal_sn.to_string(),
                 claim.card_sn.to_string(),
-                claim.tac.clone(),
+                claim.tac.clone().unwrap_or_else(|| "none".to_owned()),
                 proof.as_str().unwrap_or_default().to_owned(),
                 if claim.verified { "yes" } else { "NO" }.to_owned(),
             ]

@@ -2,9 +2,9 @@
 
 mod acts;
 mod books;
-mod claims;
 mod show;
 mod story;
+mod tamper;
 
 use std::io::{self, Write};
 use std::time::Instant;
@@ -15,9 +15,9 @@ use purser_lab::stack::{Options, Programs, Stack, StackError};
 use serde_json::json;
 
 use self::books::{Books, Findings};
-use self::claims::TamperError;
 use self::show::Show;
 use self::story::Story;
+use self::tamper::TamperError;
 
 /// Builds purserd, sells three times with a virtual card, kills purserd once, and checks that no money was lost or made.
 #[derive(Debug, Args)]
@@ -112,7 +112,7 @@ fn play(show: &mut Show<'_>, tampers: bool) -> Result<Findings, DemoError> {
     stack.stop()?;
     show.heading("purserd has stopped in order. What is left is the card and the shop's files.")?;
     if tampers {
-        for file in claims::tamper(&stack.layout().state_dir())? {
+        for file in tamper::tamper(&stack.layout().state_dir())? {
             show.step("tampered", &format!("one digit of a claim in {}", file.display()))?;
         }
     }

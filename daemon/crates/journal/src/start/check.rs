@@ -1,0 +1,101 @@
+//! What a start checks of a journal before money moves by it.
+//!
+//! All of it is as quick as the journal is long only where the journal is short. What a start does not see, the full check
+//! finds while the daemon works. But what guards against a second debit under one reference, against a terminal serial
+//! number that is used twice, and against an open payment that is forgotten, must be right from the first sale on.
+
+use std::collections::BTreeMap;
+
+use purser_ledger::{Account, Currency, Entry, Head};
+use rusqlite::Connection;
+
+use crate::chain::ChainKey;
+use crate::memory::Memory;
+use crate::rows::{self, RawEntry, signed};
+use crate::{OpenError, ReadError};
+
+/// How many of the newest entries a start checks against the record chain; the rest is verify's work.
+const TAIL_ENTRIES: u64 = 64;
+
+/// Up to this many entries a start compares the operations with the index of their references: some ten milliseconds. Beyond,
+/// it would keep a shop waiting after each power cut; the full check does it while the shop sells.
+const COMPARED_ENTRIES_MAX: u64 = 20_000;
+
+/// Checks a journal. Only reads; what is read may not be durable yet.
+pub(super) fn check(conn: &Connection, key: &ChainKey) -> Result<(), OpenError> {
+    let terminal_sn = check_tail(conn, key)?;
+    let memory = Memory::load(conn)?;
+    check_open(&memory)?;
+    if terminal_sn > rows::terminal_sn_max(conn)? {
+        return Err(ReadError::Row { table: "debits" }.into());
+    }
+    if memory.head.number <= COMPARED_ENTRIES_MAX {
+        check_references(conn)?;
+    }
+    Ok(())
+}
+
+/// Checks the newest entries against the record chain. Gives the highest terminal serial number that they intended.
+fn check_tail(conn: &Connection, key: &ChainKey) -> Result<Option<u32>, OpenError> {
+    let newest = rows::head(conn)?.number;
+    let first = newest.saturating_sub(TAIL_ENTRIES);
+    let mut statement = conn.prepare(
+        "SELECT number, digest, operation, content FROM entries WHERE number >= ?1 ORDER BY number",
+    )?;
+    let mut rows = statement.query((signed(first),))?;
+    let mut before = (first == 0).then_some(Head::EMPTY);
+    let mut terminal_sn = None;
+    while let Some(row) = rows.next().map_err(ReadError::from)? {
+        let entry = RawEntry::read(row)?;
+        if let Some(before) = before {
+            let is_next = entry.number == before.number.saturating_add(1);
+            if !is_next || key.digest(entry.number, &before.digest, &entry.content) != entry.digest {
+                return Err(OpenError::ChainBroken { number: entry.number });
+            }
+            if let Entry::SaleIntended(intended) = entry.decode()?.content.entry {
+                terminal_sn = terminal_sn.max(Some(intended.key.terminal_sn));
+            }
+        }
+        before = Some(entry.head());
+    }
+    Ok(terminal_sn)
+}
+
+/// What is in doubt in the books is what the open operations are about: none of them is missing. Of one that cannot be read
+/// nobody knows the amount.
+fn check_open(memory: &Memory) -> Result<(), OpenError> {
+    let mut open: BTreeMap<Currency, u64> = BTreeMap::new();
+    for operation in memory.open.values() {
+        let sum = open.entry(operation.amount.currency()).or_default();
+        *sum = sum.saturating_add(operation.amount.minor());
+    }
+    let books = memory.totals.books();
+    let is_booked = |currency: Currency| {
+        let booked = books.balance(Account::InDoubt, currency).minor();
+        let open = open.get(&currency).copied().unwrap_or(0);
+        booked == open || (!memory.held.is_empty() && booked > open)
+    };
+    if books
+        .currencies()
+        .into_iter()
+        .chain(open.keys().copied())
+        .all(is_booked)
+    {
+        Ok(())
+    } else {
+        Err(ReadError::Row {
+            table: "open_operations",
+        }
+        .into())
+    }
+}
+
+/// Each operation stands in two trees: by its id and by its reference. A byte that changed in one of them shows.
+fn check_references(conn: &Connection) -> Result<(), OpenError> {
+    let answer: String = conn.query_row("PRAGMA integrity_check(operations)", (), |row| row.get(0))?;
+    if answer == "ok" {
+        Ok(())
+    } else {
+        Err(ReadError::Row { table: "operations" }.into())
+    }
+}
