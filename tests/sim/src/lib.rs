@@ -6,6 +6,7 @@
 //!
 //! * [`exhaustive`]: every crash point and every pair of them in one sale.
 //! * [`seeded`]: schedules of faults drawn from a seed.
+//! * [`model`]: every state of a load and of a settlement, with the provider's own rules.
 //! * [`Flaw`]: parts of the world that break one rule each, to prove that the checks can fail.
 
 mod acts;
@@ -17,6 +18,7 @@ mod fault;
 mod faults;
 mod flaw;
 mod kit;
+pub mod model;
 mod plastic;
 mod pos;
 mod psam;

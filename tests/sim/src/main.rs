@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
+use sim::model::{self, Planted};
 use sim::{Flaw, LAST_LINES, Tally, exhaustive, seeded};
 
 #[derive(Parser)]
@@ -33,6 +34,8 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Every state of a load and of a settlement, over the provider's own rules.
+    Model,
     /// Schedules of faults drawn from seeds.
     Seeded {
         /// How many schedules.
@@ -80,8 +83,9 @@ fn main() -> ExitCode {
             };
             run_seeded(plan, json)
         }
+        (None, Some(Verb::Model)) => run_models(),
         (None, None) => {
-            eprintln!("say what to run: exhaustive, seeded, or --seed N --trace");
+            eprintln!("say what to run: exhaustive, model, seeded, or --seed N --trace");
             ExitCode::FAILURE
         }
     }
@@ -156,6 +160,29 @@ fn exhaust(threads: Option<usize>, with_pairs: bool, json: bool) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+fn run_models() -> ExitCode {
+    let nothing = Planted::Nothing;
+    let models = [
+        ("load", model::load(nothing, 1, false)),
+        ("load at a thief's terminal", model::load(nothing, 1, true)),
+        ("two loads of one card", model::load(nothing, 2, false)),
+        ("settlement", model::permit(nothing)),
+    ];
+    for (name, ran) in models {
+        match ran {
+            Ok(summary) => println!("{name}: {summary}"),
+            Err(found) => {
+                println!("{name}: {found}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    println!(
+        "no state loses or doubles money; from each one the money can come to rest, or the model ends at its bounds"
+    );
+    ExitCode::SUCCESS
 }
 
 fn run_seeded(plan: seeded::Plan, json: bool) -> ExitCode {

@@ -11,6 +11,11 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("purser-purse", &["purser-ledger"]),
     ("purser-engine", &["purser-ledger", "purser-purse"]),
     ("purser-journal", &["purser-ledger"]),
+    ("purser-provider-link", &["purser-ledger"]),
+    (
+        "purser-provider-rules",
+        &["purser-ledger", "purser-provider-link"],
+    ),
     ("purser-driver-wire", &[]),
     ("purser-driver-recording", &["purser-driver-wire"]),
     (
@@ -70,6 +75,8 @@ const PURE: &[&str] = &[
     "purser-engine",
     "purser-driver-recording",
     "purser-driver-wire",
+    "purser-provider-link",
+    "purser-provider-rules",
 ];
 const IMPURE: &[&str] = &[
     "tokio",

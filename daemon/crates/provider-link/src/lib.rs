@@ -1,0 +1,34 @@
+//! What terminal and provider say to each other, and how the provider learns who speaks.
+//!
+//! Two halves, both without IO, clock, randomness and keys:
+//!
+//! * **documents**: [`Claim`], [`LateRefund`], [`Batch`], [`Verdict`], [`Permit`] and [`BatchVoid`]. Each has one canonical
+//!   encoding, fixed for ever by golden digests (money rule C5); signatures and digests are over those bytes.
+//! * [`call_back`]: the request leg that moves no value, and the authentication leg that the provider starts
+//!   (S7, S10, S11, S31 to S33).
+
+#![forbid(unsafe_code)]
+
+mod batch;
+pub mod call_back;
+mod claim;
+mod codec;
+#[doc(hidden)]
+pub mod fuzz;
+mod id;
+mod permit;
+mod seal;
+mod verdict;
+mod void;
+
+pub use batch::Batch;
+pub use claim::{Claim, Item, LateRefund};
+pub use codec::{DecodeError, Document};
+pub use id::{
+    BANK_TERMINAL_ID_BYTES, BankAccount, BankAccountError, BankTerminalId, BatchId, Digest, PermitId,
+    ProviderName, TerminalName,
+};
+pub use permit::{Permit, SEALED_TOKEN_BYTES_MAX, Sum, SumError};
+pub use seal::{ITEMS_MAX, Seal, SealError};
+pub use verdict::{Decision, Reason, Verdict, VerdictsDigest};
+pub use void::{BatchVoid, VoidReason};

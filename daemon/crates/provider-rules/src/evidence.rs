@@ -1,0 +1,30 @@
+//! What checking a card's evidence came to.
+
+/// A fact about a TAC or a MAC1, found out by whoever holds the keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Evidence {
+    /// It verifies, and says what the message says.
+    Valid,
+    /// It does not verify.
+    Invalid,
+    /// It verifies, and the message says something else: another amount, card, terminal or number.
+    Differs,
+    /// There is none.
+    Missing,
+    /// There is no key of its version.
+    UnknownKey,
+    /// Its key version is blocked.
+    BlockedKey,
+}
+
+impl Evidence {
+    /// Every fact.
+    pub const ALL: [Self; 6] = [
+        Self::Valid,
+        Self::Invalid,
+        Self::Differs,
+        Self::Missing,
+        Self::UnknownKey,
+        Self::BlockedKey,
+    ];
+}
