@@ -4,7 +4,7 @@ mod provide_pin;
 
 use std::sync::Arc;
 
-use purser_engine::{BeginSale, Peer, Reply, Request, RequestError};
+use purser_engine::{BeginSale, Peer, Reply, Request};
 use purser_ledger::{MINOR_MAX, NAME_BYTES_MAX, Owner};
 use tokio::sync::{mpsc, oneshot};
 

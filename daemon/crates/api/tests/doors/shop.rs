@@ -370,4 +370,3 @@ async fn engine(mut queue: mpsc::Receiver<Call>, state: Arc<Mutex<State>>, hub: 
         news.iter().for_each(|news| hub.publish(news));
     }
 }
-

@@ -160,15 +160,17 @@ impl LabCard {
                     self.0.changed.notify_all();
                     match reply {
                         CardReply::Answer(answer) => answer,
+                        CardReply::LastAnswer(answer) => {
+                            send(&mut stream, &answer)?;
+                            return stream.shutdown(Shutdown::Both);
+                        }
                         CardReply::Mute => continue,
                         CardReply::Torn => return stream.shutdown(Shutdown::Both),
                     }
                 }
             };
             drop(state);
-            let mut frame = u16::try_from(answer.len()).expect("short").to_be_bytes().to_vec();
-            frame.extend(answer);
-            stream.write_all(&frame)?;
+            send(&mut stream, &answer)?;
         }
     }
 
@@ -198,6 +200,12 @@ impl Drop for Inserted {
 fn count(state: &State, instruction: u8) -> usize {
     let is_such = |command: &&Vec<u8>| command.get(1) == Some(&instruction);
     state.commands.iter().filter(is_such).count()
+}
+
+fn send(stream: &mut TcpStream, answer: &[u8]) -> io::Result<()> {
+    let mut frame = u16::try_from(answer.len()).expect("short").to_be_bytes().to_vec();
+    frame.extend(answer);
+    stream.write_all(&frame)
 }
 
 fn receive(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
