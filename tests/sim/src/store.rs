@@ -233,6 +233,7 @@ impl Store for SimStore {
                 .collect(),
             terminal_sn_max: terminal_sn_max.filter(|_| self.flaw != Flaw::StoreForgetsTerminalSn),
             newest_unix_seconds: self.entries.last().map(|(commit, _)| commit.at.unix_seconds),
+            newest_local_seconds: self.entries.last().map(|(commit, _)| commit.at.local_seconds()),
             unsettled: self.unsettled(),
         })
     }
