@@ -357,7 +357,10 @@ fn a_driver_that_dies_at_each_start_is_failed_after_its_restarts() {
         bench.handle.restart().unwrap();
         assert_eq!(down(&mut bench).await, DownReason::Asked);
         let again = down(&mut bench).await;
-        assert!(matches!(again, DownReason::Ended(_)), "it was tried again: {again:?}");
+        assert!(
+            matches!(again, DownReason::Ended(_)),
+            "it was tried again: {again:?}"
+        );
     });
 }
 
