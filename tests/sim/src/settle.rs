@@ -1,7 +1,7 @@
 //! The end of every run: the faults stop, every card comes back to every shop that waits for it, and every sale must end.
 
 use purser_engine::Progress;
-use purser_ledger::{Standing, StoreBroken};
+use purser_ledger::{Operation, Standing, StoreBroken};
 use purser_purse::pboc::Attempt;
 
 use crate::plastic::Place;
@@ -251,11 +251,9 @@ impl World {
     fn judge_tickets(&self, s: usize) -> Result<(), Violation> {
         let shop = &self.shops[s];
         for ticket in &shop.pos.tickets {
-            let operation = shop
-                .store
-                .operations()
-                .iter()
-                .find(|it| it.reference == ticket.reference);
+            // A reference that was used again with another amount before the ticket's own request was taken is another's sale.
+            let is_its = |it: &&Operation| it.reference == ticket.reference && it.amount == ticket.amount;
+            let operation = shop.store.operations().iter().find(is_its);
             let told = ticket.told.as_ref();
             hold!(
                 ToldIsTrue,
