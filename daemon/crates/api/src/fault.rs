@@ -56,6 +56,12 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
             "the journal's entries of this reference are damaged",
             "tell the operator to run purserd verify-journal; a new sale needs another reference",
         ),
+        RequestError::Held => (
+            ErrorName::JournalDamaged,
+            "the journal is damaged, so that a paid sale could be taken for a new one; no new sale begins",
+            "nothing was begun; where this reference was used before, take its sale for one in doubt; tell the operator to \
+             keep a copy of the state folder and to run purserd verify-journal",
+        ),
         RequestError::Changing => (
             ErrorName::Changing,
             "the sale is being changed at this moment",
@@ -322,16 +328,6 @@ pub(crate) fn of_facts(unavailable: FactsUnavailable) -> Fault {
         ),
     };
     fault.with_transient(unavailable.is_transient())
-}
-
-/// The journal is damaged where it guards against a second debit for one sale.
-pub(crate) fn no_new_sales() -> Fault {
-    Fault::new(
-        ErrorName::JournalDamaged,
-        "the journal is damaged, so that a paid sale could be taken for a new one; no new sale begins",
-        "use Attach for a sale that has begun; tell the operator to keep a copy of the state folder and to run \
-         purserd verify-journal",
-    )
 }
 
 /// An argument that cannot be understood.

@@ -139,9 +139,6 @@ impl Service {
             reader: parse::optional_reader(ask.reader.as_deref())?,
             pin_through_api: ask.pin_through_api.unwrap_or(false),
         });
-        if !self.reads.facts().may_begin_sales() {
-            return Err(fault::no_new_sales());
-        }
         let (standing, sale) = match self.ask(self.peer(caller), request).await? {
             Answered::Reply(Reply::Sale { is_new: true, view }) => ("new", project::under_way(&view)),
             Answered::Reply(Reply::Sale { is_new: false, view }) => {
