@@ -34,7 +34,8 @@ pub(crate) fn built(epoch: Option<&str>, now: u64) -> Result<u64, String> {
     let (seconds, whence) = match epoch {
         Some(text) => {
             let told = text.trim().parse::<u64>();
-            let seconds = told.map_err(|_| format!("SOURCE_DATE_EPOCH is {text:?}, and no number of seconds"))?;
+            let seconds =
+                told.map_err(|_| format!("SOURCE_DATE_EPOCH is {text:?}, and no number of seconds"))?;
             (seconds, "SOURCE_DATE_EPOCH")
         }
         None => (now, "this machine's clock"),

@@ -16,7 +16,7 @@ use crate::fold::{Folded, fold_each};
 use crate::hub::{Filter, Hub};
 use crate::model::{self, Fault, PAGE_MAX};
 use crate::pin::PinReader;
-use crate::quota::{Pass, Quotas};
+use crate::quota::{Kind, Pass, Quotas, User};
 use crate::reads::Reads;
 use crate::status::{StatusTeller, StatusWatch};
 use crate::watch::Watch;
@@ -96,14 +96,17 @@ impl Service {
         self.status.watch()
     }
 
-    /// Counts a call of this caller when it is its turn; a refusal for lack of quota takes a while. Cancel safe.
-    pub(crate) async fn admit(&self, caller: &Caller) -> Result<Pass, Fault> {
-        self.quotas.turn(caller.uid).await;
-        let admitted = self.quotas.admit(caller.uid, self.is_operator(caller));
-        if admitted.is_err() {
-            self.quotas.pause().await;
+    /// Counts a call of this caller to this method (its name without the interface) when it is its turn; a refusal for lack of
+    /// quota takes a while. Cancel safe.
+    pub(crate) async fn admit(&self, caller: &Caller, method: &str) -> Result<Pass, Fault> {
+        self.quotas.admit(self.user(caller), Kind::of(method)).await
+    }
+
+    fn user(&self, caller: &Caller) -> User {
+        User {
+            uid: caller.uid,
+            is_operator: self.is_operator(caller),
         }
-        admitted
     }
 
     /// Counts a new connection of this user. False: it connects too often.
@@ -113,7 +116,7 @@ impl Service {
 
     /// Waits until this caller may read more of the journal. Cancel safe.
     pub(crate) async fn wait_for_quota(&self, caller: &Caller) {
-        self.quotas.wait(caller.uid).await;
+        self.quotas.wait(self.user(caller)).await;
     }
 
     /// The devices. For everyone.
@@ -345,7 +348,7 @@ impl Service {
         if after > newest {
             return Err(fault::never_told(after, newest));
         }
-        self.quotas.charge(caller.uid, page.len());
+        self.quotas.charge(self.user(caller), page.len());
         Ok(page)
     }
 
