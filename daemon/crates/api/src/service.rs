@@ -13,6 +13,7 @@ use crate::call::{Answered, Call};
 use crate::drivers::DriverCall;
 use crate::facts::{EntriesQuery, Facts, FactsUnavailable};
 use crate::fold::{Folded, fold_each};
+use crate::foreign::ForeignWork;
 use crate::hub::{Filter, Hub};
 use crate::model::{self, Fault, PAGE_MAX};
 use crate::pin::PinReader;
@@ -35,6 +36,8 @@ pub struct Service {
     hub: Hub,
     pub(crate) access: Access,
     pins: PinReader,
+    /// Looks at files that callers hand in.
+    pub(crate) files: ForeignWork,
     quotas: Quotas,
     status: StatusTeller,
 }
@@ -58,6 +61,7 @@ impl Service {
             hub,
             access,
             pins: PinReader::default(),
+            files: ForeignWork::default(),
             quotas: Quotas::new(),
         }
     }
