@@ -42,6 +42,8 @@ pub struct Engine {
     pub(crate) unsettled: Unsettled,
     /// False while the journal's disk has no room for another sale's evidence (money rule P3).
     pub(crate) has_room: bool,
+    /// True while damage to the journal keeps new sales from beginning.
+    pub(crate) is_held: bool,
     /// Cards with an earlier payment that cannot be read: none of them is debited.
     pub(crate) held: BTreeSet<CardId>,
     /// Operations with a commit on its way to the store: one each.
@@ -91,6 +93,7 @@ impl Engine {
                 .collect(),
             unsettled: snapshot.unsettled,
             has_room: true,
+            is_held: false,
             held: snapshot.held.into_iter().collect(),
             changing: BTreeMap::new(),
             finds: BTreeMap::new(),
@@ -103,6 +106,7 @@ impl Engine {
             call_last: 0,
             find_last: 0,
         };
+        engine.hold_cards_that_cannot_be_asked();
         engine.put_interrupted_sales_in_doubt();
         engine
     }
@@ -121,6 +125,7 @@ impl Engine {
             }
             Input::Found { id, stored } => self.handle_found(id, stored),
             Input::Room(has_room) => self.has_room = has_room,
+            Input::Held(is_held) => self.is_held = is_held,
             Input::Committed(receipt) => self.handle_committed(receipt),
             Input::Refused {
                 operation,

@@ -44,6 +44,19 @@ enum Later {
 }
 
 impl Engine {
+    /// An open payment of whose debit nothing can be told keeps its card from being debited: the card's next debit would
+    /// overwrite the only proof (money rule P1).
+    pub(crate) fn hold_cards_that_cannot_be_asked(&mut self) {
+        let cannot_be_asked =
+            |operation: &&Operation| operation.waits_for_card() && attempt_of(operation).is_none();
+        let keys = self
+            .open
+            .values()
+            .filter(cannot_be_asked)
+            .filter_map(Operation::key);
+        self.held.extend(keys.map(|key| key.card.clone()));
+    }
+
     /// A payment with this card whose outcome the card can tell and has not been asked for in this visit.
     pub(crate) fn earlier_payment(&self, visit: &Visit) -> Option<(OperationId, Attempt)> {
         let card = visit.card.as_ref()?;
