@@ -47,6 +47,8 @@ pub(crate) struct SimPsam {
     pub(crate) heard: Vec<u8>,
     /// The attempts whose MAC2 it can check no more, by their terminal SN: its power or another attempt ended them.
     pub(crate) uncheckable: Vec<u32>,
+    /// Those of them that ended because it lost its power, and not because the engine took it away.
+    pub(crate) cut: Vec<u32>,
     flaw: Flaw,
 }
 
@@ -83,6 +85,7 @@ impl SimPsam {
             session: Session::default(),
             heard: Vec::new(),
             uncheckable: Vec::new(),
+            cut: Vec::new(),
             flaw,
         }
     }
@@ -97,6 +100,12 @@ impl SimPsam {
 
     fn forget_attempt(&mut self) {
         self.uncheckable.extend(self.session.last.take());
+    }
+
+    /// It is cut off its power.
+    pub(crate) fn cut(&mut self) {
+        self.cut.extend(self.session.last);
+        self.power_off();
     }
 
     pub(crate) fn power_off(&mut self) {
@@ -114,7 +123,7 @@ impl SimPsam {
         }
         match oddity {
             Some(Oddity::WrongState) => {
-                self.power_off();
+                self.cut();
                 self.session.has_power = true;
                 return said(&[], 0x6985);
             }
