@@ -128,13 +128,13 @@ impl SimPsam {
                 return said(&[], 0x6985);
             }
             Some(Oddity::Refuses(_)) if command.first() == Some(&0x00) => self.oddity = oddity,
-            Some(Oddity::Refuses(status)) => return said(&[], status),
+            Some(Oddity::Refuses(status)) => return self.refuse(command, status),
             Some(Oddity::RefusesCard(asn, status)) => {
                 self.oddity = oddity;
                 if let [0x80, 0x70, _, _, _, data @ ..] = command
                     && data.get(27) == Some(&asn)
                 {
-                    return said(&[], status);
+                    return self.refuse(command, status);
                 }
             }
             Some(Oddity::HeldUp(failure)) => {
@@ -155,6 +155,15 @@ impl SimPsam {
             _ => {}
         }
         said
+    }
+
+    /// Refuses a command. INIT_SAM ends the attempt before it all the same.
+    fn refuse(&mut self, command: &[u8], status: u16) -> Said {
+        if matches!(command, [0x80, 0x70, ..]) {
+            self.session.begun = None;
+            self.forget_attempt();
+        }
+        said(&[], status)
     }
 
     fn execute(&mut self, sam: &SoftwareSam, command: &[u8]) -> Said {
