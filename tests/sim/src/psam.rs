@@ -179,7 +179,7 @@ impl SimPsam {
                 said(&[], if self.is_locked { 0x6283 } else { 0x9000 })
             }
             [0x00, 0xA4, ..] => said(&[], 0x6A82),
-            [0x80, 0x70 | 0x72, ..] if self.is_locked => said(&[], 0x9303),
+            [0x80, 0x70 | 0x72, ..] if self.is_locked => self.refuse(command, 0x9303),
             [0x80, 0x70 | 0x72, ..] if !self.session.is_selected => said(&[], 0x6985),
             [0x80, 0x70, 0x00, 0x00, 28, data @ ..] => self.init(sam, data),
             [0x80, 0x72, 0x00, 0x00, 0x04, mac2 @ ..] => self.credit(mac2),
