@@ -1,0 +1,137 @@
+//! The routes. The OpenAPI document beside the sources says the same, and a test compares them.
+
+use std::sync::Arc;
+
+use hyper::body::Bytes;
+use serde_json::json;
+
+use super::http::Reply;
+use super::peer::{self, Fingerprint};
+use super::{Shared, enrol, http};
+use crate::authority::now_unix_seconds;
+use crate::fault::{Failure, Fault};
+
+/// What can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    Enrol,
+    Renew,
+    Provider,
+}
+
+/// Method, path and endpoint of each route.
+pub(crate) const ROUTES: &[(&str, &str, Endpoint)] = &[
+    ("POST", "/v1/enrolment", Endpoint::Enrol),
+    ("POST", "/v1/renewal", Endpoint::Renew),
+    ("GET", "/v1/provider", Endpoint::Provider),
+];
+
+/// The route of a request, and what stands in the path's places.
+pub(crate) fn find(method: &str, path: &str) -> Result<(Endpoint, Vec<String>), Failure> {
+    let mut is_path_known = false;
+    for (known, template, endpoint) in ROUTES {
+        if let Some(parameters) = fits(template, path) {
+            if *known == method {
+                return Ok((*endpoint, parameters));
+            }
+            is_path_known = true;
+        }
+    }
+    let remedy = "see the provider's OpenAPI document";
+    Err(if is_path_known {
+        Fault::with_status(405, "NoSuchMethod", "the path has no such method", remedy).into()
+    } else {
+        Fault::unknown("NoSuchPath", "there is no such path", remedy).into()
+    })
+}
+
+fn fits(template: &str, path: &str) -> Option<Vec<String>> {
+    let (mut template, mut path) = (template.split('/'), path.split('/'));
+    let mut parameters = Vec::new();
+    loop {
+        match (template.next(), path.next()) {
+            (None, None) => return Some(parameters),
+            (Some(place), Some(found)) if place.starts_with('{') => parameters.push(found.to_owned()),
+            (Some(expected), Some(found)) if expected == found => {}
+            _ => return None,
+        }
+    }
+}
+
+/// Does what a request asks.
+pub(crate) async fn call(
+    shared: Arc<Shared>,
+    peer: Option<Fingerprint>,
+    endpoint: Endpoint,
+    _parameters: Vec<String>,
+    body: Bytes,
+) -> Result<Reply, Failure> {
+    match endpoint {
+        Endpoint::Enrol => {
+            let asked = http::object(&body)?;
+            shared
+                .with_store(move |shared, store| enrol::enrol(shared, store, &asked))
+                .await
+        }
+        Endpoint::Renew => {
+            let asked = http::object(&body)?;
+            shared
+                .with_store(move |shared, store| enrol::renew(shared, store, peer, &asked))
+                .await
+        }
+        Endpoint::Provider => {
+            shared
+                .with_store(move |shared, store| {
+                    let peer = peer::terminal(store.reader(), peer)?;
+                    Ok(Reply::ok(json!({
+                        "provider": shared.provider.name,
+                        "terminal": peer.name.as_str(),
+                        "role": peer.role,
+                        "call_back": enrol::call_back(peer.address.as_deref()),
+                        "signing_key": hex::encode(shared.authority.signing_public_key()),
+                        "certificate_expires_at": peer.certificate_expires_at,
+                        "time": now_unix_seconds(),
+                    })))
+                })
+                .await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_document_has_the_routes_that_are_served() {
+        let document: serde_json::Value = serde_json::from_str(include_str!("../../openapi.json")).unwrap();
+        let mut documented = BTreeSet::new();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for method in methods
+                .as_object()
+                .unwrap()
+                .keys()
+                .filter(|it| *it != "parameters")
+            {
+                documented.insert((method.to_uppercase(), path.clone()));
+            }
+        }
+        let served = ROUTES
+            .iter()
+            .map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()));
+        assert_eq!(documented, served.collect());
+    }
+
+    #[test]
+    fn what_is_no_route_is_told_apart_from_another_method() {
+        let name = |method, path| match find(method, path) {
+            Err(Failure::Refused(fault)) => fault.name,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(name("GET", "/v1/enrolment"), "NoSuchMethod");
+        assert_eq!(name("GET", "/v1/enrolment/"), "NoSuchPath");
+        assert_eq!(name("GET", "/"), "NoSuchPath");
+    }
+}
