@@ -55,6 +55,9 @@ pub(crate) enum Verb {
     /// Cards that terminals shall refuse
     #[command(subcommand)]
     Hotlist(Hotlist),
+    /// Loads
+    #[command(subcommand)]
+    Load(Load),
     /// Serve terminals, until SIGTERM
     Serve(Serve),
 }
@@ -67,6 +70,8 @@ pub(crate) struct Serve {
     /// How long a request's body may take: a full page over a slow mobile line
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(crate) body_seconds: u64,
+    #[command(flatten)]
+    pub(crate) card_keys: CardKeys,
 }
 
 #[derive(Debug, Args)]
@@ -250,5 +255,25 @@ pub(crate) enum Hotlist {
         serial: String,
     },
     /// Show the list
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Load {
+    /// Open a load by hand, as if the bank had proven that it was paid; in a lab only
+    Open {
+        /// Its number: 32 random hex digits
+        id: String,
+        /// The terminal of the role provider where it is paid
+        #[arg(long)]
+        terminal: String,
+        /// How much, in minor units
+        #[arg(long, value_name = "MINOR", value_parser = clap::value_parser!(u32).range(1..))]
+        amount: u32,
+        /// In which currency
+        #[arg(long)]
+        currency: Currency,
+    },
+    /// Show the loads
     List,
 }

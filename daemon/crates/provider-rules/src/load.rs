@@ -14,15 +14,12 @@
 
 use purser_ledger::{Amount, CardId};
 use purser_provider_link::Digest;
+pub use purser_provider_link::LoadId;
 
 use crate::Evidence;
 
 /// The most attempts of one load: a card that is torn more often is broken, and a person looks.
 pub const ATTEMPTS_MAX: u8 = 16;
-
-/// A load's number: random, made by the terminal, stored before the bank is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LoadId(pub [u8; 16]);
 
 /// What an INITIALIZE FOR LOAD that is to prove a void carries in place of the PSAM terminal number. Random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,6 +113,27 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Its name, as it is told: stable.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotBooked => "NotBooked",
+            Self::OtherContent => "OtherContent",
+            Self::Mac1(_) => "Mac1",
+            Self::Tac(_) => "Tac",
+            Self::OtherCard => "OtherCard",
+            Self::OtherLoadOpen(_) => "OtherLoadOpen",
+            Self::AttemptNumber(_) => "AttemptNumber",
+            Self::TooManyAttempts => "TooManyAttempts",
+            Self::ItHappened => "ItHappened",
+            Self::CounterMoved => "CounterMoved",
+            Self::Done => "Done",
+            Self::Voided => "Voided",
+            Self::NotReleased => "NotReleased",
+            Self::StaleProof => "StaleProof",
+            Self::VoidedAndHappened => "VoidedAndHappened",
+        }
+    }
+
     /// True for what succeeds after something else has been done first.
     pub fn is_transient(self) -> bool {
         match self {
@@ -144,6 +162,23 @@ pub struct LoadRecord {
     card: Option<CardId>,
     attempts: Vec<Attempt>,
     challenge: Option<VoidChallenge>,
+}
+
+/// A load as a store keeps it. What [`LoadRecord::stored`] gave comes back with [`LoadRecord::restore`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its number.
+    pub id: LoadId,
+    /// How much.
+    pub amount: Amount,
+    /// Where it stands.
+    pub phase: Phase,
+    /// The card, once a MAC2 has been released.
+    pub card: Option<CardId>,
+    /// Every attempt that was answered, in order.
+    pub attempts: Vec<Attempt>,
+    /// The challenge that a void waits for.
+    pub challenge: Option<VoidChallenge>,
 }
 
 /// The answer to an attempt.
@@ -179,6 +214,38 @@ impl LoadRecord {
                 attempts: Vec::new(),
                 challenge: None,
             }),
+        }
+    }
+
+    /// The record as a store keeps it.
+    pub fn stored(&self) -> Stored {
+        let Self {
+            id,
+            amount,
+            phase,
+            card,
+            attempts,
+            challenge,
+        } = self.clone();
+        Stored {
+            id,
+            amount,
+            phase,
+            card,
+            attempts,
+            challenge,
+        }
+    }
+
+    /// The record out of a store.
+    pub fn restore(stored: Stored) -> Self {
+        Self {
+            id: stored.id,
+            amount: stored.amount,
+            phase: stored.phase,
+            card: stored.card,
+            attempts: stored.attempts,
+            challenge: stored.challenge,
         }
     }
 

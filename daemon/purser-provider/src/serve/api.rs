@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use hyper::body::Bytes;
+use purser_provider_link::LoadId;
 use serde_json::json;
 
 use super::http::Reply;
-use super::peer::{self, Fingerprint};
-use super::{Shared, enrol, http};
+use super::leg::Leg;
+use super::{Shared, call_back, enrol, http, loads, peer};
 use crate::authority::now_unix_seconds;
 use crate::fault::{Failure, Fault};
+use crate::store::Store;
 
 /// What can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,15 @@ pub(crate) enum Endpoint {
     Enrol,
     Renew,
     Provider,
+    Request,
+    Call,
+    Answer,
+    RefuseCall,
+    ShowLoad,
+    Attempt,
+    Loaded,
+    BeginVoid,
+    Void,
 }
 
 /// Method, path and endpoint of each route.
@@ -24,6 +35,15 @@ pub(crate) const ROUTES: &[(&str, &str, Endpoint)] = &[
     ("POST", "/v1/enrolment", Endpoint::Enrol),
     ("POST", "/v1/renewal", Endpoint::Renew),
     ("GET", "/v1/provider", Endpoint::Provider),
+    ("POST", "/v1/requests", Endpoint::Request),
+    ("GET", "/v1/call", Endpoint::Call),
+    ("POST", "/v1/call/answer", Endpoint::Answer),
+    ("POST", "/v1/call/refusal", Endpoint::RefuseCall),
+    ("GET", "/v1/loads/{load}", Endpoint::ShowLoad),
+    ("PUT", "/v1/loads/{load}/attempts/{number}", Endpoint::Attempt),
+    ("PUT", "/v1/loads/{load}/tac", Endpoint::Loaded),
+    ("POST", "/v1/loads/{load}/void", Endpoint::BeginVoid),
+    ("PUT", "/v1/loads/{load}/void", Endpoint::Void),
 ];
 
 /// The route of a request, and what stands in the path's places.
@@ -61,11 +81,13 @@ fn fits(template: &str, path: &str) -> Option<Vec<String>> {
 /// Does what a request asks.
 pub(crate) async fn call(
     shared: Arc<Shared>,
-    peer: Option<Fingerprint>,
+    leg: Arc<Leg>,
     endpoint: Endpoint,
-    _parameters: Vec<String>,
+    parameters: Vec<String>,
     body: Bytes,
 ) -> Result<Reply, Failure> {
+    let peer = leg.peer;
+    let load = || Ok::<_, Failure>(LoadId(parameter(&parameters, 0, hex_id)?));
     match endpoint {
         Endpoint::Enrol => {
             let asked = http::object(&body)?;
@@ -81,21 +103,47 @@ pub(crate) async fn call(
         }
         Endpoint::Provider => {
             shared
-                .with_store(move |shared, store| {
-                    let peer = peer::terminal(store.reader(), peer)?;
-                    Ok(Reply::ok(json!({
-                        "provider": shared.provider.name,
-                        "terminal": peer.name.as_str(),
-                        "role": peer.role,
-                        "call_back": enrol::call_back(peer.address.as_deref()),
-                        "signing_key": hex::encode(shared.authority.signing_public_key()),
-                        "certificate_expires_at": peer.certificate_expires_at,
-                        "time": now_unix_seconds(),
-                    })))
-                })
+                .with_store(move |shared, store| provider(shared, store, &leg))
                 .await
         }
+        Endpoint::Request => call_back::request(&shared, &leg, http::object(&body)?).await,
+        Endpoint::Call => call_back::call(&shared, &leg).await,
+        Endpoint::Answer => call_back::answer(&shared, &leg, http::object(&body)?).await,
+        Endpoint::RefuseCall => call_back::refused(&shared, &leg, http::object(&body)?).await,
+        Endpoint::ShowLoad => loads::show(&shared, &leg, load()?).await,
+        Endpoint::Attempt => {
+            let number = parameter(&parameters, 1, |it| it.parse().ok())?;
+            loads::attempt(&shared, &leg, load()?, number, http::object(&body)?).await
+        }
+        Endpoint::Loaded => loads::loaded(&shared, &leg, load()?, http::object(&body)?).await,
+        Endpoint::BeginVoid => loads::begin_void(&shared, &leg, load()?).await,
+        Endpoint::Void => loads::void(&shared, &leg, load()?, http::object(&body)?).await,
     }
+}
+
+fn parameter<T>(parameters: &[String], place: usize, read: impl Fn(&str) -> Option<T>) -> Result<T, Failure> {
+    let value = parameters.get(place).and_then(|it| read(it));
+    let cause = "the path has a number that is none";
+    value.ok_or_else(|| Fault::invalid("BadPath", cause, "see the provider's OpenAPI document").into())
+}
+
+fn hex_id(digits: &str) -> Option<[u8; 16]> {
+    let mut bytes = [0; 16];
+    let is_lower = !digits.bytes().any(|it| it.is_ascii_uppercase());
+    (is_lower && hex::decode_to_slice(digits, &mut bytes).is_ok()).then_some(bytes)
+}
+
+fn provider(shared: &Shared, store: &Store, leg: &Leg) -> Result<Reply, Failure> {
+    let peer = peer::terminal(store.reader(), leg.peer)?;
+    Ok(Reply::ok(json!({
+        "provider": shared.provider.name,
+        "terminal": peer.name.as_str(),
+        "role": peer.role,
+        "call_back": enrol::call_back(peer.address.as_deref()),
+        "signing_key": hex::encode(shared.authority.signing_public_key()),
+        "certificate_expires_at": peer.certificate_expires_at,
+        "time": now_unix_seconds(),
+    })))
 }
 
 #[cfg(test)]

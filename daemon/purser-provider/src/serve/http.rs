@@ -10,7 +10,7 @@ use hyper::{Request, Response};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::peer::Fingerprint;
+use super::leg::Leg;
 use super::{Shared, api};
 use crate::fault::{Failure, Fault, fault_json};
 
@@ -39,10 +39,10 @@ impl Reply {
 /// Answers one request.
 pub(crate) async fn answer(
     shared: Arc<Shared>,
-    peer: Option<Fingerprint>,
+    leg: Arc<Leg>,
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
-    let reply = handle(shared, peer, request)
+    let reply = handle(shared, leg, request)
         .await
         .unwrap_or_else(|failure| refusal(&failure));
     let mut response = Response::new(Full::new(Bytes::from(reply.body.to_string())));
@@ -60,8 +60,13 @@ fn refusal(failure: &Failure) -> Reply {
         Failure::Refused(fault) => Reply {
             status: fault.status,
             body: fault_json(fault),
-            // What is left of a body that was not read would be taken for a request.
-            hangs_up: matches!(fault.status, 401 | 403 | 408 | 413),
+            hangs_up: match fault.status {
+                // What is left of a body that was not read would be taken for a request.
+                401 | 408 | 413 => true,
+                // Who is not let in is sent away; a leg that works stays, whatever else was asked on it.
+                403 => !matches!(fault.name, "NotAuthenticated" | "NotAsked"),
+                _ => false,
+            },
         },
         other => {
             // Not told to the terminal: causes of ours can hold paths.
@@ -78,16 +83,12 @@ fn refusal(failure: &Failure) -> Reply {
     }
 }
 
-async fn handle(
-    shared: Arc<Shared>,
-    peer: Option<Fingerprint>,
-    request: Request<Incoming>,
-) -> Result<Reply, Failure> {
+async fn handle(shared: Arc<Shared>, leg: Arc<Leg>, request: Request<Incoming>) -> Result<Reply, Failure> {
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
     let (endpoint, parameters) = api::find(head.method.as_str(), &path)?;
     let body = read(body, shared.body_time).await?;
-    api::call(shared, peer, endpoint, parameters, body).await
+    api::call(shared, leg, endpoint, parameters, body).await
 }
 
 async fn read(body: Incoming, time: Duration) -> Result<Bytes, Failure> {

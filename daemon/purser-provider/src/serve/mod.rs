@@ -4,8 +4,12 @@
 //! anew whether that terminal may still ask. Limits: [`CONNECTIONS_MAX`], [`http::BODY_BYTES_MAX`], and a body's time.
 
 mod api;
+mod call_back;
+mod calls;
 mod enrol;
 mod http;
+mod leg;
+mod loads;
 mod peer;
 mod tls;
 
@@ -16,16 +20,21 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use purser_provider_link::ProviderName;
 use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::authority::Authority;
 use crate::cli::Serve;
 use crate::fault::{Exit, Failure};
 use crate::folder::Folder;
+use crate::masters::KeyFile;
 use crate::store::{Provider, Store};
+use calls::Calls;
+use leg::Leg;
 
 /// The most connections at once: each terminal has two at most, and the memory of all stays small.
 const CONNECTIONS_MAX: usize = 512;
@@ -39,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) store: Mutex<Store>,
     pub(crate) authority: Authority,
     pub(crate) provider: Provider,
+    pub(crate) card_keys: KeyFile,
+    pub(crate) calls: Calls,
     /// How long a body may take.
     pub(crate) body_time: Duration,
 }
@@ -70,10 +81,18 @@ pub(crate) fn serve(folder: &Folder, serve: &Serve, json: bool) -> Result<Exit, 
     let provider = store.provider()?;
     let authority = Authority::open(folder, &provider.name)?;
     let tls = TlsAcceptor::from(Arc::new(tls::server(folder, &authority)?));
+    let card_keys = crate::verbs::key_file(folder, &serve.card_keys)?;
+    check_versions(&store, &card_keys)?;
+    let connector = TlsConnector::from(Arc::new(tls::client(folder, &authority)?));
+    let name =
+        ProviderName::new(provider.name.as_str()).map_err(|_| Failure::Damaged("the provider's name"))?;
+    let calls = Calls::new(name, connector);
     let shared = Arc::new(Shared {
         store: Mutex::new(store),
         authority,
         provider,
+        card_keys,
+        calls,
         body_time: Duration::from_secs(serve.body_seconds),
     });
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -87,6 +106,7 @@ pub(crate) fn serve(folder: &Folder, serve: &Serve, json: bool) -> Result<Exit, 
             source,
         })?;
         tell(listener.local_addr()?, json)?;
+        tokio::spawn(Calls::run_timers(Arc::clone(&shared)));
         let ended = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
         let mut ended = ended?;
         tokio::select! {
@@ -134,10 +154,24 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, shared: Arc<Shared>) {
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIME, tls.accept(stream)).await else {
         return;
     };
-    let peer = peer::Fingerprint::of(stream.get_ref().1.peer_certificates());
+    let session = stream.get_ref().1;
+    let peer = peer::Fingerprint::of(session.peer_certificates());
+    let binding = tls::binding(|out| session.export_keying_material(out, tls::EXPORTER_LABEL, None));
+    if let Some(binding) = binding {
+        let leg = shared.calls.leg(peer, binding, false);
+        serve_leg(stream, leg, shared).await;
+    }
+}
+
+/// Answers what is asked on a connection, whoever has opened it, until it ends.
+pub(crate) async fn serve_leg<S>(stream: S, leg: Arc<Leg>, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (ours, of_requests) = (Arc::clone(&leg), Arc::clone(&shared));
     let service = hyper::service::service_fn(move |request| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, std::convert::Infallible>(http::answer(shared, peer, request).await) }
+        let (shared, leg) = (Arc::clone(&of_requests), Arc::clone(&ours));
+        async move { Ok::<_, std::convert::Infallible>(http::answer(shared, leg, request).await) }
     });
     let mut server = http1::Builder::new();
     server
@@ -146,5 +180,21 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, shared: Arc<Shared>) {
         .max_buf_size(HEADER_BYTES_MAX)
         .half_close(false);
     // How a connection ends is the peer's business: what was asked on it can be asked again.
-    let _ = server.serve_connection(TokioIo::new(stream), service).await;
+    tokio::select! {
+        _ = server.serve_connection(TokioIo::new(stream), service) => {}
+        () = leg.until_closed() => {}
+    }
+    Calls::lost(&shared, &leg);
+}
+
+/// The file must have every version that is in use: a load under a missing one would be refused at the counter.
+fn check_versions(store: &Store, keys: &KeyFile) -> Result<(), Failure> {
+    let mut statement = store
+        .reader()
+        .prepare("SELECT version FROM key_version WHERE NOT is_blocked")?;
+    let versions = statement.query_map((), |row| row.get(0))?;
+    for version in versions {
+        crate::verbs::in_use(store, keys, version?)?;
+    }
+    Ok(())
 }

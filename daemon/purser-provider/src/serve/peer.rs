@@ -1,10 +1,14 @@
 //! Who is at the other end of a connection.
 
+use std::sync::Arc;
+
 use purser_provider_link::TerminalName;
 use rusqlite::{Connection, OptionalExtension};
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
 
+use super::Shared;
+use super::leg::Leg;
 use crate::fault::{Failure, Fault};
 
 /// The SHA-256 of a peer's certificate: the data base knows each that was ever made.
@@ -34,6 +38,8 @@ pub(crate) struct Peer {
     pub(crate) role: String,
     pub(crate) address: Option<String>,
     pub(crate) certificate_expires_at: i64,
+    /// The device key of this certificate.
+    pub(crate) public_key: Vec<u8>,
 }
 
 /// Which terminal a certificate is of.
@@ -51,7 +57,7 @@ pub(crate) fn terminal(sql: &Connection, fingerprint: Option<Fingerprint>) -> Re
         )
         .into());
     };
-    let query = "SELECT terminal.name, role, address, standing, expires_at
+    let query = "SELECT terminal.name, role, address, standing, expires_at, public_key
                  FROM certificate JOIN terminal ON terminal.name = certificate.terminal WHERE fingerprint = ?1";
     let found = sql
         .prepare_cached(query)?
@@ -59,10 +65,10 @@ pub(crate) fn terminal(sql: &Connection, fingerprint: Option<Fingerprint>) -> Re
             let (name, role): (String, String) = (row.get(0)?, row.get(1)?);
             let (address, standing, expires): (Option<String>, String, i64) =
                 (row.get(2)?, row.get(3)?, row.get(4)?);
-            Ok((name, role, address, standing, expires))
+            Ok((name, role, address, standing, expires, row.get::<_, Vec<u8>>(5)?))
         })
         .optional()?;
-    let Some((name, role, address, standing, certificate_expires_at)) = found else {
+    let Some((name, role, address, standing, certificate_expires_at, public_key)) = found else {
         let cause = "the certificate is of this provider's authority, and of no enrolled terminal";
         return Err(Fault::forbidden("UnknownCertificate", cause, "enrol the terminal again").into());
     };
@@ -89,5 +95,14 @@ pub(crate) fn terminal(sql: &Connection, fingerprint: Option<Fingerprint>) -> Re
         role,
         address,
         certificate_expires_at,
+        public_key,
     })
+}
+
+/// Which terminal is at the other end of a leg, if it may ask.
+pub(crate) async fn of_leg(shared: &Arc<Shared>, leg: &Leg) -> Result<Peer, Failure> {
+    let fingerprint = leg.peer;
+    shared
+        .with_store(move |_, store| terminal(store.reader(), fingerprint))
+        .await
 }

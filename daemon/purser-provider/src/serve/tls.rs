@@ -2,13 +2,41 @@
 
 use std::sync::Arc;
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use purser_provider_link::call_back::{CHANNEL_BINDING_BYTES, ChannelBinding};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig, version};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, version};
 
-use crate::authority::Authority;
+use crate::authority::{Authority, TERMINAL_DNS_NAME};
 use crate::fault::Failure;
 use crate::folder::{Folder, read_private, read_public};
+
+/// The label of the channel binding `tls-exporter` (RFC 9266 §2).
+pub(crate) const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
+
+/// This end's channel binding, from the session's exporter.
+pub(crate) fn binding<'a>(
+    export: impl FnOnce([u8; CHANNEL_BINDING_BYTES]) -> Result<[u8; CHANNEL_BINDING_BYTES], rustls::Error> + 'a,
+) -> Option<ChannelBinding> {
+    export([0; CHANNEL_BINDING_BYTES]).ok().map(ChannelBinding)
+}
+
+/// The name in every terminal's certificate.
+pub(crate) fn terminal_name() -> Result<ServerName<'static>, Failure> {
+    ServerName::try_from(TERMINAL_DNS_NAME).map_err(|_| Failure::Damaged("the terminals' DNS name"))
+}
+
+/// How terminals are called.
+pub(crate) fn client(folder: &Folder, authority: &Authority) -> Result<ClientConfig, Failure> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let (chain, key) = identity(folder)?;
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&version::TLS13])?
+        .with_root_certificates(roots(authority)?)
+        .with_client_auth_cert(chain, key)?;
+    config.resumption = rustls::client::Resumption::disabled();
+    Ok(config)
+}
 
 /// What terminals reach. A terminal without a certificate gets in to enrol: every other route refuses it.
 pub(crate) fn server(folder: &Folder, authority: &Authority) -> Result<ServerConfig, Failure> {

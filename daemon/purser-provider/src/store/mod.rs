@@ -1,8 +1,12 @@
 //! The provider's data base: SQLite, WAL, every commit synced. Commands and `serve` use it at the same time.
 
+pub(crate) mod books;
+pub(crate) mod loads;
+
 use std::path::Path;
 use std::time::Duration;
 
+use purser_ledger::{Amount, Currency};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::fault::{Failure, Fault};
@@ -116,6 +120,22 @@ fn known_version() -> u32 {
     u32::try_from(MIGRATIONS.len()).expect("there are few migrations")
 }
 
+/// A number as SQLite holds it. Amounts, counts and versions are all far below its limit.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).expect("amounts and counts are below 2^53")
+}
+
+/// An amount out of two columns.
+pub(crate) fn amount(minor: i64, currency: &str) -> Result<Amount, Failure> {
+    let minor = u64::try_from(minor).map_err(|_| Failure::Damaged("an amount"))?;
+    Amount::new(minor, self::currency(currency)?).map_err(|_| Failure::Damaged("an amount"))
+}
+
+/// A currency out of a column.
+pub(crate) fn currency(code: &str) -> Result<Currency, Failure> {
+    code.parse().map_err(|_| Failure::Damaged("a currency"))
+}
+
 /// True when the query has a row.
 pub(crate) fn exists(
     sql: &Connection,
@@ -127,4 +147,11 @@ pub(crate) fn exists(
         .query_row(parameters, |_| Ok(()))
         .optional()?;
     Ok(found.is_some())
+}
+
+/// Tells an operator of something that no fault of a line brings about.
+pub(crate) fn alarm(sql: &Connection, now: i64, terminal: Option<&str>, name: &str) -> Result<(), Failure> {
+    sql.prepare_cached("INSERT INTO alarm (at, terminal, name) VALUES (?1, ?2, ?3)")?
+        .execute((now, terminal, name))?;
+    Ok(())
 }

@@ -4,6 +4,7 @@ mod accounts;
 mod cards;
 mod hotlist;
 mod keys;
+mod loads;
 mod terminals;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use crate::folder::Folder;
 use crate::masters::KeyFile;
 use crate::show::Shown;
 use crate::store::{Provider, Store};
+pub(crate) use keys::in_use;
 pub(crate) use terminals::code_digest;
 
 /// Does what the command line says.
@@ -31,6 +33,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, Failure> {
         Verb::Terminal(verb) => terminals::terminal(&mut Store::open(&folder)?, verb)?,
         Verb::Card(verb) => cards::card(&mut Store::open(&folder)?, &folder, verb)?,
         Verb::Key(verb) => keys::key(&mut Store::open(&folder)?, &folder, verb)?,
+        Verb::Load(verb) => loads::load(&mut Store::open(&folder)?, verb)?,
         Verb::Hotlist(verb) => hotlist::hotlist(&mut Store::open(&folder)?, verb)?,
     };
     shown.print(cli.json)?;

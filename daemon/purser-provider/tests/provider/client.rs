@@ -88,6 +88,14 @@ impl Identity {
         self.certificate.clone_from(&other.certificate);
     }
 
+    pub(crate) fn authority(&self) -> &[u8] {
+        &self.authority
+    }
+
+    pub(crate) fn pkcs8(&self) -> &[u8] {
+        &self.pkcs8
+    }
+
     fn key(&self) -> EcdsaKeyPair {
         EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &self.pkcs8, &SystemRandom::new()).unwrap()
     }

@@ -6,8 +6,12 @@
     reason = "helpers of tests stand outside of test functions"
 )]
 
+mod call_backs;
+mod called;
+mod card;
 mod client;
 mod commands;
 mod document;
 mod enrolment;
+mod loads;
 mod support;
