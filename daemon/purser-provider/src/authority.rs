@@ -167,7 +167,6 @@ impl Authority {
         self.signing.public_key().as_ref()
     }
 
-    #[expect(dead_code, reason = "the claim routes are a later commit")]
     /// Signs a document: ECDSA P-256 with SHA-256, in DER.
     pub(crate) fn sign(&self, document: &[u8]) -> Result<Vec<u8>, Failure> {
         let signature = self.signing.sign(&self.random, document);

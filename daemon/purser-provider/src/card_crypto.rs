@@ -123,7 +123,6 @@ pub(crate) struct Purchase {
     pub(crate) at: DateTime,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for the claim routes, the next commit"))]
 impl Purchase {
     /// TAC = MAC(TAC key, amount || kind || terminal number || terminal SN || date || time).
     pub(crate) fn tac(&self, card_tac_key: &Key) -> [u8; 4] {

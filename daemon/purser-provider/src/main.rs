@@ -9,6 +9,7 @@ mod masters;
 mod serve;
 mod show;
 mod store;
+mod token;
 mod verbs;
 
 use std::process::ExitCode;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use hyper::body::Bytes;
-use purser_provider_link::LoadId;
+use purser_provider_link::{BatchId, LoadId};
 use serde_json::json;
 
 use super::http::Reply;
 use super::leg::Leg;
-use super::{Shared, call_back, enrol, http, loads, peer};
+use super::{Shared, batches, call_back, enrol, http, loads, peer, permits};
 use crate::authority::now_unix_seconds;
 use crate::fault::{Failure, Fault};
 use crate::store::Store;
@@ -28,6 +28,12 @@ pub(crate) enum Endpoint {
     Loaded,
     BeginVoid,
     Void,
+    ShowBatch,
+    Announce,
+    Page,
+    Verdicts,
+    Permit,
+    VoidBatch,
 }
 
 /// Method, path and endpoint of each route.
@@ -44,6 +50,12 @@ pub(crate) const ROUTES: &[(&str, &str, Endpoint)] = &[
     ("PUT", "/v1/loads/{load}/tac", Endpoint::Loaded),
     ("POST", "/v1/loads/{load}/void", Endpoint::BeginVoid),
     ("PUT", "/v1/loads/{load}/void", Endpoint::Void),
+    ("GET", "/v1/batches/{batch}", Endpoint::ShowBatch),
+    ("PUT", "/v1/batches/{batch}", Endpoint::Announce),
+    ("PUT", "/v1/batches/{batch}/pages/{number}", Endpoint::Page),
+    ("GET", "/v1/batches/{batch}/verdicts/{number}", Endpoint::Verdicts),
+    ("POST", "/v1/batches/{batch}/permit", Endpoint::Permit),
+    ("POST", "/v1/batches/{batch}/void", Endpoint::VoidBatch),
 ];
 
 /// The route of a request, and what stands in the path's places.
@@ -88,6 +100,8 @@ pub(crate) async fn call(
 ) -> Result<Reply, Failure> {
     let peer = leg.peer;
     let load = || Ok::<_, Failure>(LoadId(parameter(&parameters, 0, hex_id)?));
+    let batch = || Ok::<_, Failure>(BatchId(parameter(&parameters, 0, hex_id)?));
+    let number = || parameter(&parameters, 1, |it| it.parse().ok());
     match endpoint {
         Endpoint::Enrol => {
             let asked = http::object(&body)?;
@@ -118,6 +132,12 @@ pub(crate) async fn call(
         Endpoint::Loaded => loads::loaded(&shared, &leg, load()?, http::object(&body)?).await,
         Endpoint::BeginVoid => loads::begin_void(&shared, &leg, load()?).await,
         Endpoint::Void => loads::void(&shared, &leg, load()?, http::object(&body)?).await,
+        Endpoint::ShowBatch => batches::show(&shared, &leg, batch()?).await,
+        Endpoint::Announce => batches::announce(&shared, &leg, batch()?, http::object(&body)?).await,
+        Endpoint::Page => batches::page(&shared, &leg, batch()?, number()?, http::object(&body)?).await,
+        Endpoint::Verdicts => batches::verdicts(&shared, &leg, batch()?, number()?).await,
+        Endpoint::Permit => permits::permit(&shared, &leg, batch()?).await,
+        Endpoint::VoidBatch => batches::void(&shared, &leg, batch()?).await,
     }
 }
 

@@ -4,13 +4,16 @@
 //! anew whether that terminal may still ask. Limits: [`CONNECTIONS_MAX`], [`http::BODY_BYTES_MAX`], and a body's time.
 
 mod api;
+mod batches;
 mod call_back;
 mod calls;
 mod enrol;
+mod facts;
 mod http;
 mod leg;
 mod loads;
 mod peer;
+mod permits;
 mod tls;
 
 use std::io::Write;

@@ -33,6 +33,12 @@ pub(crate) fn transfer(sql: &Connection, currency: Currency, transfers: &[Transf
     let after = before
         .after(transfers)
         .map_err(|_| Failure::Damaged("the books"))?;
+    save(sql, &before, &after)
+}
+
+/// Stores books that have changed.
+pub(crate) fn save(sql: &Connection, before: &Books, after: &Books) -> Result<(), Failure> {
+    let currency = before.balance(Account::Issued).currency();
     if !before.are_balanced() || !after.are_balanced() {
         return Err(Failure::Damaged("the books: they do not balance"));
     }

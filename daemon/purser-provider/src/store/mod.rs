@@ -1,5 +1,6 @@
 //! The provider's data base: SQLite, WAL, every commit synced. Commands and `serve` use it at the same time.
 
+pub(crate) mod batches;
 pub(crate) mod books;
 pub(crate) mod loads;
 

@@ -14,4 +14,6 @@ mod commands;
 mod document;
 mod enrolment;
 mod loads;
+mod settlements;
+mod shop;
 mod support;

@@ -1,0 +1,397 @@
+//! S30 to S34 with claims of the lab's card: pages, verdicts, permit, void.
+
+use purser_provider_link::{
+    Batch, BatchVoid, Claim, Decision, Item, LateRefund, Permit, Reason, Sum, Verdict, VerdictsDigest,
+};
+use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+use serde_json::{Value, json};
+
+use crate::called::Standing;
+use crate::client::{Answer, Identity, TlsLine};
+use crate::shop::{Customer, forged, seal, yen};
+use crate::support::{CARD, Provider, Serving};
+
+/// A provider that serves a till.
+struct Shop {
+    provider: Provider,
+    serving: Serving,
+    till: Identity,
+}
+
+impl Shop {
+    fn new() -> Self {
+        let provider = Provider::furnished();
+        let code = provider.till("till-1", "000000000001");
+        let serving = provider.serve();
+        let mut till = Identity::new(&provider.authority(), serving.address);
+        till.enrol(&code);
+        Self {
+            provider,
+            serving,
+            till,
+        }
+    }
+
+    /// Another till of the same merchant.
+    fn second_till(&self) -> Identity {
+        let code = self.provider.till("till-2", "000000000002");
+        let mut till = Identity::new(&self.provider.authority(), self.serving.address);
+        till.enrol(&code);
+        till
+    }
+
+    fn signed(&self, document: &Value, signature: &Value) -> Vec<u8> {
+        let bytes = |it: &Value| hex::decode(it.as_str().unwrap()).unwrap();
+        let key = std::fs::read(self.provider.path("provider/signing.pub")).unwrap();
+        let document = bytes(document);
+        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key);
+        key.verify(&document, &bytes(signature))
+            .expect("the provider's signature");
+        document
+    }
+
+    fn verdicts(&self, answer: &Value) -> Vec<Verdict> {
+        let verdicts = answer["verdicts"].as_array().unwrap().iter();
+        let verdict = |it: &Value| Verdict::decode(&self.signed(&it["verdict"], &it["signature"])).unwrap();
+        verdicts.map(verdict).collect()
+    }
+
+    fn permit(&self, line: &mut TlsLine, batch: &Batch) -> Permit {
+        let told = line.ask("POST", &path(batch, "/permit"), None).done();
+        Permit::decode(&self.signed(&told["permit"], &told["signature"])).unwrap()
+    }
+}
+
+fn path(batch: &Batch, rest: &str) -> String {
+    format!("/v1/batches/{}{rest}", batch.id)
+}
+
+/// Called back for the batch and announced.
+fn announced(till: &Identity, request: u8, batch: &Batch) -> TlsLine {
+    let mut line = Standing::called(till, request, "settlement", batch.digest());
+    let body = json!({ "batch": hex::encode(batch.encode()) });
+    line.ask("PUT", &path(batch, ""), Some(&body)).done();
+    line
+}
+
+fn send(line: &mut TlsLine, batch: &Batch, number: u32, items: &[Item]) -> Answer {
+    let items: Vec<String> = items.iter().map(|it| hex::encode(it.encode())).collect();
+    line.ask(
+        "PUT",
+        &path(batch, &format!("/pages/{number}")),
+        Some(&json!({ "items": items })),
+    )
+}
+
+fn claims(claims: &[Claim]) -> Vec<Item> {
+    claims.iter().cloned().map(Item::Claim).collect()
+}
+
+fn reason(verdict: &Verdict) -> Option<Reason> {
+    match verdict.decision {
+        Decision::Hold(reason) | Decision::Dispute(reason) => Some(reason),
+        Decision::Pay(_) | Decision::Owe(_) => None,
+    }
+}
+
+/// What a terminal checks before it gives up its claims.
+fn check(permit: &Permit, batch: &Batch, verdicts: &[Verdict]) {
+    let mut digest = VerdictsDigest::begin(batch.digest());
+    let mut sum = Sum::begin(permit.sum.debt_before);
+    for verdict in verdicts {
+        digest = digest.with(verdict);
+        sum = sum.with(verdict.decision).unwrap();
+    }
+    assert_eq!(permit.batch, batch.digest());
+    assert_eq!(permit.verdicts, digest.digest());
+    assert_eq!(permit.sum, sum);
+    assert_eq!(permit.account.digits(), b"000100110000001", "the pinned one (T4)");
+}
+
+#[test]
+fn a_batch_in_pages_gets_its_verdicts_and_one_permit_through_a_kill() {
+    let mut shop = Shop::new();
+    let mut customer = Customer::new(CARD);
+    let sales: Vec<Claim> = (1..=5).map(|sn| customer.pay(100 * sn, 1, sn)).collect();
+    let items = claims(&sales);
+    let batch = seal(1, "till-1", &items);
+    let mut line = announced(&shop.till, 1, &batch);
+    let first = send(&mut line, &batch, 0, &items[..2]).done();
+    assert_eq!(send(&mut line, &batch, 2, &items[4..]).refusal(), "PageSkipped");
+    assert_eq!(
+        line.ask("POST", &path(&batch, "/permit"), None).refusal(),
+        "NotReceived"
+    );
+    drop(shop.serving);
+    shop.serving = shop.provider.serve();
+    shop.till.server = shop.serving.address;
+    let mut line = announced(&shop.till, 2, &batch);
+    let stands = line.ask("GET", &path(&batch, ""), None).done();
+    assert_eq!(
+        (&stands["received"], &stands["next_page"]),
+        (&json!(2), &json!(1))
+    );
+    assert_eq!(
+        send(&mut line, &batch, 0, &items[..2]).done(),
+        first,
+        "a repeat gets the first verdicts"
+    );
+    assert_eq!(send(&mut line, &batch, 0, &items[1..3]).refusal(), "PageChanged");
+    let second = send(&mut line, &batch, 1, &items[2..4]).done();
+    let third = send(&mut line, &batch, 2, &items[4..]).done();
+    let verdicts = [first, second, third].map(|it| shop.verdicts(&it)).concat();
+    let permit = shop.permit(&mut line, &batch);
+    check(&permit, &batch, &verdicts);
+    assert_eq!(permit.sum.total, yen(1_500));
+    assert_eq!(permit.sealed_token.is_empty(), false);
+    assert_eq!(shop.permit(&mut line, &batch), permit, "a batch has one permit");
+    assert_eq!(
+        line.ask("POST", &path(&batch, "/void"), None).refusal(),
+        "Permitted"
+    );
+    let card = &shop.provider.done(&["card", "list"])[0];
+    assert_eq!(
+        (&card["spent"], &card["balance"]),
+        (&json!(1_500), &json!(-1_500)),
+        "spent and not known as loaded"
+    );
+}
+
+#[test]
+fn each_bad_claim_is_held_by_its_own_name_and_the_rest_is_paid() {
+    let shop = Shop::new();
+    let second = shop.second_till();
+    let unknown = "00000000202600000009";
+    let (mut customer, mut stranger) = (Customer::new(CARD), Customer::new(unknown));
+    let good = customer.pay(300, 1, 1);
+    let mut altered = customer.pay(300, 1, 2);
+    altered.amount = yen(900);
+    let mut restored = customer.pay(100, 1, 4);
+    restored.generation = 7;
+    let mut euro = customer.pay(100, 1, 5);
+    euro.key.terminal_sn = 55;
+    let mut without = customer.pay(100, 1, 6);
+    without.evidence =
+        purser_ledger::SchemeBytes::new(purser_ledger::Scheme::Pboc, b"P\x01".to_vec()).unwrap();
+    let sales = [
+        (good.clone(), None),
+        (altered, Some(Reason::Altered)),
+        (forged(&customer.pay(300, 1, 3)), Some(Reason::Forged)),
+        (restored, Some(Reason::OtherGeneration)),
+        (euro, Some(Reason::Altered)),
+        (without, Some(Reason::NoCardProof)),
+        (customer.pay(100, 2, 1), Some(Reason::OtherTerminal)),
+        (customer.pay(100, 9, 1), Some(Reason::UnknownTerminalNumber)),
+        (stranger.pay(100, 1, 7), Some(Reason::UnknownCard)),
+        (good.clone(), Some(Reason::TwiceInBatch)),
+        (customer.pay(200, 1, 8), None),
+    ];
+    let items = claims(&sales.clone().map(|it| it.0));
+    let batch = seal(1, "till-1", &items);
+    let mut line = announced(&shop.till, 1, &batch);
+    let verdicts = shop.verdicts(&send(&mut line, &batch, 0, &items).done());
+    for (verdict, (claim, expected)) in verdicts.iter().zip(&sales) {
+        assert_eq!(reason(verdict), *expected, "{claim:?}");
+    }
+    let permit = shop.permit(&mut line, &batch);
+    check(&permit, &batch, &verdicts);
+    assert_eq!(permit.sum.total, yen(500));
+    drop(line);
+    // Another batch, from another till of the merchant too: paid once in the world.
+    let items = claims(&[good.clone()]);
+    let again = seal(2, "till-1", &items);
+    let mut line = announced(&shop.till, 2, &again);
+    let verdicts = shop.verdicts(&send(&mut line, &again, 0, &items).done());
+    assert_eq!(reason(&verdicts[0]), Some(Reason::AlreadyPaid));
+    let permit = shop.permit(&mut line, &again);
+    assert!(
+        permit.sum.total.is_zero() && permit.sealed_token.is_empty(),
+        "a permit of nothing"
+    );
+    let elsewhere = seal(3, "till-2", &items);
+    let mut line = announced(&second, 1, &elsewhere);
+    let verdicts = shop.verdicts(&send(&mut line, &elsewhere, 0, &items).done());
+    assert_eq!(reason(&verdicts[0]), Some(Reason::OtherTerminal));
+}
+
+/// Uniqueness is charged when the permit commits: between verdict and permit another batch takes the claim.
+#[test]
+fn of_two_open_batches_with_one_claim_the_first_permit_takes_it_and_the_other_is_told() {
+    let shop = Shop::new();
+    let mut customer = Customer::new(CARD);
+    let items = claims(&[customer.pay(300, 1, 1)]);
+    let (first, second) = (seal(1, "till-1", &items), seal(2, "till-1", &items));
+    let mut line = announced(&shop.till, 1, &first);
+    assert_eq!(
+        reason(&shop.verdicts(&send(&mut line, &first, 0, &items).done())[0]),
+        None
+    );
+    drop(line);
+    let mut line = announced(&shop.till, 2, &second);
+    assert_eq!(
+        reason(&shop.verdicts(&send(&mut line, &second, 0, &items).done())[0]),
+        None
+    );
+    assert_eq!(shop.permit(&mut line, &second).sum.total, yen(300));
+    drop(line);
+    let mut line = announced(&shop.till, 3, &first);
+    let permit = shop.permit(&mut line, &first);
+    assert_eq!(permit.sum.total, yen(0));
+    let last = shop.verdicts(&line.ask("GET", &path(&first, "/verdicts/0"), None).done());
+    assert_eq!(
+        (last[0].revision, reason(&last[0])),
+        (1, Some(Reason::AlreadyPaid))
+    );
+    check(&permit, &first, &last);
+}
+
+#[test]
+fn a_late_refund_is_netted_once_and_the_rest_is_carried_as_debt() {
+    let shop = Shop::new();
+    let mut customer = Customer::new(CARD);
+    let mut partly = customer.pay(500, 1, 1);
+    partly.refund_owed = yen(200);
+    let paid = customer.pay(400, 1, 2);
+    let items = claims(&[partly.clone(), paid.clone()]);
+    let batch = seal(1, "till-1", &items);
+    let mut line = announced(&shop.till, 1, &batch);
+    send(&mut line, &batch, 0, &items).done();
+    assert_eq!(shop.permit(&mut line, &batch).sum.total, yen(700));
+    drop(line);
+    let late = |claim: &Claim, amount| {
+        Item::LateRefund(LateRefund {
+            key: claim.key.clone(),
+            claim: claim.digest(),
+            amount: yen(amount),
+        })
+    };
+    let sale = Item::Claim(customer.pay(100, 1, 3));
+    let items = vec![
+        late(&paid, 400),
+        late(&paid, 400),
+        late(&partly, 100),
+        late(&paid, 401),
+        sale,
+    ];
+    let batch = seal(2, "till-1", &items);
+    let mut line = announced(&shop.till, 2, &batch);
+    send(&mut line, &batch, 0, &items).done();
+    let permit = shop.permit(&mut line, &batch);
+    let verdicts = shop.verdicts(&line.ask("GET", &path(&batch, "/verdicts/0"), None).done());
+    let reasons: Vec<_> = verdicts.iter().map(reason).collect();
+    let before = Some(Reason::RefundedBefore);
+    assert_eq!(
+        reasons,
+        [None, before, before, Some(Reason::RefundTooLarge), None]
+    );
+    check(&permit, &batch, &verdicts);
+    assert_eq!((permit.sum.total, permit.sum.debt_after), (yen(0), yen(300)));
+    drop(line);
+    let items = claims(&[customer.pay(1_000, 1, 4)]);
+    let batch = seal(3, "till-1", &items);
+    let mut line = announced(&shop.till, 3, &batch);
+    send(&mut line, &batch, 0, &items).done();
+    assert_eq!(
+        shop.permit(&mut line, &batch).sum.total,
+        yen(700),
+        "the debt is netted"
+    );
+}
+
+#[test]
+fn a_voided_batch_frees_its_claims_and_never_has_a_permit() {
+    let shop = Shop::new();
+    let mut customer = Customer::new(CARD);
+    let items = claims(&[customer.pay(300, 1, 1)]);
+    let batch = seal(1, "till-1", &items);
+    let mut line = announced(&shop.till, 1, &batch);
+    send(&mut line, &batch, 0, &items).done();
+    let void = line.ask("POST", &path(&batch, "/void"), None).done();
+    let document = BatchVoid::decode(&shop.signed(&void["void"], &void["signature"])).unwrap();
+    assert_eq!(document.batch, batch.digest());
+    assert_eq!(
+        line.ask("POST", &path(&batch, "/void"), None).done(),
+        void,
+        "a repeat is the same"
+    );
+    assert_eq!(
+        line.ask("POST", &path(&batch, "/permit"), None).refusal(),
+        "Voided"
+    );
+    drop(line);
+    let batch = seal(2, "till-1", &items);
+    let mut line = announced(&shop.till, 2, &batch);
+    send(&mut line, &batch, 0, &items).done();
+    assert_eq!(shop.permit(&mut line, &batch).sum.total, yen(300));
+}
+
+#[test]
+fn a_forged_debit_is_not_tried_with_other_evidence_and_many_forgeries_suspend_the_terminal() {
+    let shop = Shop::new();
+    let mut customer = Customer::new(CARD);
+    let good: Vec<Claim> = (1..=10).map(|sn| customer.pay(10, 1, sn)).collect();
+    let bad: Vec<Claim> = good.iter().map(forged).collect();
+    let items = claims(&bad[..1]);
+    let batch = seal(1, "till-1", &items);
+    let mut line = announced(&shop.till, 1, &batch);
+    send(&mut line, &batch, 0, &items).done();
+    drop(line);
+    let items = claims(&good[..1]);
+    let batch = seal(2, "till-1", &items);
+    let mut line = announced(&shop.till, 2, &batch);
+    let verdicts = shop.verdicts(&send(&mut line, &batch, 0, &items).done());
+    assert_eq!(reason(&verdicts[0]), Some(Reason::ForgedBefore), "no oracle (T3)");
+    drop(line);
+    let items = claims(&bad[1..]);
+    let batch = seal(3, "till-1", &items);
+    let mut line = announced(&shop.till, 3, &batch);
+    send(&mut line, &batch, 0, &items).done();
+    assert_eq!(
+        line.ask("POST", &path(&batch, "/permit"), None).refusal(),
+        "Suspended"
+    );
+}
+
+#[test]
+fn what_was_not_sealed_is_refused() {
+    let shop = Shop::new();
+    let mut customer = Customer::new(CARD);
+    let sales: Vec<Claim> = (1..=3).map(|sn| customer.pay(100, 1, sn)).collect();
+    let items = claims(&sales);
+    let batch = seal(1, "till-1", &items[..2]);
+    let mut line = announced(&shop.till, 1, &batch);
+    assert_eq!(send(&mut line, &batch, 0, &items).refusal(), "TooManyItems");
+    assert_eq!(
+        send(&mut line, &batch, 0, &[items[0].clone(), items[2].clone()]).refusal(),
+        "OtherContent"
+    );
+    assert_eq!(send(&mut line, &batch, 0, &[]).refusal(), "PageSize");
+    let junk = json!({ "items": ["00"] });
+    assert_eq!(
+        line.ask("PUT", &path(&batch, "/pages/0"), Some(&junk)).refusal(),
+        "BadItem"
+    );
+    let other = seal(2, "till-1", &items);
+    assert_eq!(send(&mut line, &other, 0, &items).refusal(), "NotAuthenticated");
+    let mut inflated = batch.clone();
+    inflated.claimed = yen(999_999);
+    let body = json!({ "batch": hex::encode(inflated.encode()) });
+    assert_eq!(
+        line.ask("PUT", &path(&batch, ""), Some(&body)).refusal(),
+        "NotAuthenticated"
+    );
+    drop(line);
+    let mut line = Standing::called(&shop.till, 2, "settlement", inflated.digest());
+    assert_eq!(
+        line.ask("PUT", &path(&batch, ""), Some(&body)).refusal(),
+        "OtherContent"
+    );
+    let foreign = seal(3, "till-2", &items);
+    drop(line);
+    let mut line = Standing::called(&shop.till, 3, "settlement", foreign.digest());
+    let body = json!({ "batch": hex::encode(foreign.encode()) });
+    assert_eq!(
+        line.ask("PUT", &path(&foreign, ""), Some(&body)).refusal(),
+        "BadBatch"
+    );
+}
