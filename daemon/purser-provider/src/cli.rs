@@ -58,6 +58,11 @@ pub(crate) enum Verb {
     /// Loads
     #[command(subcommand)]
     Load(Load),
+    /// Claims and what became of them
+    #[command(subcommand)]
+    Claims(Claims),
+    /// The books: where each minor unit of issued value is
+    Liability,
     /// Serve terminals, until SIGTERM
     Serve(Serve),
 }
@@ -182,6 +187,14 @@ pub(crate) enum Terminal {
         /// The terminal
         name: String,
     },
+    /// Take over the generation that a terminal has after a restore or a move, once its books have been compared
+    Reconcile {
+        /// The terminal
+        name: String,
+        /// Its generation
+        #[arg(long)]
+        generation: u32,
+    },
     /// Refuse everything that it asks, for ever
     Revoke {
         /// The terminal
@@ -276,4 +289,29 @@ pub(crate) enum Load {
     },
     /// Show the loads
     List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Claims {
+    /// The items of a batch with their verdicts
+    List {
+        /// The batch's number: 32 hex digits
+        #[arg(long, value_name = "ID")]
+        batch: String,
+        /// The first place
+        #[arg(long, value_name = "PLACE", default_value_t = 0)]
+        from: u32,
+        /// How many at most
+        #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+    },
+    /// Everything that was claimed of one debit
+    Show {
+        /// The card's application serial number: 20 hex digits
+        card: String,
+        /// The PSAM terminal number: 12 hex digits
+        terminal_number: String,
+        /// The terminal serial number of the sale
+        terminal_sn: u32,
+    },
 }

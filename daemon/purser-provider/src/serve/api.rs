@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::http::Reply;
 use super::leg::Leg;
-use super::{Shared, batches, call_back, enrol, http, loads, peer, permits};
+use super::{Shared, batches, call_back, enrol, hot_list, http, loads, peer, permits};
 use crate::authority::now_unix_seconds;
 use crate::fault::{Failure, Fault};
 use crate::store::Store;
@@ -34,6 +34,8 @@ pub(crate) enum Endpoint {
     Verdicts,
     Permit,
     VoidBatch,
+    HotList,
+    AcknowledgeHotList,
 }
 
 /// Method, path and endpoint of each route.
@@ -56,6 +58,12 @@ pub(crate) const ROUTES: &[(&str, &str, Endpoint)] = &[
     ("GET", "/v1/batches/{batch}/verdicts/{number}", Endpoint::Verdicts),
     ("POST", "/v1/batches/{batch}/permit", Endpoint::Permit),
     ("POST", "/v1/batches/{batch}/void", Endpoint::VoidBatch),
+    ("GET", "/v1/hot-list", Endpoint::HotList),
+    (
+        "POST",
+        "/v1/hot-list/acknowledgement",
+        Endpoint::AcknowledgeHotList,
+    ),
 ];
 
 /// The route of a request, and what stands in the path's places.
@@ -138,6 +146,8 @@ pub(crate) async fn call(
         Endpoint::Verdicts => batches::verdicts(&shared, &leg, batch()?, number()?).await,
         Endpoint::Permit => permits::permit(&shared, &leg, batch()?).await,
         Endpoint::VoidBatch => batches::void(&shared, &leg, batch()?).await,
+        Endpoint::HotList => hot_list::show(&shared, &leg).await,
+        Endpoint::AcknowledgeHotList => hot_list::acknowledge(&shared, &leg, http::object(&body)?).await,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod cards;
+mod claims;
 mod hotlist;
 mod keys;
 mod loads;
@@ -34,6 +35,8 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, Failure> {
         Verb::Card(verb) => cards::card(&mut Store::open(&folder)?, &folder, verb)?,
         Verb::Key(verb) => keys::key(&mut Store::open(&folder)?, &folder, verb)?,
         Verb::Load(verb) => loads::load(&mut Store::open(&folder)?, verb)?,
+        Verb::Claims(verb) => claims::claims(&Store::open(&folder)?, verb)?,
+        Verb::Liability => claims::liability(&Store::open(&folder)?)?,
         Verb::Hotlist(verb) => hotlist::hotlist(&mut Store::open(&folder)?, verb)?,
     };
     shown.print(cli.json)?;

@@ -24,6 +24,7 @@ pub(super) fn terminal(store: &mut Store, verb: &Terminal) -> Result<Shown, Fail
     match verb {
         Terminal::Add(add) => self::add(store, add),
         Terminal::Code { name } => new_code(store, name),
+        Terminal::Reconcile { name, generation } => reconcile(store, name, *generation),
         Terminal::Suspend { name } => stand(store, name, "suspended", &["enrolled", "suspended"]),
         Terminal::Resume { name } => stand(store, name, "enrolled", &["enrolled", "suspended"]),
         Terminal::Revoke { name } => stand(store, name, "revoked", &["enrolled", "suspended", "revoked"]),
@@ -168,6 +169,23 @@ fn stand(store: &mut Store, name: &str, to: &'static str, from: &[&str]) -> Resu
     Ok(Shown::one(
         format!("terminal {name} is {to}"),
         json!({ "terminal": name, "standing": to }),
+    ))
+}
+
+/// A restored terminal's claims are held until a person has compared its books with the provider's (money rule T1).
+fn reconcile(store: &mut Store, name: &str, generation: u32) -> Result<Shown, Failure> {
+    let sql = store.begin()?;
+    standing(&sql, name)?;
+    let query = "UPDATE terminal SET generation = ?2 WHERE name = ?1 AND generation <= ?2";
+    if sql.execute(query, (name, generation))? == 0 {
+        let cause = format!("terminal {name} has a later generation than {generation}");
+        let remedy = "an old image of the machine is running: find out which one is the machine";
+        return Err(Fault::conflict("GenerationGoesBack", cause, remedy).into());
+    }
+    sql.commit()?;
+    Ok(Shown::one(
+        format!("terminal {name} is reconciled with generation {generation}"),
+        json!({ "terminal": name, "generation": generation }),
     ))
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::called::Standing;
 use crate::client::{Answer, Identity, TlsLine};
 use crate::shop::{Customer, forged, seal, yen};
-use crate::support::{CARD, Provider, Serving};
+use crate::support::{CARD, POINT, Provider, Serving};
 
 /// A provider that serves a till.
 struct Shop {
@@ -108,6 +108,89 @@ fn check(permit: &Permit, batch: &Batch, verdicts: &[Verdict]) {
     assert_eq!(permit.account.digits(), b"000100110000001", "the pinned one (T4)");
 }
 
+/// Opens the token as the bank does. The bank's private key is 1 in this test, so the shared secret is the x of the ephemeral
+/// point itself.
+fn check_token(shop: &Shop, permit: &Permit) {
+    use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+    use ring::hkdf::{HKDF_SHA256, Salt};
+    let (point, sealed) = permit.sealed_token.split_at(65);
+    let bank = hex::decode(POINT).unwrap();
+    let secret = Salt::new(HKDF_SHA256, &[]).extract(&point[1..33]);
+    let info = [&b"purser permit token 1"[..], point, &bank];
+    let key = secret.expand(&info, &AES_256_GCM).unwrap();
+    let key = LessSafeKey::new(UnboundKey::from(key));
+    let mut token = sealed.to_vec();
+    let nonce = Nonce::assume_unique_for_key([0; 12]);
+    let token = key.open_in_place(nonce, Aad::empty(), &mut token).unwrap();
+    let (told, signature) = token.split_at(83);
+    shop.signed(&hex::encode(told).into(), &hex::encode(signature).into());
+    let expected = [
+        &b"PTKN\x01"[..],
+        &permit.id.0,
+        &permit.generation.to_be_bytes(),
+        permit.account.digits(),
+        permit.bank_terminal.as_bytes(),
+        b"JPY",
+        &permit.sum.total.minor().to_be_bytes(),
+        &permit.expires_unix_seconds.to_be_bytes(),
+    ];
+    assert_eq!(told[..67], expected.concat());
+}
+
+#[test]
+fn a_hot_listed_card_is_held_only_where_the_list_had_reached_the_till_before_the_sale() {
+    let shop = Shop::new();
+    let mut customer = Customer::new(CARD);
+    shop.provider.done(&["hotlist", "add", CARD, "--reason", "lost"]);
+    let list = shop.till.ask("GET", "/v1/hot-list", None).done();
+    assert_eq!(list, json!({ "version": 1, "cards": [CARD] }));
+    let told = |version, from| json!({ "version": version, "from_terminal_sn": from });
+    let acknowledge = |body: &Value| shop.till.ask("POST", "/v1/hot-list/acknowledgement", Some(body));
+    assert_eq!(acknowledge(&told(2, 3)).refusal(), "UnknownVersion");
+    acknowledge(&told(1, 3)).done();
+    acknowledge(&told(1, 3)).done();
+    assert_eq!(acknowledge(&told(1, 2)).refusal(), "GoesBack");
+    let items = claims(&[customer.pay(100, 1, 2), customer.pay(100, 1, 3)]);
+    let batch = seal(1, "till-1", &items);
+    let mut line = announced(&shop.till, 1, &batch);
+    let verdicts = shop.verdicts(&send(&mut line, &batch, 0, &items).done());
+    let reasons: Vec<_> = verdicts.iter().map(reason).collect();
+    assert_eq!(reasons, [None, Some(Reason::HotListed)]);
+    let shown = shop
+        .provider
+        .done(&["claims", "list", "--batch", &batch.id.to_string()]);
+    assert_eq!(
+        (&shown[0]["decision"], &shown[1]["decision"]),
+        (&json!("pay"), &json!("hold"))
+    );
+    assert_eq!(shown[1]["reason"], "HotListed");
+    let shown = shop.provider.done(&["claims", "show", CARD, "000000000001", "3"]);
+    assert_eq!(
+        (&shown[0]["place"], &shown[0]["is_paid"]),
+        (&json!(1), &json!(false))
+    );
+}
+
+#[test]
+fn after_a_restore_a_till_is_reconciled_before_its_claims_are_paid() {
+    let shop = Shop::new();
+    let mut customer = Customer::new(CARD);
+    let mut claim = customer.pay(100, 1, 1);
+    claim.generation = 1;
+    let items = claims(&[claim]);
+    let settle = |number: u8| {
+        let batch = seal(number, "till-1", &items);
+        let mut line = announced(&shop.till, number, &batch);
+        reason(&shop.verdicts(&send(&mut line, &batch, 0, &items).done())[0])
+    };
+    assert_eq!(settle(1), Some(Reason::OtherGeneration));
+    shop.provider
+        .done(&["terminal", "reconcile", "till-1", "--generation", "1"]);
+    assert_eq!(settle(2), None);
+    let back = ["terminal", "reconcile", "till-1", "--generation", "0"];
+    assert_eq!(shop.provider.refused(&back), "GenerationGoesBack");
+}
+
 #[test]
 fn a_batch_in_pages_gets_its_verdicts_and_one_permit_through_a_kill() {
     let mut shop = Shop::new();
@@ -143,12 +226,18 @@ fn a_batch_in_pages_gets_its_verdicts_and_one_permit_through_a_kill() {
     let permit = shop.permit(&mut line, &batch);
     check(&permit, &batch, &verdicts);
     assert_eq!(permit.sum.total, yen(1_500));
-    assert_eq!(permit.sealed_token.is_empty(), false);
+    check_token(&shop, &permit);
     assert_eq!(shop.permit(&mut line, &batch), permit, "a batch has one permit");
     assert_eq!(
         line.ask("POST", &path(&batch, "/void"), None).refusal(),
         "Permitted"
     );
+    let liability = &shop.provider.done(&["liability"])[0];
+    assert_eq!(
+        (&liability["permits"], &liability["unexplained"]),
+        (&json!(1_500), &json!(1_500))
+    );
+    assert_eq!(liability["is_balanced"], true);
     let card = &shop.provider.done(&["card", "list"])[0];
     assert_eq!(
         (&card["spent"], &card["balance"]),
@@ -198,7 +287,7 @@ fn each_bad_claim_is_held_by_its_own_name_and_the_rest_is_paid() {
     assert_eq!(permit.sum.total, yen(500));
     drop(line);
     // Another batch, from another till of the merchant too: paid once in the world.
-    let items = claims(&[good.clone()]);
+    let items = claims(std::slice::from_ref(&good));
     let again = seal(2, "till-1", &items);
     let mut line = announced(&shop.till, 2, &again);
     let verdicts = shop.verdicts(&send(&mut line, &again, 0, &items).done());
