@@ -63,6 +63,8 @@ pub(crate) enum Verb {
     Claims(Claims),
     /// The books: where each minor unit of issued value is
     Liability,
+    /// Derive everything again from the stored evidence; exit code 1 when something does not agree
+    Audit(CardKeys),
     /// Serve terminals, until SIGTERM
     Serve(Serve),
 }

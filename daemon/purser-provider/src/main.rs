@@ -1,5 +1,6 @@
 //! The reference provider host: enrols terminals, issues value, verifies claims, permits settlement.
 
+mod audit;
 mod authority;
 mod card_crypto;
 mod cli;

@@ -122,6 +122,8 @@ CREATE TABLE load (
 -- One released load of a card at a time: the online SN counts every load.
 CREATE UNIQUE INDEX load_released ON load (card) WHERE phase = 'released';
 
+CREATE INDEX load_by_card ON load (card);
+
 CREATE TABLE load_attempt (
     load BLOB NOT NULL REFERENCES load (id),
     number INTEGER NOT NULL CHECK (number BETWEEN 1 AND 16),

@@ -27,6 +27,7 @@ pub(crate) use terminals::code_digest;
 pub(crate) fn run(cli: &Cli) -> Result<Exit, Failure> {
     let folder = Folder::new(&cli.dir);
     let shown = match &cli.verb {
+        Verb::Audit(given) => return audit(cli, &folder, given),
         Verb::Serve(serve) => return crate::serve::serve(&folder, serve, cli.json),
         Verb::Init(init) => make(init)?,
         Verb::Bank(verb) => accounts::bank(&mut Store::open(&folder)?, verb)?,
@@ -41,6 +42,18 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, Failure> {
     };
     shown.print(cli.json)?;
     Ok(Exit::Done)
+}
+
+fn audit(cli: &Cli, folder: &Folder, given: &CardKeys) -> Result<Exit, Failure> {
+    let store = Store::open(folder)?;
+    let signing_key = crate::folder::read_public(&folder.signing_public_key())?;
+    let findings = crate::audit::audit(&store, &key_file(folder, given)?, &signing_key)?;
+    if findings.is_empty() {
+        Shown::one("everything agrees with its evidence", json!({ "findings": 0 })).print(cli.json)?;
+        return Ok(Exit::Done);
+    }
+    Shown::list(&["finding", "what"], findings).print(cli.json)?;
+    Ok(Exit::Refused)
 }
 
 fn make(init: &Init) -> Result<Shown, Failure> {

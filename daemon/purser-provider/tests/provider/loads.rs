@@ -11,13 +11,13 @@ use crate::card::Inserted;
 use crate::client::{Answer, Identity, Line};
 use crate::support::{CARD, Provider, Serving};
 
-const DESK: &str = "0000000000d1";
+pub(crate) const DESK: &str = "0000000000d1";
 
-fn load_id(load: u8) -> String {
+pub(crate) fn load_id(load: u8) -> String {
     hex::encode([load; 16])
 }
 
-fn subject(load: u8, amount: u64) -> Digest {
+pub(crate) fn subject(load: u8, amount: u64) -> Digest {
     let amount = Amount::new(amount, "JPY".parse().unwrap()).unwrap();
     LoadOrder {
         id: LoadId([load; 16]),
@@ -26,7 +26,7 @@ fn subject(load: u8, amount: u64) -> Digest {
     .digest()
 }
 
-fn open(provider: &Provider, load: u8, amount: &str) {
+pub(crate) fn open(provider: &Provider, load: u8, amount: &str) {
     provider.done(&[
         "load",
         "open",
@@ -51,12 +51,12 @@ fn desk() -> (Provider, Serving, Identity) {
     (provider, serving, terminal)
 }
 
-fn attempt<S: Read + Write>(line: &mut Line<S>, load: u8, number: u8, said: &Value) -> Answer {
+pub(crate) fn attempt<S: Read + Write>(line: &mut Line<S>, load: u8, number: u8, said: &Value) -> Answer {
     let path = format!("/v1/loads/{}/attempts/{number}", load_id(load));
     line.ask("PUT", &path, Some(said))
 }
 
-fn confirm<S: Read + Write>(line: &mut Line<S>, load: u8, tac: &str) -> Answer {
+pub(crate) fn confirm<S: Read + Write>(line: &mut Line<S>, load: u8, tac: &str) -> Answer {
     line.ask(
         "PUT",
         &format!("/v1/loads/{}/tac", load_id(load)),

@@ -6,6 +6,7 @@
     reason = "helpers of tests stand outside of test functions"
 )]
 
+mod audits;
 mod call_backs;
 mod called;
 mod card;

@@ -62,19 +62,19 @@ impl Shop {
     }
 }
 
-fn path(batch: &Batch, rest: &str) -> String {
+pub(crate) fn path(batch: &Batch, rest: &str) -> String {
     format!("/v1/batches/{}{rest}", batch.id)
 }
 
 /// Called back for the batch and announced.
-fn announced(till: &Identity, request: u8, batch: &Batch) -> TlsLine {
+pub(crate) fn announced(till: &Identity, request: u8, batch: &Batch) -> TlsLine {
     let mut line = Standing::called(till, request, "settlement", batch.digest());
     let body = json!({ "batch": hex::encode(batch.encode()) });
     line.ask("PUT", &path(batch, ""), Some(&body)).done();
     line
 }
 
-fn send(line: &mut TlsLine, batch: &Batch, number: u32, items: &[Item]) -> Answer {
+pub(crate) fn send(line: &mut TlsLine, batch: &Batch, number: u32, items: &[Item]) -> Answer {
     let items: Vec<String> = items.iter().map(|it| hex::encode(it.encode())).collect();
     line.ask(
         "PUT",
@@ -83,7 +83,7 @@ fn send(line: &mut TlsLine, batch: &Batch, number: u32, items: &[Item]) -> Answe
     )
 }
 
-fn claims(claims: &[Claim]) -> Vec<Item> {
+pub(crate) fn claims(claims: &[Claim]) -> Vec<Item> {
     claims.iter().cloned().map(Item::Claim).collect()
 }
 
