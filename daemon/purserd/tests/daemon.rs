@@ -216,8 +216,8 @@ fn a_credential_that_is_open_to_others_exits_with_78() {
     assert_eq!(daemon.exit_code(), Some(78));
 }
 
-/// A journal of more cancelled sales than a start checks, the oldest of which cannot be read.
-fn write_damaged_journal(state_dir: &Path) {
+/// A journal of more cancelled sales than a start checks against the record chain; its file for whoever spoils it.
+fn write_journal(state_dir: &Path) -> Vec<u8> {
     let mut journal = Journal::open(state_dir, &Options { reserve_bytes: 0 }).unwrap();
     let closed = |number: u8| Commit {
         operation: OperationId::new([number; 16]),
@@ -229,7 +229,7 @@ fn write_damaged_journal(state_dir: &Path) {
         },
         entry: Entry::SaleClosed(SaleClosed {
             reference: Reference::new(format!("till-{number}")).unwrap(),
-            owner: Owner(1000),
+            owner: Owner(rustix::process::geteuid().as_raw()),
             amount: Amount::new(300, "JPY".parse().unwrap()).unwrap(),
             reason: CloseReason::CancelledByPos,
         }),
@@ -239,25 +239,34 @@ fn write_damaged_journal(state_dir: &Path) {
     // Out of the WAL, where a changed byte reads as a torn write and cuts the tail.
     journal.maintain().unwrap();
     drop(journal);
-    let path = state_dir.join("journal.db");
-    let mut bytes = fs::read(&path).unwrap();
-    let key = b"\"reference\":\"till-1\"";
-    // What a page was split from still has copies.
-    let is_key = |place: &usize| bytes[*place..].starts_with(key);
-    let places: Vec<usize> = (0..bytes.len()).filter(is_key).collect();
-    assert!(!places.is_empty());
-    places.iter().for_each(|place| bytes[place + 1] = b'R');
-    fs::write(&path, bytes).unwrap();
+    fs::read(state_dir.join("journal.db")).unwrap()
 }
 
-#[test]
-fn whoever_asks_for_a_damaged_sale_is_told_so_and_ends_nothing() {
+/// Changes a byte behind the beginning of each of these places.
+fn spoil(state_dir: &Path, mut bytes: Vec<u8>, (places, behind): (&[u8], usize)) {
+    // What a page was split from still has copies.
+    let is_one = |place: &usize| bytes[*place..].starts_with(places);
+    let found: Vec<usize> = (0..bytes.len()).filter(is_one).collect();
+    assert!(!found.is_empty());
+    found.iter().for_each(|place| bytes[place + behind] ^= 0x20);
+    fs::write(state_dir.join("journal.db"), bytes).unwrap();
+}
+
+/// A daemon that has ended, with a journal in its folder that a start takes for whole.
+fn ended_with_journal() -> (Daemon, Vec<u8>) {
     let mut daemon = Daemon::start(CONFIG);
     daemon.await_line("READY=1");
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.exit_code(), Some(0));
     fs::remove_dir_all(daemon.path("state")).unwrap();
-    write_damaged_journal(&daemon.path("state"));
+    let bytes = write_journal(&daemon.path("state"));
+    (daemon, bytes)
+}
+
+#[test]
+fn whoever_asks_for_a_damaged_sale_is_told_so_and_ends_nothing() {
+    let (mut daemon, bytes) = ended_with_journal();
+    spoil(&daemon.path("state"), bytes, (b"\"reference\":\"till-1\"", 1));
     daemon.child = command(daemon.folder.path()).spawn().unwrap();
     daemon.await_line("READY=1");
     let socket = daemon.path("run/org.purser.Purser1");
@@ -283,6 +292,39 @@ fn whoever_asks_for_a_damaged_sale_is_told_so_and_ends_nothing() {
         whole["parameters"]["sale"]["reason"], "cancelled_by_pos",
         "{whole}"
     );
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.exit_code(), Some(0));
+}
+
+#[test]
+fn a_journal_that_is_held_tells_the_sales_that_it_has_and_begins_no_new_one() {
+    let (mut daemon, bytes) = ended_with_journal();
+    // The index row of one entry: its operation and its number, which no start reads and no other sale needs.
+    let mut index_row = vec![4, 44, 1, 1];
+    index_row.extend([50; 18]);
+    spoil(&daemon.path("state"), bytes, (&index_row, 10));
+    daemon.child = command(daemon.folder.path()).spawn().unwrap();
+    daemon.await_line("READY=1");
+    let socket = daemon.path("run/org.purser.Purser1");
+    let is_held = || {
+        let status = call(&socket, "Status");
+        let problems = status["parameters"]["problems"].as_array().cloned();
+        problems.unwrap().iter().any(|it| it["name"] == "journal_damaged")
+    };
+    let since = Instant::now();
+    while !is_held() {
+        assert!(since.elapsed() < PATIENCE, "the damage is not told");
+    }
+    let begin = |reference: &str| {
+        let sale = json!({ "reference": reference, "amount": { "minor": 300, "currency": "JPY" } });
+        call_with(&socket, "BeginSale", &sale)
+    };
+    let repeat = begin("till-2");
+    assert_eq!(repeat["parameters"]["standing"], "completed", "{repeat}");
+    assert_eq!(repeat["parameters"]["sale"]["reason"], "cancelled_by_pos");
+    let new = begin("till-101");
+    assert_eq!(new["error"], "org.purser.Purser1.JournalDamaged", "{new}");
+    assert_eq!(new["parameters"]["transient"], false);
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.exit_code(), Some(0));
 }

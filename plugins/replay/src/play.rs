@@ -133,7 +133,7 @@ impl Play {
             }
             DeviceEvent::CardInserted(slot) => host.card_inserted(Slot(slot.0)),
             DeviceEvent::CardRemoved(slot) => host.card_removed(Slot(slot.0)),
-            // How many digits were typed is masked.
+            // No recording has it: how many digits were typed is the length of the PIN.
             DeviceEvent::PinDigits { .. } => {}
         }
     }

@@ -1,6 +1,7 @@
 //! What operators do to drivers: list, reload, record.
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 use tokio::sync::{mpsc, oneshot};
@@ -12,6 +13,9 @@ use crate::service::Service;
 
 /// Mode bits by which others than its owner reach a file.
 const REACHABLE_BY_OTHERS: u32 = 0o077;
+
+/// How long a file system may take to tell what a file is.
+const LOOK_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A request about a driver on its way to the task that owns them.
 #[derive(Debug)]
@@ -133,7 +137,9 @@ impl Service {
     ) -> Result<model::DriverReply, Fault> {
         self.access.may_operate(caller)?;
         let file = file.ok_or_else(|| not_a_file("no file descriptor with this index came with the call"))?;
-        check_file(&file)?;
+        let look = |file: OwnedFd| check_file(&file).map(|()| file);
+        let looked = self.files.run(caller.uid, file, LOOK_DEADLINE, look).await?;
+        let file = looked.unwrap_or_else(|| Err(not_a_file("the descriptor does not answer")))?;
         self.ask_driver(driver, DriverRequest::Record(file)).await
     }
 

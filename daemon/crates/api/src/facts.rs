@@ -146,9 +146,6 @@ pub trait Facts: Send + Sync + 'static {
     /// [`DriverRefusal`]: the caller is told.
     fn check_driver(&self, name: &str) -> Result<(), DriverRefusal>;
 
-    /// False when the journal is so damaged that a new sale could be a second debit for one that is paid. Must not block.
-    fn may_begin_sales(&self) -> bool;
-
     /// Looks at what [`Self::status`] tells and only the system knows, such as free space. Blocks.
     fn look(&self);
 

@@ -5,7 +5,7 @@ use purser_ledger::Refused;
 
 use crate::facts::FactsUnavailable;
 use crate::model::{ErrorName, Fault};
-use crate::quota::{CALLS_PER_SECOND, CALLS_WAITING_MAX};
+use crate::quota::{CALLS_PER_SECOND, CALLS_WAITING_MAX, ENTRIES_PER_SECOND};
 
 /// What a caller is told about a refused request.
 pub(crate) fn of_request(error: RequestError) -> Fault {
@@ -51,11 +51,7 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
         | RequestError::PinThroughApiOff
         | RequestError::NoPinExpected
         | RequestError::LastTry => pin_words(error),
-        RequestError::Damaged => (
-            ErrorName::JournalDamaged,
-            "the journal's entries of this reference are damaged",
-            "tell the operator to run purserd verify-journal; a new sale needs another reference",
-        ),
+        RequestError::Damaged | RequestError::Held => damage_words(error),
         RequestError::Changing => (
             ErrorName::Changing,
             "the sale is being changed at this moment",
@@ -76,6 +72,22 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
             ErrorName::Stopping,
             "Purser is stopping",
             "try again, with the same reference, when it has started",
+        ),
+    }
+}
+
+fn damage_words(error: RequestError) -> (ErrorName, &'static str, &'static str) {
+    match error {
+        RequestError::Held => (
+            ErrorName::JournalDamaged,
+            "the journal is damaged, so that a paid sale could be taken for a new one; no new sale begins",
+            "nothing was begun; where this reference was used before, take its sale for one in doubt; tell the operator to \
+             keep a copy of the state folder and to run purserd verify-journal",
+        ),
+        _ => (
+            ErrorName::JournalDamaged,
+            "the journal's entries of this reference are damaged",
+            "tell the operator to run purserd verify-journal; a new sale needs another reference",
         ),
     }
 }
@@ -244,6 +256,16 @@ pub(crate) fn too_many_calls() -> Fault {
     .with_transient(true)
 }
 
+/// The user has read too much of the journal.
+pub(crate) fn too_much_read() -> Fault {
+    Fault::new(
+        ErrorName::QuotaCalls,
+        format!("your user reads more than {ENTRIES_PER_SECOND} entries a second"),
+        "read on in a second; Attach tells how one sale stands all the same, and Watch tells what is new",
+    )
+    .with_transient(true)
+}
+
 /// The user waits for too many answers.
 pub(crate) fn too_many_waiting() -> Fault {
     Fault::new(
@@ -322,16 +344,6 @@ pub(crate) fn of_facts(unavailable: FactsUnavailable) -> Fault {
         ),
     };
     fault.with_transient(unavailable.is_transient())
-}
-
-/// The journal is damaged where it guards against a second debit for one sale.
-pub(crate) fn no_new_sales() -> Fault {
-    Fault::new(
-        ErrorName::JournalDamaged,
-        "the journal is damaged, so that a paid sale could be taken for a new one; no new sale begins",
-        "use Attach for a sale that has begun; tell the operator to keep a copy of the state folder and to run \
-         purserd verify-journal",
-    )
 }
 
 /// An argument that cannot be understood.

@@ -30,6 +30,8 @@ mod fault;
 #[cfg(feature = "doors")]
 mod fold;
 #[cfg(feature = "doors")]
+mod foreign;
+#[cfg(feature = "doors")]
 mod hub;
 #[cfg(feature = "doors")]
 mod parse;

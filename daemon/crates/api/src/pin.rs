@@ -1,16 +1,13 @@
 //! A PIN from a file descriptor (money rule T5): never an argument, never in a log, wiped when done.
 
-use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use purser_purse::pboc::Pin;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use crate::fault;
+use crate::foreign::ForeignWork;
 use crate::model::{ErrorName, Fault};
 
 /// Twelve digits and the line feed that a shell adds.
@@ -19,60 +16,16 @@ const READ_BYTES_MAX: usize = 13;
 /// How long the writer of the descriptor may take: the PIN was typed before the call.
 const READ_DEADLINE: Duration = Duration::from_secs(2);
 
-/// Reads PINs, one at a time for each user: a descriptor that never answers, which a hostile caller can make, holds up
-/// its own user only.
+/// Reads PINs.
 #[derive(Clone, Default)]
-pub(crate) struct PinReader {
-    reading: Arc<Mutex<BTreeSet<u32>>>,
-}
-
-/// Marks a user's read as under way until it is dropped.
-struct Place {
-    reading: Arc<Mutex<BTreeSet<u32>>>,
-    uid: u32,
-}
+pub(crate) struct PinReader(ForeignWork);
 
 impl PinReader {
-    /// Reads a PIN. The read runs on a thread of its own, since no flag on a caller's descriptor can be relied on.
-    /// Cancel safe: a dropped read ends by itself and wipes what it read.
+    /// Reads a PIN. Cancel safe: a dropped read ends by itself and wipes what it read.
     pub(crate) async fn read(&self, uid: u32, from: OwnedFd) -> Result<Pin, Fault> {
-        let place = self.take_place(uid)?;
-        let (sender, answer) = oneshot::channel();
-        let spawned = std::thread::Builder::new()
-            .name("pin-read".to_owned())
-            .spawn(move || {
-                let read = read_pin(&from);
-                drop((from, place));
-                // The caller may have gone; then the PIN is wiped here.
-                drop(sender.send(read));
-            });
-        if let Err(error) = spawned {
-            tracing::warn!(%error, "no thread to read a PIN");
-            return Err(fault::busy());
-        }
-        match tokio::time::timeout(READ_DEADLINE * 2, answer).await {
-            Ok(Ok(read)) => read,
-            Ok(Err(_)) | Err(_) => Err(too_slow()),
-        }
-    }
-
-    fn take_place(&self, uid: u32) -> Result<Place, Fault> {
-        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        if reading.insert(uid) {
-            Ok(Place {
-                reading: Arc::clone(&self.reading),
-                uid,
-            })
-        } else {
-            Err(fault::busy())
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        reading.remove(&self.uid);
+        let read = |from: OwnedFd| read_pin(&from);
+        let read = self.0.run(uid, from, READ_DEADLINE * 2, read).await?;
+        read.unwrap_or_else(|| Err(too_slow()))
     }
 }
 

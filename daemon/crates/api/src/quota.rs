@@ -1,5 +1,8 @@
 //! What one user may use of the API: so many calls a second, so many at a time. Counted for the user and not for the connection: a
-//! program that was refused here would only have to connect again.
+//! program that was refused here would only have to connect again. Calls, connections and reads are counted apart, so that none of
+//! them is had at the cost of another; and what can only help money is never refused for its number.
+
+mod bucket;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,23 +13,35 @@ use tokio::time::Instant;
 
 use crate::fault;
 use crate::model::Fault;
+use bucket::Bucket;
 
-/// Calls and new connections that a user may make in a second, over a long time: a till asks for a few in each sale.
+/// Calls that a user may make in a second, over a long time: a till asks for a few in each sale. As many new connections.
 pub(crate) const CALLS_PER_SECOND: u32 = 100;
 
-/// Calls and new connections that a user may make at once after a pause: a till that starts, or reads a day's journal.
+/// Calls that a user may make at once after a pause: a till that starts. As many new connections.
 pub(crate) const CALLS_AT_ONCE: u32 = 500;
+
+/// Calls that settle a sale that a user may make in a second, over a long time, without delay.
+const SETTLING_PER_SECOND: u32 = 20;
+
+/// Calls that settle a sale that a user may make at once after a pause, without delay: a till that asks for each of its sales.
+const SETTLING_AT_ONCE: u32 = 100;
+
+/// Entries or events that a user may read in a second, over a long time.
+pub(crate) const ENTRIES_PER_SECOND: u32 = 1_000;
+
+/// Entries or events that a user may read at once after a pause: a day's journal.
+const ENTRIES_AT_ONCE: u32 = 5_000;
 
 /// How many times as much an operator may: monitors and scripts ask more, and a loop of theirs must not stop sales either.
 const OPERATOR_FACTOR: u32 = 5;
 
-/// Entries or events that cost as much as one call more: a page of 200 is twenty-one.
-const ENTRIES_PER_CALL: usize = 10;
-
-/// Calls of one user that may wait for their answers at a time: as many as it may have connections.
+/// Calls of one user that may wait for their answers at a time: as many as it may have connections. Calls that settle a sale have
+/// as many places of their own.
 pub(crate) const CALLS_WAITING_MAX: usize = 32;
 
-/// How long a refusal takes: a caller that does not heed it costs no more than four of them a second and connection.
+/// How long a refusal takes, or a call above its number that is not refused: a caller that does not heed it costs no more than four
+/// of them a second and connection.
 const REFUSED_PAUSE: Duration = Duration::from_millis(250);
 
 /// How often a watcher that has read more of the journal than its user may looks whether it may go on.
@@ -38,86 +53,125 @@ const PAUSES_MAX: usize = 64;
 /// Users whose use is remembered. Above that, those who have used nothing for a while are forgotten.
 const USERS_MAX: usize = 256;
 
+/// After this time without any use, every number is full again.
+const FULL_AFTER: Duration = Duration::from_secs(5);
+
+/// Whose use is counted. What a user does as an operator is counted apart from what it does as any other: a program that changes
+/// between the two gains nothing by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct User {
+    pub(crate) uid: u32,
+    pub(crate) is_operator: bool,
+}
+
+/// What a call is to its quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It finds out about a sale or ends it. Above its number it is delayed, and never refused.
+    Settling,
+    /// It reads pages of the journal.
+    Reading,
+    /// Any other.
+    Other,
+}
+
+impl Kind {
+    /// By the method's name without its interface.
+    pub(crate) fn of(method: &str) -> Self {
+        match method {
+            "Attach" | "Cancel" | "Conclude" => Self::Settling,
+            "Events" | "Journal" => Self::Reading,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// The users' use. A handle; clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Quotas {
-    users: Arc<Mutex<BTreeMap<u32, User>>>,
+    users: Arc<Mutex<BTreeMap<User, Use>>>,
     pauses: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
-struct User {
-    /// Calls that are left, in thousandths. Below zero after a call that turned out to be a large one.
-    left_milli: i64,
-    filled_at: Instant,
+struct Use {
+    calls: Bucket,
+    settling: Bucket,
+    connections: Bucket,
+    entries: Bucket,
+    /// Calls that wait for their answers.
     waiting: usize,
+    /// The same of those that settle a sale.
+    settling_waiting: usize,
     /// Held by the one call whose turn it is.
     turn: Arc<Semaphore>,
-    /// How many times as much as others the user may.
-    factor: u32,
+    seen_at: Instant,
 }
 
-impl User {
-    fn new(now: Instant) -> Self {
-        Self {
-            left_milli: milli(CALLS_AT_ONCE),
-            filled_at: now,
-            waiting: 0,
-            turn: Arc::new(Semaphore::new(1)),
-            factor: 1,
-        }
-    }
-
-    /// An operator may more, from the moment when it is known to be one.
-    fn set_operator(&mut self, is_operator: bool) {
+impl Use {
+    fn new(is_operator: bool, now: Instant) -> Self {
         let factor = if is_operator { OPERATOR_FACTOR } else { 1 };
-        let more = factor.saturating_sub(self.factor);
-        self.left_milli = self
-            .left_milli
-            .saturating_add(milli(CALLS_AT_ONCE.saturating_mul(more)));
-        self.factor = factor;
-    }
-
-    /// Counts what time has brought.
-    fn fill(&mut self, now: Instant) {
-        let since_ms = now.duration_since(self.filled_at).as_millis();
-        let since_ms = i64::try_from(since_ms).unwrap_or(i64::MAX);
-        let per_ms = i64::from(CALLS_PER_SECOND.saturating_mul(self.factor));
-        let most = milli(CALLS_AT_ONCE.saturating_mul(self.factor));
-        self.left_milli = self
-            .left_milli
-            .saturating_add(since_ms.saturating_mul(per_ms))
-            .min(most);
-        // What is less than a millisecond goes on counting.
-        self.filled_at += Duration::from_millis(u64::try_from(since_ms).unwrap_or(0));
-    }
-
-    /// Takes one, if there is one.
-    fn use_one(&mut self, now: Instant) -> bool {
-        self.fill(now);
-        let has_one = self.left_milli >= milli(1);
-        if has_one {
-            self.left_milli = self.left_milli.saturating_sub(milli(1));
+        let bucket = |per_second, at_once| Bucket::new((per_second, at_once), factor, now);
+        Self {
+            calls: bucket(CALLS_PER_SECOND, CALLS_AT_ONCE),
+            settling: bucket(SETTLING_PER_SECOND, SETTLING_AT_ONCE),
+            connections: bucket(CALLS_PER_SECOND, CALLS_AT_ONCE),
+            entries: bucket(ENTRIES_PER_SECOND, ENTRIES_AT_ONCE),
+            waiting: 0,
+            settling_waiting: 0,
+            turn: Arc::new(Semaphore::new(1)),
+            seen_at: now,
         }
-        has_one
     }
-}
 
-fn milli(calls: u32) -> i64 {
-    i64::from(calls).saturating_mul(1000)
+    /// Whether there is anything to remember.
+    fn is_in_use(&mut self, now: Instant) -> bool {
+        self.waiting > 0
+            || self.settling_waiting > 0
+            || self.entries.is_in_debt(now)
+            || now.duration_since(self.seen_at) < FULL_AFTER
+    }
+
+    /// Where calls of this kind that wait are counted.
+    fn waiting(&mut self, kind: Kind) -> &mut usize {
+        match kind {
+            Kind::Settling => &mut self.settling_waiting,
+            Kind::Reading | Kind::Other => &mut self.waiting,
+        }
+    }
+
+    /// Counts a call; the pause that it has to make before it is done.
+    fn admit(&mut self, kind: Kind, now: Instant) -> Result<Duration, Fault> {
+        let mut pause = Duration::ZERO;
+        match kind {
+            Kind::Settling if self.settling.use_one(now) => {}
+            Kind::Settling => pause = REFUSED_PAUSE,
+            Kind::Reading | Kind::Other if !self.calls.use_one(now) => return Err(fault::too_many_calls()),
+            Kind::Reading if self.entries.is_in_debt(now) => return Err(fault::too_much_read()),
+            Kind::Reading | Kind::Other => {}
+        }
+        let waiting = self.waiting(kind);
+        if *waiting >= CALLS_WAITING_MAX {
+            return Err(fault::too_many_waiting());
+        }
+        *waiting = waiting.saturating_add(1);
+        Ok(pause)
+    }
 }
 
 /// A call that is being answered. Dropped when it is.
 #[derive(Debug)]
 pub(crate) struct Pass {
     quotas: Quotas,
-    uid: u32,
+    user: User,
+    kind: Kind,
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        if let Some(user) = self.quotas.lock().get_mut(&self.uid) {
-            user.waiting = user.waiting.saturating_sub(1);
+        if let Some(used) = self.quotas.lock().get_mut(&self.user) {
+            let waiting = used.waiting(self.kind);
+            *waiting = waiting.saturating_sub(1);
         }
     }
 }
@@ -130,32 +184,38 @@ impl Quotas {
         }
     }
 
-    /// Counts one call of this user.
-    pub(crate) fn admit(&self, uid: u32, is_operator: bool) -> Result<Pass, Fault> {
-        self.admit_at(uid, is_operator, Instant::now())
+    /// Counts one call of this user when it is its turn. A refusal takes a while, and so does a call above its number that is not
+    /// refused. Cancel safe.
+    pub(crate) async fn admit(&self, user: User, kind: Kind) -> Result<Pass, Fault> {
+        self.turn(user).await;
+        match self.admit_at(user, kind, Instant::now()) {
+            Ok((pass, pause)) => {
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                }
+                Ok(pass)
+            }
+            Err(refused) => {
+                self.pause().await;
+                Err(refused)
+            }
+        }
     }
 
-    fn admit_at(&self, uid: u32, is_operator: bool, now: Instant) -> Result<Pass, Fault> {
-        let mut users = self.lock();
-        let user = find(&mut users, uid, now);
-        user.set_operator(is_operator);
-        if !user.use_one(now) {
-            return Err(fault::too_many_calls());
-        }
-        if user.waiting >= CALLS_WAITING_MAX {
-            return Err(fault::too_many_waiting());
-        }
-        user.waiting = user.waiting.saturating_add(1);
-        Ok(Pass {
+    fn admit_at(&self, user: User, kind: Kind, now: Instant) -> Result<(Pass, Duration), Fault> {
+        let pause = find(&mut self.lock(), user, now).admit(kind, now)?;
+        let pass = Pass {
             quotas: self.clone(),
-            uid,
-        })
+            user,
+            kind,
+        };
+        Ok((pass, pause))
     }
 
     /// Waits for this user's turn: one of its calls is begun each time that all others who wait have had theirs. However many
     /// connections a user has, a step of a sale waits for one call of it and not for all. Cancel safe.
-    pub(crate) async fn turn(&self, uid: u32) {
-        let turn = Arc::clone(&find(&mut self.lock(), uid, Instant::now()).turn);
+    async fn turn(&self, user: User) {
+        let turn = Arc::clone(&find(&mut self.lock(), user, Instant::now()).turn);
         if let Ok(_held) = turn.acquire().await {
             tokio::task::yield_now().await;
         }
@@ -164,114 +224,56 @@ impl Quotas {
     /// Counts one new connection of this user, of whom nothing else is known yet. False: it is to be closed.
     pub(crate) fn admit_connection(&self, uid: u32) -> bool {
         let now = Instant::now();
-        find(&mut self.lock(), uid, now).use_one(now)
+        let user = User {
+            uid,
+            is_operator: false,
+        };
+        find(&mut self.lock(), user, now).connections.use_one(now)
     }
 
-    /// Counts what a call of this user turned out to read of the journal. Never refuses: the next call may be refused for it.
-    pub(crate) fn charge(&self, uid: u32, entries: usize) {
-        let calls = u32::try_from(entries / ENTRIES_PER_CALL).unwrap_or(u32::MAX);
-        let user = &mut *self.lock();
-        let user = find(user, uid, Instant::now());
-        user.left_milli = user.left_milli.saturating_sub(milli(calls));
+    /// Counts what a call of this user turned out to read of the journal. Never refuses: the next read may be refused for it.
+    pub(crate) fn charge(&self, user: User, entries: usize) {
+        let now = Instant::now();
+        let entries = u32::try_from(entries).unwrap_or(u32::MAX);
+        find(&mut self.lock(), user, now).entries.charge(entries, now);
     }
 
     /// Waits until what this user has read is paid for. Cancel safe.
-    pub(crate) async fn wait(&self, uid: u32) {
-        while self.is_in_debt(uid) {
+    pub(crate) async fn wait(&self, user: User) {
+        while self.is_in_debt(user) {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 
-    fn is_in_debt(&self, uid: u32) -> bool {
+    fn is_in_debt(&self, user: User) -> bool {
         let now = Instant::now();
-        let mut users = self.lock();
-        let user = find(&mut users, uid, now);
-        user.fill(now);
-        user.left_milli < 0
+        find(&mut self.lock(), user, now).entries.is_in_debt(now)
     }
 
     /// Waits before a refusal is told. Cancel safe.
-    pub(crate) async fn pause(&self) {
+    async fn pause(&self) {
         if let Ok(_place) = self.pauses.try_acquire() {
             tokio::time::sleep(REFUSED_PAUSE).await;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, User>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<User, Use>> {
         // Nothing under this lock can leave the map half changed.
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The user's use so far.
-fn find(users: &mut BTreeMap<u32, User>, uid: u32, now: Instant) -> &mut User {
-    if users.len() >= USERS_MAX && !users.contains_key(&uid) {
-        let full_after = Duration::from_secs(u64::from(CALLS_AT_ONCE / CALLS_PER_SECOND));
-        users.retain(|_, user| {
-            user.waiting > 0 || user.left_milli < 0 || now.duration_since(user.filled_at) < full_after
-        });
+fn find(users: &mut BTreeMap<User, Use>, user: User, now: Instant) -> &mut Use {
+    if users.len() >= USERS_MAX && !users.contains_key(&user) {
+        users.retain(|_, used| used.is_in_use(now));
     }
-    users.entry(uid).or_insert_with(|| User::new(now))
+    let used = users
+        .entry(user)
+        .or_insert_with(|| Use::new(user.is_operator, now));
+    used.seen_at = now;
+    used
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::ErrorName;
-
-    #[test]
-    fn a_burst_is_taken_then_so_many_a_second_and_another_user_is_not_meant() {
-        let (quotas, now) = (Quotas::new(), Instant::now());
-        let taken = |now, operator| {
-            (0..10_000)
-                .filter(|_| quotas.admit_at(7, operator, now).is_ok())
-                .count()
-        };
-        assert_eq!(u32::try_from(taken(now, false)), Ok(CALLS_AT_ONCE));
-        let refused = quotas.admit_at(7, false, now).unwrap_err();
-        assert!(
-            refused.is(ErrorName::QuotaCalls) && refused.transient,
-            "{refused:?}"
-        );
-        assert!(quotas.admit_at(8, false, now).is_ok());
-        let later = now + Duration::from_secs(1);
-        assert_eq!(u32::try_from(taken(later, false)), Ok(CALLS_PER_SECOND));
-        let much_later = later + Duration::from_secs(3600);
-        let operators = CALLS_AT_ONCE * OPERATOR_FACTOR;
-        assert_eq!(u32::try_from(taken(much_later, true)), Ok(operators));
-    }
-
-    #[test]
-    fn a_call_that_read_much_costs_more_and_debts_are_paid_by_time() {
-        let quotas = Quotas::new();
-        let now = Instant::now();
-        for _ in 0..100 {
-            quotas.charge(7, 200);
-        }
-        assert!(quotas.is_in_debt(7));
-        assert!(quotas.admit_at(7, false, now).is_err());
-        assert!(quotas.admit_at(7, false, now + Duration::from_secs(60)).is_ok());
-        assert!(!quotas.is_in_debt(8));
-    }
-
-    #[test]
-    fn calls_that_wait_are_counted_until_they_are_answered() {
-        let quotas = Quotas::new();
-        let mut passes: Vec<_> = (0..CALLS_WAITING_MAX)
-            .map(|_| quotas.admit(7, false).unwrap())
-            .collect();
-        assert!(quotas.admit(7, false).unwrap_err().is(ErrorName::QuotaCalls));
-        passes.pop();
-        assert!(quotas.admit(7, false).is_ok());
-    }
-
-    #[test]
-    fn many_users_are_not_remembered_for_ever() {
-        let (quotas, mut now) = (Quotas::new(), Instant::now());
-        for uid in 0..10_000 {
-            drop(quotas.admit_at(uid, false, now));
-            now += Duration::from_millis(100);
-        }
-        assert!(quotas.lock().len() <= USERS_MAX);
-    }
-}
+mod tests;

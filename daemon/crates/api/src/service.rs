@@ -13,10 +13,11 @@ use crate::call::{Answered, Call};
 use crate::drivers::DriverCall;
 use crate::facts::{EntriesQuery, Facts, FactsUnavailable};
 use crate::fold::{Folded, fold_each};
+use crate::foreign::ForeignWork;
 use crate::hub::{Filter, Hub};
 use crate::model::{self, Fault, PAGE_MAX};
 use crate::pin::PinReader;
-use crate::quota::{Pass, Quotas};
+use crate::quota::{Kind, Pass, Quotas, User};
 use crate::reads::Reads;
 use crate::status::{StatusTeller, StatusWatch};
 use crate::watch::Watch;
@@ -35,6 +36,8 @@ pub struct Service {
     hub: Hub,
     pub(crate) access: Access,
     pins: PinReader,
+    /// Looks at files that callers hand in.
+    pub(crate) files: ForeignWork,
     quotas: Quotas,
     status: StatusTeller,
 }
@@ -58,6 +61,7 @@ impl Service {
             hub,
             access,
             pins: PinReader::default(),
+            files: ForeignWork::default(),
             quotas: Quotas::new(),
         }
     }
@@ -96,14 +100,17 @@ impl Service {
         self.status.watch()
     }
 
-    /// Counts a call of this caller when it is its turn; a refusal for lack of quota takes a while. Cancel safe.
-    pub(crate) async fn admit(&self, caller: &Caller) -> Result<Pass, Fault> {
-        self.quotas.turn(caller.uid).await;
-        let admitted = self.quotas.admit(caller.uid, self.is_operator(caller));
-        if admitted.is_err() {
-            self.quotas.pause().await;
+    /// Counts a call of this caller to this method (its name without the interface) when it is its turn; a refusal for lack of
+    /// quota takes a while. Cancel safe.
+    pub(crate) async fn admit(&self, caller: &Caller, method: &str) -> Result<Pass, Fault> {
+        self.quotas.admit(self.user(caller), Kind::of(method)).await
+    }
+
+    fn user(&self, caller: &Caller) -> User {
+        User {
+            uid: caller.uid,
+            is_operator: self.is_operator(caller),
         }
-        admitted
     }
 
     /// Counts a new connection of this user. False: it connects too often.
@@ -113,7 +120,7 @@ impl Service {
 
     /// Waits until this caller may read more of the journal. Cancel safe.
     pub(crate) async fn wait_for_quota(&self, caller: &Caller) {
-        self.quotas.wait(caller.uid).await;
+        self.quotas.wait(self.user(caller)).await;
     }
 
     /// The devices. For everyone.
@@ -139,9 +146,6 @@ impl Service {
             reader: parse::optional_reader(ask.reader.as_deref())?,
             pin_through_api: ask.pin_through_api.unwrap_or(false),
         });
-        if !self.reads.facts().may_begin_sales() {
-            return Err(fault::no_new_sales());
-        }
         let (standing, sale) = match self.ask(self.peer(caller), request).await? {
             Answered::Reply(Reply::Sale { is_new: true, view }) => ("new", project::under_way(&view)),
             Answered::Reply(Reply::Sale { is_new: false, view }) => {
@@ -348,7 +352,7 @@ impl Service {
         if after > newest {
             return Err(fault::never_told(after, newest));
         }
-        self.quotas.charge(caller.uid, page.len());
+        self.quotas.charge(self.user(caller), page.len());
         Ok(page)
     }
 

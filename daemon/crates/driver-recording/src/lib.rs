@@ -20,9 +20,10 @@
 //! # What is masked
 //!
 //! Shown is only what is known to hold no secret; all else is masked ([`Masked`]). So in a recording stand no PIN, PIN
-//! block, account or key, no purse id (the application serial number, also in what SELECT answers and in an ATR's historical
-//! bytes), no TAC (it is evidence: with it a claim could be forged), no data of a command that is not in the table of
-//! `mask.rs`, and no detail text of the driver's. Two calls match when their masked forms are equal ([`Call`]).
+//! block, account or key, no event of a digit that was typed (their number is the PIN's length), no purse id (the application
+//! serial number, also in what SELECT answers and in an ATR's historical bytes), no serial number of a PSAM, no TAC (it is
+//! evidence: with it a claim could be forged), no data of a command that is not in the table of `mask.rs`, and no detail text
+//! of the driver's. Two calls match when their masked forms are equal ([`Call`]).
 
 pub mod fuzz;
 mod line;

@@ -16,6 +16,8 @@ const STATUS_BYTES: usize = 2;
 const SERIAL_NUMBER: std::ops::Range<usize> = 10..20;
 /// Where the issuer's own data begins in file 0015.
 const ISSUER_DATA: usize = 28;
+/// The length of a purse's file 0015. A PSAM has a file of that name too, which is shorter and begins with its serial number.
+const PUBLIC_INFORMATION_BYTES: usize = 30;
 
 /// What a command's response shows; nothing but its status word if not told otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +25,8 @@ enum Shows {
     #[default]
     Status,
     All,
-    /// File 0015: all but the application serial number and the issuer's own data.
+    /// File 0015 of a purse: all but the application serial number and the issuer's own data. Of another length, and so perhaps
+    /// a PSAM's: nothing.
     PublicInformation,
     /// MAC2 behind a TAC: the answer to DEBIT.
     SecondHalf,
@@ -100,14 +103,15 @@ impl Masker {
         }
     }
 
-    /// What the driver told. How many digits were typed tells how long the PIN is.
-    pub fn event(&self, event: &wire::DeviceEvent) -> wire::DeviceEvent {
+    /// What the driver told; none where a recording must not tell that it told anything: there is an event for each digit that
+    /// was typed, and who counts them knows how long the PIN is.
+    pub fn event(&self, event: &wire::DeviceEvent) -> Option<wire::DeviceEvent> {
         match event {
-            wire::DeviceEvent::PinDigits { slot, .. } => wire::DeviceEvent::PinDigits {
-                slot: *slot,
-                digits: 0,
-            },
-            other => other.clone(),
+            wire::DeviceEvent::PinDigits { .. } => None,
+            wire::DeviceEvent::DeviceArrived(_)
+            | wire::DeviceEvent::DeviceLeft(_)
+            | wire::DeviceEvent::CardInserted(_)
+            | wire::DeviceEvent::CardRemoved(_) => Some(event.clone()),
         }
     }
 
@@ -152,6 +156,7 @@ impl Masker {
             }
             match shows {
                 Shows::All => None,
+                Shows::PublicInformation if data != PUBLIC_INFORMATION_BYTES => Some(Hidden::Secret),
                 Shows::PublicInformation if SERIAL_NUMBER.contains(&index) => Some(Hidden::PurseId),
                 Shows::PublicInformation if index < ISSUER_DATA => None,
                 Shows::FirstHalf if data == 8 && index < 4 => None,

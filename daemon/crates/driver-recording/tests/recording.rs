@@ -84,6 +84,29 @@ fn a_purse_id_is_masked_wherever_a_card_tells_it() {
 }
 
 #[test]
+fn a_psams_serial_number_is_masked_although_it_stands_in_a_file_of_the_same_name() {
+    let mut file = [0x11; 16];
+    file[..10].fill(0x99);
+    file[14..].copy_from_slice(&[0x90, 0x00]);
+    let (_, response) = shown(&[0x00, 0xB0, 0x95, 0x00, 0x0E], &file);
+    assert_eq!(response, "**".repeat(14) + "9000");
+    let mut masker = Masker::default();
+    exchange(&mut masker, &[0x00, 0xB0, 0x95, 0x00, 0x0E], &[0x61, 0x0E]);
+    let (_, rest) = exchange(&mut masker, &[0x00, 0xC0, 0x00, 0x00, 0x0E], &file);
+    assert_eq!(rest, "**".repeat(14) + "9000");
+}
+
+#[test]
+fn nothing_is_told_of_a_digit_that_was_typed() {
+    let (slot, masker) = (SLOT, Masker::default());
+    for digits in 0..6 {
+        assert_eq!(masker.event(&wire::DeviceEvent::PinDigits { slot, digits }), None);
+    }
+    let inserted = wire::DeviceEvent::CardInserted(slot);
+    assert_eq!(masker.event(&inserted), Some(inserted));
+}
+
+#[test]
 fn a_debit_shows_no_evidence_and_neither_does_its_proof() {
     let debit = [0x80, 0x54, 0x01, 0x00, 0x0F, 1, 2, 3];
     let answer = [0xDE, 0xAD, 0xDE, 0xAD, 1, 2, 3, 4, 0x90, 0x00];

@@ -78,8 +78,10 @@ impl Tape {
     }
 
     pub(crate) fn event(&mut self, event: &DeviceEvent) -> Result<(), Ended> {
-        let event = self.masker.event(event);
-        self.note(What::Event(event))
+        match self.masker.event(event) {
+            Some(event) => self.note(What::Event(event)),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn note(&mut self, what: What) -> Result<(), Ended> {

@@ -35,6 +35,9 @@ pub enum Input {
     },
     /// Whether the journal's disk has room for another sale's evidence (money rule P3). Taken to have until this is told.
     Room(bool),
+    /// Whether damage to the journal keeps new sales from beginning: a repeat of a paid one could be taken for one. Taken not to
+    /// be so until this is told.
+    Held(bool),
     /// A commit is durable.
     Committed(JournalReceipt),
     /// A commit was refused; nothing was stored.

@@ -109,6 +109,9 @@ pub enum RequestError {
     /// The store's entries of the reference are damaged: nothing is known about its sale, and none is begun.
     #[error("the journal's entries of this reference are damaged; run purserd verify-journal")]
     Damaged,
+    /// The journal is damaged: a repeat of a paid sale could be taken for a new one, and no new one begins.
+    #[error("the journal is damaged, and no new sale begins; run purserd verify-journal")]
+    Held,
     /// A sale over nothing.
     #[error("the amount is zero; a sale needs a price")]
     AmountZero,
@@ -197,6 +200,7 @@ impl RequestError {
             Self::UnknownReference
             | Self::NotOwner
             | Self::Damaged
+            | Self::Held
             | Self::AmountZero
             | Self::AmountTooLarge
             | Self::LimitAmount

@@ -161,6 +161,9 @@ impl Engine {
         if self.is_stopping {
             return Err(RequestError::Stopping);
         }
+        if self.is_held {
+            return Err(RequestError::Held);
+        }
         if asked.pin_through_api && !self.config.pin_through_api {
             return Err(RequestError::PinThroughApiOff);
         }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use purser_ledger::{Amount, Currency, DeviceName, Monotonic, Now, Owner, Reference, Snapshot, Wall};
+use purser_ledger::{
+    Amount, CardId, Commit, Currency, DebitKey, DeviceName, Entry, Head, Monotonic, Now, Operation,
+    OperationId, Owner, Reference, SaleIntended, Scheme, SchemeBytes, Snapshot, Wall,
+};
 use purser_purse::pboc::{IssuerId, Profile, PsamTerminalNumber, SoftwareSam};
 
 use crate::{
@@ -24,6 +27,13 @@ const NOW: Now = Now {
 const BUILT_UNIX_SECONDS: i64 = 1_790_000_000;
 
 fn started(newest_unix_seconds: Option<i64>) -> Engine {
+    resumed(Snapshot {
+        newest_unix_seconds,
+        ..Snapshot::default()
+    })
+}
+
+fn resumed(snapshot: Snapshot) -> Engine {
     let config = Config {
         terminal_number: PsamTerminalNumber::new([0, 0, 0, 0, 0, 1]),
         profile: Profile::default(),
@@ -35,10 +45,6 @@ fn started(newest_unix_seconds: Option<i64>) -> Engine {
         pin_wait_ms: 60_000,
         limits: Limits::default(),
         built_unix_seconds: BUILT_UNIX_SECONDS,
-    };
-    let snapshot = Snapshot {
-        newest_unix_seconds,
-        ..Snapshot::default()
     };
     let sam = SoftwareSam::from_credential(KEYS.as_bytes()).unwrap();
     Engine::resume(config, sam, snapshot, NOW)
@@ -127,6 +133,40 @@ fn a_clock_in_2090_is_marked_and_lifts_no_floor_and_its_record_neither() {
     engine.now.wall.unix_seconds = 0;
     let second = engine.stamp_intent();
     assert!(!second.trusted && second.unix_seconds > first.unix_seconds);
+}
+
+#[test]
+fn a_card_whose_open_payment_cannot_be_asked_about_is_never_debited() {
+    let intended = |attempt: Vec<u8>, serial: u8| {
+        let key = DebitKey {
+            card: CardId::new(Scheme::Pboc, [serial; 10]),
+            terminal_number: [0, 0, 0, 0, 0, 1],
+            terminal_sn: u32::from(serial),
+        };
+        let content = Commit {
+            operation: OperationId::new([serial; 16]),
+            step: 0,
+            at: NOW.wall,
+            entry: Entry::SaleIntended(SaleIntended {
+                reference: Reference::new(format!("order-{serial}")).unwrap(),
+                owner: Owner(0),
+                amount: Amount::new(300, yen()).unwrap(),
+                reader: DeviceName::new("reader").unwrap(),
+                key,
+                attempt: SchemeBytes::new(Scheme::Pboc, attempt).unwrap(),
+                pin_verified: true,
+            }),
+        }
+        .content();
+        Operation::begin(&content, Head::EMPTY).unwrap()
+    };
+    let snapshot = Snapshot {
+        open: vec![intended(vec![0xFF], 7)],
+        ..Snapshot::default()
+    };
+    let engine = resumed(snapshot);
+    assert!(engine.held.contains(&CardId::new(Scheme::Pboc, [7; 10])));
+    assert_eq!(engine.open_operations().count(), 1, "it stays in doubt");
 }
 
 #[test]

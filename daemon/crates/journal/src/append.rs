@@ -93,7 +93,7 @@ impl Step<'_> {
         let before = self.operation(staged, commit)?;
         let admitted = {
             let by_reference = match opening(&commit.entry) {
-                Some(reference) => rows::operation_by_reference(self.conn, reference)?,
+                Some(reference) => rows::operation_by_reference(self.conn, reference, Some(self.key))?,
                 None => None,
             };
             let existing = Existing {
@@ -124,7 +124,7 @@ impl Step<'_> {
         let id = commit.operation;
         match staged.changed.get(&id).or_else(|| self.memory.open.get(&id)) {
             Some(operation) => Ok(Some(operation.clone())),
-            None => rows::operation(self.conn, id.bytes()),
+            None => rows::operation(self.conn, id.bytes(), Some(self.key)),
         }
     }
 

@@ -207,6 +207,7 @@ impl From<ReadError> for OpenError {
             ReadError::Io(error) => error.into(),
             ReadError::Entry { .. }
             | ReadError::Order { .. }
+            | ReadError::Chain { .. }
             | ReadError::Row { .. }
             | ReadError::Books(_)
             | ReadError::BrokenBefore => Self::Damaged(Box::new(error)),
@@ -239,6 +240,14 @@ pub enum ReadError {
         /// Why.
         source: FoldError,
     },
+    /// A stored entry does not fit the record chain.
+    #[error(
+        "entry {number} does not fit the record chain: it or the one before it was changed; run purserd verify-journal"
+    )]
+    Chain {
+        /// The entry.
+        number: u64,
+    },
     /// A derived row holds what no entry says.
     #[error("a row of {table} is not one that Purser writes; run purserd verify-journal")]
     Row {
@@ -264,6 +273,7 @@ impl ReadError {
             Self::Io(_)
             | Self::Entry { .. }
             | Self::Order { .. }
+            | Self::Chain { .. }
             | Self::Row { .. }
             | Self::Books(_)
             | Self::BrokenBefore => false,
@@ -275,7 +285,7 @@ impl ReadError {
     /// The entry that is damaged; none where it is not known which.
     pub fn entry(&self) -> Option<u64> {
         match self {
-            Self::Entry { number, .. } | Self::Order { number, .. } => Some(*number),
+            Self::Entry { number, .. } | Self::Order { number, .. } | Self::Chain { number } => Some(*number),
             Self::Sqlite(_) | Self::Io(_) | Self::Row { .. } | Self::Books(_) | Self::BrokenBefore => None,
         }
     }
@@ -283,7 +293,11 @@ impl ReadError {
     /// True when the disk answers, but what it answers is not what Purser wrote.
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::Entry { .. } | Self::Order { .. } | Self::Row { .. } | Self::Books(_) => true,
+            Self::Entry { .. }
+            | Self::Order { .. }
+            | Self::Chain { .. }
+            | Self::Row { .. }
+            | Self::Books(_) => true,
             Self::Sqlite(
                 rusqlite::Error::InvalidColumnType(..)
                 | rusqlite::Error::FromSqlConversionFailure(..)

@@ -1,18 +1,22 @@
 //! The one writer.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use purser_ledger::{
-    Commit, Damaged, Find, FindError, Head, Operation, Refused, Snapshot, Standing, Store, StoreBroken,
+    Commit, Damaged, Find, FindError, Head, Operation, Reference, Refused, Snapshot, Standing, Store,
+    StoreBroken,
 };
 use rusqlite::{Connection, ErrorCode};
 
 use crate::chain::ChainKey;
 use crate::head_file::HeadFile;
 use crate::memory::Memory;
+use crate::references::References;
 use crate::room::{DiskRoom, HEADROOM_COMMITS, Room};
 use crate::{OpenError, ReadError, append, rows, start};
 
@@ -46,8 +50,26 @@ pub struct Journal {
     pub(crate) room: Room,
     pub(crate) head_file: HeadFile,
     is_broken: Cell<bool>,
+    full_check: FullCheck,
+    /// Read when a sale is not found while its reference's index is not known to be whole.
+    references: RefCell<Option<References>>,
     /// Dropped last: whoever gets the lock finds the journal closed.
     _lock: File,
+}
+
+/// Tells a journal at work that a full check found its rows and pages whole: what is not found in it is new. Clones share it.
+#[derive(Clone, Debug)]
+pub struct FullCheck(Arc<AtomicBool>);
+
+impl FullCheck {
+    /// The full check ([`crate::verify`]) found nothing, or nothing but what hits single sales.
+    pub fn has_ended_well(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// What [`Journal::maintain`] did.
@@ -78,6 +100,8 @@ impl Journal {
             room: parts.room,
             head_file: parts.head_file,
             is_broken: Cell::new(false),
+            full_check: FullCheck(Arc::new(AtomicBool::new(parts.are_references_compared))),
+            references: RefCell::new(None),
             _lock: parts.lock,
         })
     }
@@ -85,6 +109,11 @@ impl Journal {
     /// The newest entry's number and digest.
     pub fn head(&self) -> Head {
         self.memory.head
+    }
+
+    /// What to tell when a full check has ended well. A long journal looks for each new sale in two places until then.
+    pub fn full_check(&self) -> FullCheck {
+        self.full_check.clone()
     }
 
     /// The free space of its disk; none where the system does not tell.
@@ -151,6 +180,20 @@ impl Journal {
         }
     }
 
+    /// Whether an operation has this reference that its index does not show.
+    fn is_hidden(&self, conn: &Connection, reference: &Reference) -> Result<bool, ReadError> {
+        let mut known = self.references.borrow_mut();
+        if self.full_check.is_over() {
+            *known = None;
+            return Ok(false);
+        }
+        let references = match known.take() {
+            Some(references) => references,
+            None => References::read(conn)?,
+        };
+        Ok(known.insert(references).may_have(reference))
+    }
+
     fn broken(&self, error: ReadError) -> StoreBroken {
         self.is_broken.set(true);
         StoreBroken(Box::new(error))
@@ -164,7 +207,12 @@ impl Store for Journal {
 
     fn find(&self, query: &Find) -> Result<Option<Operation>, FindError> {
         let found = self.read(|conn| match query {
-            Find::Reference(reference) => rows::operation_by_reference(conn, reference),
+            Find::Reference(reference) => {
+                match rows::operation_by_reference(conn, reference, Some(&self.key))? {
+                    None if self.is_hidden(conn, reference)? => Err(ReadError::Row { table: "operations" }),
+                    found => Ok(found),
+                }
+            }
         });
         // One damaged entry must not end the process each time that somebody asks for its sale.
         found.map_err(|error| {
@@ -178,12 +226,14 @@ impl Store for Journal {
 
     fn snapshot(&self) -> Result<Snapshot, StoreBroken> {
         let snapshot = self.read(|conn| {
-            let rows::Open { operations, held } = rows::open(conn)?;
+            let rows::Open { operations, held, .. } = rows::open(conn, Some(&self.key))?;
+            let newest = rows::newest(conn)?.map(|newest| newest.content.at);
             Ok(Snapshot {
                 open: operations,
                 held,
                 terminal_sn_max: rows::terminal_sn_max(conn)?,
-                newest_unix_seconds: rows::newest(conn)?.map(|newest| newest.content.at.unix_seconds),
+                newest_unix_seconds: newest.map(|at| at.unix_seconds),
+                newest_local_seconds: newest.map(|at| at.local_seconds()),
                 unsettled: self.memory.totals.unsettled(conn)?,
             })
         });

@@ -22,6 +22,7 @@ mod head_file;
 mod journal;
 mod memory;
 mod reader;
+mod references;
 mod room;
 mod rows;
 mod schema;
@@ -31,7 +32,7 @@ mod totals;
 mod verify;
 
 pub use error::{OpenError, ReadError};
-pub use journal::{Journal, Maintained, Options};
+pub use journal::{FullCheck, Journal, Maintained, Options};
 pub use reader::{Overview, Query, Reader, Recorded};
 pub use room::{DiskRoom, FOLLOWING_FRAMES, OPENING_FRAMES, SLACK_FRAMES, WAL_FRAMES_MIN};
 pub use thread::{Done, Job, JournalThread, NotTaken};

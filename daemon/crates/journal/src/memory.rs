@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use purser_ledger::{CardId, Head, Operation, OperationId};
 use rusqlite::Connection;
 
+use crate::chain::ChainKey;
 use crate::room::commits_to_end;
 use crate::rows;
 use crate::{ReadError, Totals};
@@ -20,8 +21,9 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn load(conn: &Connection) -> Result<Self, ReadError> {
-        let rows::Open { operations, held } = rows::open(conn)?;
+    /// Reads it; an open operation is taken over only if its entries stand in their places in the record chain.
+    pub(crate) fn load(conn: &Connection, key: &ChainKey) -> Result<Self, ReadError> {
+        let rows::Open { operations, held, .. } = rows::open(conn, Some(key))?;
         Ok(Self {
             head: rows::head(conn)?,
             totals: Totals::load(conn)?,

@@ -101,7 +101,7 @@ impl Reader {
     /// # Errors
     /// [`ReadError`]; a transient one is worth another call.
     pub fn operation(&self, reference: &Reference) -> Result<Option<Operation>, ReadError> {
-        rows::operation_by_reference(&self.conn, reference)
+        rows::operation_by_reference(&self.conn, reference, None)
     }
 
     /// Every operation whose debit is proven neither way, oldest first.
@@ -109,7 +109,7 @@ impl Reader {
     /// # Errors
     /// [`ReadError`]; a transient one is worth another call.
     pub fn open_operations(&self) -> Result<Vec<Operation>, ReadError> {
-        Ok(rows::open(&self.conn)?.operations)
+        Ok(rows::open(&self.conn, None)?.operations)
     }
 
     /// Balances and counts, with the head that they belong to.
@@ -143,13 +143,17 @@ impl Reader {
     /// [`ReadError`]; a transient one is worth another call.
     pub fn overview(&self) -> Result<Overview, ReadError> {
         let moment = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Deferred)?;
-        let rows::Open { operations, held } = rows::open(&moment)?;
+        let rows::Open {
+            operations,
+            unreadable,
+            ..
+        } = rows::open(&moment, None)?;
         Ok(Overview {
             totals: Totals::load(&moment)?,
             operations: rows::count(&moment, "SELECT count(*) FROM operations")?,
             debits: rows::count(&moment, "SELECT count(*) FROM debits")?,
             open: operations,
-            unreadable: held.len(),
+            unreadable,
         })
     }
 

@@ -7,6 +7,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::ReadError;
+use crate::chain::ChainKey;
 use crate::reader::Recorded;
 
 /// How far a start looks for the oldest claim with a trusted time. A journal whose clock was wrong for longer has no age limit
@@ -102,21 +103,47 @@ pub(crate) fn count(conn: &Connection, sql: &str) -> Result<u64, ReadError> {
     Ok(u64::try_from(rows).unwrap_or_default())
 }
 
-/// Folds an operation from its entries.
-pub(crate) fn operation(conn: &Connection, id: &[u8]) -> Result<Option<Operation>, ReadError> {
+/// Folds an operation from its entries. With the chain's key each of them is believed only in its place in the record chain:
+/// whoever acts on an operation must give it.
+pub(crate) fn operation(
+    conn: &Connection,
+    id: &[u8],
+    key: Option<&ChainKey>,
+) -> Result<Option<Operation>, ReadError> {
     let mut statement = conn.prepare_cached(
         "SELECT number, digest, operation, content FROM entries WHERE operation = ?1 ORDER BY number",
     )?;
     let mut rows = statement.query((id,))?;
     let mut operation: Option<Operation> = None;
     while let Some(row) = rows.next()? {
-        let recorded = RawEntry::read(row)?.decode()?;
+        let entry = RawEntry::read(row)?;
+        if let Some(key) = key {
+            check_place(conn, key, &entry)?;
+        }
+        let recorded = entry.decode()?;
         fold(&mut operation, &recorded).map_err(|source| ReadError::Order {
             number: recorded.head.number,
             source,
         })?;
     }
     Ok(operation)
+}
+
+/// Whether an entry is the one that was chained to the entry before it. A byte that changed in either of the two shows.
+fn check_place(conn: &Connection, key: &ChainKey, entry: &RawEntry) -> Result<(), ReadError> {
+    let number = entry.number;
+    let before: Option<[u8; 32]> = match number.checked_sub(1) {
+        Some(0) => Some(Head::EMPTY.digest),
+        Some(before) => conn
+            .prepare_cached("SELECT digest FROM entries WHERE number = ?1")?
+            .query_row((signed(before),), |row| row.get(0))
+            .optional()?,
+        None => None,
+    };
+    match before {
+        Some(before) if key.digest(number, &before, &entry.content) == entry.digest => Ok(()),
+        Some(_) | None => Err(ReadError::Chain { number }),
+    }
 }
 
 /// Takes one more entry into an operation that may not have begun.
@@ -134,6 +161,7 @@ pub(crate) fn fold(operation: &mut Option<Operation>, recorded: &Recorded) -> Re
 pub(crate) fn operation_by_reference(
     conn: &Connection,
     reference: &Reference,
+    key: Option<&ChainKey>,
 ) -> Result<Option<Operation>, ReadError> {
     let mut statement = conn.prepare_cached("SELECT id FROM operations WHERE reference = ?1")?;
     let id: Option<Vec<u8>> = statement
@@ -141,7 +169,7 @@ pub(crate) fn operation_by_reference(
         .optional()?;
     let Some(id) = id else { return Ok(None) };
     // A row without its entries must not read as a reference that is free, nor one with another sale's as that sale.
-    match operation(conn, &id)? {
+    match operation(conn, &id, key)? {
         Some(operation) if operation.reference == *reference => Ok(Some(operation)),
         Some(_) | None => Err(ReadError::Row { table: "operations" }),
     }
@@ -157,32 +185,44 @@ pub(crate) fn debit_key_exists(conn: &Connection, key: &DebitKey) -> Result<bool
 /// What is proven neither way.
 #[derive(Debug, Default)]
 pub(crate) struct Open {
-    /// Every open operation that can be read, oldest first.
+    /// Every open operation that can be believed, oldest first.
     pub(crate) operations: Vec<Operation>,
     /// The cards of those that cannot.
     pub(crate) held: Vec<CardId>,
+    /// How many those are.
+    pub(crate) unreadable: usize,
 }
 
 /// Every open operation. One whose entries are damaged must not keep all others from being served (money rule 7), nor be
-/// forgotten: the row of its debit, which stands in a table of its own, tells which card to leave alone.
+/// forgotten: the row of its debit, which stands in a table of its own, tells which card to leave alone. With the chain's key an
+/// operation counts as damaged too when an entry of it is not the one that was chained: what is to be asked of its card, and what
+/// follows from the answer, stands in there.
 ///
 /// # Errors
 /// [`ReadError`], also where that row cannot tell: then nobody knows which card must not be debited, and none may be.
-pub(crate) fn open(conn: &Connection) -> Result<Open, ReadError> {
+pub(crate) fn open(conn: &Connection, key: Option<&ChainKey>) -> Result<Open, ReadError> {
     let mut statement = conn.prepare_cached("SELECT operation FROM open_operations ORDER BY opening")?;
     let ids: Vec<Vec<u8>> = statement
         .query_map((), |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     let mut open = Open::default();
     for id in ids {
-        let read = operation(conn, &id).and_then(|operation| {
+        let read = operation(conn, &id, key).and_then(|operation| {
             operation.ok_or(ReadError::Row {
                 table: "open_operations",
             })
         });
         match read {
             Ok(operation) => open.operations.push(operation),
-            Err(error) if error.is_damage() => open.held.push(card_of(conn, &id)?.ok_or(error)?),
+            Err(error) if error.is_damage() => {
+                let card = card_of(conn, &id)?.ok_or(error)?;
+                // Of an entry and the row of its debit, either may be the damaged one.
+                let told = operation(conn, &id, None).ok().flatten();
+                let told = told.and_then(|told| told.key().map(|key| key.card.clone()));
+                open.held.extend(told.filter(|told| *told != card));
+                open.held.push(card);
+                open.unreadable = open.unreadable.saturating_add(1);
+            }
             Err(error) => return Err(error),
         }
     }

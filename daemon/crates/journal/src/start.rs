@@ -30,6 +30,8 @@ pub(crate) struct Parts {
     pub(crate) room: Room,
     pub(crate) head_file: HeadFile,
     pub(crate) lock: File,
+    /// True when the operations' references were compared with their index.
+    pub(crate) are_references_compared: bool,
 }
 
 pub(crate) fn open(path: &Path, options: &Options) -> Result<Parts, OpenError> {
@@ -41,7 +43,8 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Parts, OpenError> {
         return Err(OpenError::Gone);
     }
     folder.create_journal()?;
-    let mut conn = connect(&folder, known_key.as_ref()).map_err(|error| told_by_key(error, &known_key))?;
+    let (mut conn, are_references_compared) =
+        connect(&folder, known_key.as_ref()).map_err(|error| told_by_key(error, &known_key))?;
     believe(&conn)?;
     schema::migrate(&mut conn)?;
     folder.sync()?;
@@ -52,7 +55,7 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Parts, OpenError> {
         None => folder.create_key()?,
     };
     pay_header_sync(&conn)?;
-    let memory = Memory::load(&conn)?;
+    let memory = Memory::load(&conn, &key)?;
     let mut room = Room::open(&folder, used, options.reserve_bytes)?;
     let to_end = memory.commits_to_end();
     if !room.extend(HEADROOM_COMMITS, to_end)? && !room.fits(0, to_end) {
@@ -68,6 +71,7 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Parts, OpenError> {
         room,
         head_file,
         lock,
+        are_references_compared,
     })
 }
 
@@ -79,7 +83,7 @@ fn told_by_key(error: OpenError, key: &Option<ChainKey>) -> OpenError {
     }
 }
 
-fn connect(folder: &StateFolder, key: Option<&ChainKey>) -> Result<Connection, OpenError> {
+fn connect(folder: &StateFolder, key: Option<&ChainKey>) -> Result<(Connection, bool), OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(folder.journal(), flags)?;
     // The WAL and the room in it outlive this process; a start that is refused leaves them as they are.
@@ -87,18 +91,18 @@ fn connect(folder: &StateFolder, key: Option<&ChainKey>) -> Result<Connection, O
     conn.busy_timeout(BUSY)?;
     // Before anything is written: a start that is refused must leave what is there to whoever mends it, and the first write to
     // a WAL that SQLite does not read begins it anew.
-    match (schema::check(&conn)?, key) {
+    let are_references_compared = match (schema::check(&conn)?, key) {
         (0, None) if folder.has_head()? => return Err(OpenError::KeyMissing),
-        (0, None) => {}
+        (0, None) => true,
         // The tables are made before the key is: they were here, and with them perhaps claims.
         (0, Some(_)) => return Err(OpenError::Gone),
         (_, None) if has_entries(folder, &conn)? => return Err(OpenError::KeyMissing),
-        (_, None) => {}
+        (_, None) => true,
         (_, Some(key)) => {
             head_file::check(folder, &conn, key)?;
-            check::check(&conn, key)?;
+            check::check(&conn, key)?
         }
-    }
+    };
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.pragma_update(None, "page_size", signed(schema::PAGE_BYTES))?;
     let mode: String = conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
@@ -114,7 +118,7 @@ fn connect(folder: &StateFolder, key: Option<&ChainKey>) -> Result<Connection, O
          PRAGMA foreign_keys = ON;
          PRAGMA trusted_schema = OFF;",
     )?;
-    Ok(conn)
+    Ok((conn, are_references_compared))
 }
 
 /// After a failed sync the page cache may hold what the disk does not. A checkpoint writes all of the WAL into the data

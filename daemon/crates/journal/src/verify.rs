@@ -8,6 +8,7 @@ use std::path::Path;
 use purser_ledger::{BooksError, DecodeError, FoldError, Head};
 use rusqlite::{Connection, TransactionBehavior};
 
+use crate::chain::ChainKey;
 use crate::files::StateFolder;
 use crate::head_file;
 use crate::reader::{Beside, connect};
@@ -113,6 +114,23 @@ pub enum Finding {
     },
 }
 
+impl Finding {
+    /// True for damage that is everybody's: to the rows and pages by which a paid sale is found again, or to where the journal
+    /// ends. No new sale may begin then: a repeat could be taken for one. False for a damaged entry, which is its own sale's
+    /// misfortune.
+    pub fn hits_all(&self) -> bool {
+        match self {
+            Self::Missing { .. }
+            | Self::Changed { .. }
+            | Self::Unreadable { .. }
+            | Self::OtherOperation { .. }
+            | Self::OutOfOrder { .. }
+            | Self::Books { .. } => false,
+            Self::Derived(_) | Self::Structure | Self::TailCut { .. } | Self::OtherHead { .. } => true,
+        }
+    }
+}
+
 /// Why a check does not end with a report.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
@@ -145,7 +163,9 @@ impl From<rusqlite::Error> for VerifyError {
     }
 }
 
-/// Checks a whole journal, or a copy of one, also while its writer is at work. Changes nothing.
+/// Checks a whole journal, or a copy of one, also while its writer is at work. Changes nothing. Goes on behind a damaged entry,
+/// and tells the gravest that it found: a finding that hits all sales ([`Finding::hits_all`]) before one that hits its own, and of
+/// two such the first.
 ///
 /// `expect` is a head that was printed earlier: the journal must hold that very entry, and may have grown since. The same
 /// holds for the head in `journal.head`, where that is there.
@@ -156,52 +176,127 @@ impl From<rusqlite::Error> for VerifyError {
 pub fn verify(
     state_dir: &Path,
     expect: Option<Head>,
-    mut progress: impl FnMut(u64, u64),
+    progress: impl FnMut(u64, u64),
 ) -> Result<Report, VerifyError> {
     let folder = StateFolder::new(state_dir);
     let key = folder.key()?;
     // Before the data base is looked at, which may grow meanwhile.
     let noted = key.as_ref().map(|key| head_file::noted(&folder, key)).transpose();
     let noted = noted.map_err(OpenError::from)?.flatten();
+    let vouched: Vec<Head> = expect.into_iter().chain(noted).collect();
     let conn = connect(&folder, Beside::NobodyWithoutWal)?;
     let moment = rusqlite::Transaction::new_unchecked(&conn, TransactionBehavior::Deferred)?;
-    let newest = crate::rows::head(&moment)?.number;
-    let mut refold = Refold::default();
-    let mut head = Head::EMPTY;
-    let mut statement =
-        moment.prepare("SELECT number, digest, operation, content FROM entries ORDER BY number")?;
-    let mut rows = statement.query(())?;
-    while let Some(row) = rows.next()? {
-        let entry = RawEntry::read(row)?;
-        let key = key.as_ref().ok_or(OpenError::KeyMissing)?;
-        let number = head.number.saturating_add(1);
-        if entry.number != number {
-            return Err(Finding::Missing { number }.into());
-        }
-        if key.digest(number, &head.digest, &entry.content) != entry.digest {
-            return Err(Finding::Changed { number }.into());
-        }
-        head = entry.head();
-        let is_other = |vouched: Head| vouched.number == number && vouched != head;
-        if expect.into_iter().chain(noted).any(is_other) {
-            return Err(Finding::OtherHead { number }.into());
-        }
-        refold.take(&moment, &entry)?;
-        if number.is_multiple_of(PROGRESS_ENTRIES) {
-            progress(number, newest);
+    let mut check = Check {
+        head: Head::EMPTY,
+        refold: Refold::default(),
+        findings: Findings::default(),
+    };
+    check.entries(&moment, key.as_ref(), &vouched, progress)?;
+    if check.findings.is_empty() {
+        // What follows from all entries is not known where one of them is not.
+        check.findings.take(check.refold.compare(&moment))?;
+    }
+    check.findings.take(check_structure(&moment))?;
+    let head = check.head;
+    if let Some(expected) = vouched.iter().map(|head| head.number).max()
+        && expected > head.number
+    {
+        let found = head.number;
+        check.findings.add(Finding::TailCut { found, expected });
+    }
+    match check.findings.gravest() {
+        None => Ok(check.refold.report(head)),
+        Some(gravest) => Err(gravest.into()),
+    }
+}
+
+/// The first finding of each kind.
+#[derive(Default)]
+struct Findings {
+    hits_all: Option<Finding>,
+    hits_its_own: Option<Finding>,
+}
+
+impl Findings {
+    fn add(&mut self, finding: Finding) {
+        let first = if finding.hits_all() {
+            &mut self.hits_all
+        } else {
+            &mut self.hits_its_own
+        };
+        first.get_or_insert(finding);
+    }
+
+    /// Keeps a finding, and hands on why there is no more to be found.
+    fn take(&mut self, checked: Result<(), VerifyError>) -> Result<(), VerifyError> {
+        match checked {
+            Err(VerifyError::Found(finding)) => {
+                self.add(finding);
+                Ok(())
+            }
+            other => other,
         }
     }
-    refold.compare(&moment)?;
-    check_structure(&moment)?;
-    progress(newest, newest);
-    let vouched = expect.into_iter().chain(noted).map(|head| head.number);
-    match vouched.max() {
-        Some(expected) if expected > head.number => Err(Finding::TailCut {
-            found: head.number,
-            expected,
+
+    fn is_empty(&self) -> bool {
+        self.hits_all.is_none() && self.hits_its_own.is_none()
+    }
+
+    fn gravest(self) -> Option<Finding> {
+        self.hits_all.or(self.hits_its_own)
+    }
+}
+
+/// A check under way.
+struct Check {
+    /// The entry that was read last, as it says itself.
+    head: Head,
+    refold: Refold,
+    findings: Findings,
+}
+
+impl Check {
+    fn entries(
+        &mut self,
+        conn: &Connection,
+        key: Option<&ChainKey>,
+        vouched: &[Head],
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<(), VerifyError> {
+        let newest = crate::rows::head(conn)?.number;
+        let mut statement =
+            conn.prepare("SELECT number, digest, operation, content FROM entries ORDER BY number")?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let entry = RawEntry::read(row)?;
+            self.entry(conn, key.ok_or(OpenError::KeyMissing)?, &entry)?;
+            let number = entry.number;
+            let is_other = |vouched: &Head| vouched.number == number && *vouched != self.head;
+            if vouched.iter().any(is_other) {
+                self.findings.add(Finding::OtherHead { number });
+            }
+            if number.is_multiple_of(PROGRESS_ENTRIES) {
+                progress(number, newest);
+            }
         }
-        .into()),
-        Some(_) | None => Ok(refold.report(head)),
+        progress(newest, newest);
+        Ok(())
+    }
+
+    /// One entry. Whatever is wrong with it, the next one is checked against what it says.
+    fn entry(&mut self, conn: &Connection, key: &ChainKey, entry: &RawEntry) -> Result<(), VerifyError> {
+        let before = std::mem::replace(&mut self.head, entry.head());
+        let number = before.number.saturating_add(1);
+        if entry.number != number {
+            self.findings.add(Finding::Missing { number });
+            return Ok(());
+        }
+        if key.digest(number, &before.digest, &entry.content) != entry.digest {
+            self.findings.add(Finding::Changed { number });
+            return Ok(());
+        }
+        let taken = self.refold.take(conn, entry);
+        self.findings.take(taken)
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 
 use common::{Sale, append_one, folder, open, store};
 use purser_journal::{Done, Job, Journal, JournalThread, OpenError, Reader};
-use purser_ledger::{Find, FindError, Store};
+use purser_ledger::{CardId, Find, FindError, Scheme, Store};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -157,6 +157,11 @@ fn the_thread_tells_damage_and_goes_on() {
 
 /// A journal with one open sale, whose entry stands before the newest ones and cannot be read.
 fn unreadable_open_sale() -> (TempDir, Sale) {
+    spoilt_open_sale("content = '{}'")
+}
+
+/// A journal with one open sale, whose entry stands before the newest ones and was changed so.
+fn spoilt_open_sale(change: &str) -> (TempDir, Sale) {
     let folder = paid_sales();
     let open_sale = Sale::longest(SALES);
     let mut journal = open(&folder);
@@ -169,7 +174,7 @@ fn unreadable_open_sale() -> (TempDir, Sale) {
     let number = head.number;
     spoil(
         folder.path(),
-        &format!("UPDATE entries SET content = '{{}}' WHERE number = {number}"),
+        &format!("UPDATE entries SET {change} WHERE number = {number}"),
     );
     (folder, open_sale)
 }
@@ -199,4 +204,43 @@ fn an_open_sale_of_which_not_even_the_card_is_known_stops_the_start() {
     );
     let refused = Journal::open(folder.path(), &common::NO_RESERVE).expect_err("any card may be the one");
     assert!(matches!(refused, OpenError::Damaged(_)), "{refused:?}");
+}
+
+#[test]
+fn an_open_sale_whose_old_entry_can_be_read_but_was_changed_is_not_resumed_and_holds_its_card() {
+    let other_card = CardId::new(Scheme::Pboc, [0x65; 10]);
+    let changes = [
+        ("content = replace(content, 'a5a5a5a5', 'a5a5a6a5')", None),
+        (
+            "content = replace(content, '64646464646464646464', '65656565656565656565')",
+            Some(other_card),
+        ),
+        ("digest = zeroblob(32)", None),
+    ];
+    for (change, other_card) in changes {
+        let (folder, open_sale) = spoilt_open_sale(change);
+        let journal = open(&folder);
+        let snapshot = journal.snapshot().expect("readable");
+        assert_eq!(snapshot.open.len(), 0, "{change}");
+        let mut held = snapshot.held;
+        assert_eq!(held.pop(), Some(open_sale.key().card), "{change}");
+        assert_eq!(held.pop(), other_card, "{change}");
+        let found = journal.find(&Find::Reference(open_sale.reference()));
+        assert!(matches!(found, Err(FindError::Damaged(_))), "{change}: {found:?}");
+        let overview = Reader::open(folder.path()).and_then(|reader| Ok(reader.overview()?));
+        let overview = overview.expect("readable");
+        assert_eq!(overview.open.len() + overview.unreadable, 1, "{change}");
+    }
+}
+
+#[test]
+fn a_paid_sale_whose_entry_can_be_read_but_was_changed_is_not_told() {
+    let folder = paid_sales();
+    spoil(
+        folder.path(),
+        "UPDATE entries SET content = replace(content, '300', '301') WHERE number <= 2",
+    );
+    let journal = open(&folder);
+    let found = journal.find(&Find::Reference(Sale::longest(0).reference()));
+    assert!(matches!(found, Err(FindError::Damaged(_))), "{found:?}");
 }

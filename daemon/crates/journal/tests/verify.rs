@@ -211,6 +211,43 @@ fn every_missing_and_every_added_row_is_found() {
 }
 
 #[test]
+fn a_damaged_entry_does_not_hide_damage_that_hits_all_sales() {
+    let original = Original::make();
+    let entries = [
+        (
+            "content = replace(content, '300', '301') WHERE number = 3",
+            "Changed",
+        ),
+        ("content = '{}' WHERE number = 1", "Changed"),
+        ("digest = zeroblob(32) WHERE number = 6", "Changed"),
+    ];
+    for (change, alone) in entries {
+        let change = format!("UPDATE entries SET {change}");
+        assert!(original.spoil(&change));
+        let found = original.verify().expect_err(&change);
+        assert!(format!("{found:?}").contains(alone), "{change}: {found:?}");
+        let rows = [
+            ("DELETE FROM operations WHERE opening = 14", "Operations"),
+            (
+                "UPDATE operations SET reference = 'x' WHERE opening = 14",
+                "Operations",
+            ),
+            ("DELETE FROM debits WHERE terminal_sn = 7", "Debits"),
+            ("DROP INDEX entries_by_operation", "Structure"),
+        ];
+        for (sql, word) in rows {
+            assert!(original.spoil(&change));
+            let conn = Connection::open(original.path().join("journal.db")).expect("it opens");
+            conn.execute_batch(&format!("PRAGMA foreign_keys = OFF; {sql}"))
+                .expect(sql);
+            drop(conn);
+            let found = original.verify().expect_err(sql);
+            assert!(format!("{found:?}").contains(word), "{change}; {sql}: {found:?}");
+        }
+    }
+}
+
+#[test]
 fn a_flipped_byte_of_the_file_is_found_or_changes_nothing_that_is_read() {
     /// Every byte would take minutes; a step that no structure of the file has visits every kind of place.
     const STEP: usize = 11;

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::board::Board;
 use super::clock::Clock;
 use super::drivers::Drivers;
+use super::journal_check::JournalCheck;
 use super::journal_wait::JournalWait;
 use super::journey;
 use super::orders::Reloads;
@@ -32,6 +33,7 @@ pub(super) struct Core {
     reloads: Reloads,
     hub: Hub,
     board: Board,
+    check: JournalCheck,
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     request_last: u64,
     wait: JournalWait,
@@ -48,6 +50,7 @@ impl Core {
         journal: JournalThread,
         drivers: Drivers,
         (hub, board): (Hub, Board),
+        check: JournalCheck,
     ) -> Self {
         board.update(&engine);
         Self {
@@ -58,6 +61,7 @@ impl Core {
             reloads: Reloads::default(),
             hub,
             board,
+            check,
             waiting: BTreeMap::new(),
             request_last: 0,
             wait: JournalWait::default(),
@@ -164,6 +168,7 @@ impl Core {
                     self.board.see_disk(disk);
                     self.handle(Input::Room(disk.is_enough()));
                 }
+                self.handle(Input::Held(self.check.stops_sales()));
                 if let Err(damaged) = &found {
                     tracing::error!(error = %crate::verbs::chain(damaged), "a sale cannot be read");
                 }

@@ -107,10 +107,6 @@ impl Facts for DaemonFacts {
         self.read(Reader::head)
     }
 
-    fn may_begin_sales(&self) -> bool {
-        !self.check.stops_sales()
-    }
-
     fn devices(&self) -> Vec<Device> {
         self.all_devices()
     }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread::Builder;
 
-use purser_journal::{Finding, VerifyError, verify};
+use purser_journal::{FullCheck, VerifyError, verify};
 
 use crate::verbs::chain;
 
@@ -25,14 +25,22 @@ struct Damage {
 
 impl JournalCheck {
     /// Begins a check on a thread of its own, which nobody waits for.
-    pub(super) fn begin(state_dir: PathBuf) -> Self {
+    pub(super) fn begin(state_dir: PathBuf, full_check: FullCheck) -> Self {
         let check = Self::default();
         let found = check.clone();
         let begun = Builder::new().name("journal-check".to_owned()).spawn(move || {
             let checked = verify(&state_dir, None, |_, _| {});
             match checked {
-                Ok(report) => tracing::debug!(entries = report.head.number, "the journal is whole"),
-                Err(error) => found.tell(&error),
+                Ok(report) => {
+                    tracing::debug!(entries = report.head.number, "the journal is whole");
+                    full_check.has_ended_well();
+                }
+                Err(error) => {
+                    found.tell(&error);
+                    if stops_sales(&error) == Some(false) {
+                        full_check.has_ended_well();
+                    }
+                }
             }
         });
         if let Err(error) = begun {
@@ -66,18 +74,7 @@ impl JournalCheck {
 /// Whether damage stops new sales; none where the journal could not be looked at, which is no damage.
 fn stops_sales(error: &VerifyError) -> Option<bool> {
     match error {
-        VerifyError::Found(finding) => Some(match finding {
-            Finding::Missing { .. }
-            | Finding::Changed { .. }
-            | Finding::Unreadable { .. }
-            | Finding::OtherOperation { .. }
-            | Finding::OutOfOrder { .. }
-            | Finding::Books { .. } => false,
-            Finding::Derived(_)
-            | Finding::Structure
-            | Finding::TailCut { .. }
-            | Finding::OtherHead { .. } => true,
-        }),
+        VerifyError::Found(finding) => Some(finding.hits_all()),
         VerifyError::Read(error) => error.is_damage().then_some(true),
         VerifyError::Open(error) => error.is_damage().then_some(true),
     }

@@ -160,6 +160,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
     let board = Board::new(config.limits.clone(), clock.clone(), range, journal.disk());
     let engine = Engine::resume(engine_config, sam, snapshot, clock.now());
     let (done, done_queue) = mpsc::channel(DONE_MAX);
+    let full_check = journal.full_check();
     let journal = JournalThread::start(journal, move |answer| {
         // Nobody listens any more once the loop has ended.
         let _ = done.blocking_send(answer);
@@ -172,6 +173,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         }
     };
     let (drivers, driver_events, running) = drivers::start(&config, &driver_host());
+    let check = JournalCheck::begin(places.state_dir.clone(), full_check);
     let opened = doors::open(
         &config,
         places,
@@ -180,7 +182,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
             started_at,
             is_sam_locked,
             board: board.clone(),
-            check: JournalCheck::begin(places.state_dir.clone()),
+            check: check.clone(),
         },
     )
     .await;
@@ -195,7 +197,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         bus,
         open,
     } = doors;
-    let core = Core::new(engine, clock, journal, drivers, (hub, board));
+    let core = Core::new(engine, clock, journal, drivers, (hub, board), check);
     let (exit, journal) = match Sources::new((calls, driver_calls), done_queue, driver_events) {
         Ok(sources) => turn::turn(core, sources, bus).await,
         Err(error) => {

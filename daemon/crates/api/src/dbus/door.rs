@@ -48,7 +48,8 @@ impl Door {
         header: &Header<'_>,
     ) -> Result<(OwnedUniqueName, Caller, Pass), Refusal> {
         let (name, caller) = self.callers.of(connection, header).await?;
-        let pass = self.service.admit(&caller).await?;
+        let method = header.member().map(|name| name.as_str()).unwrap_or_default();
+        let pass = self.service.admit(&caller, method).await?;
         Ok((name, caller, pass))
     }
 

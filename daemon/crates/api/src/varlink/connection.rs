@@ -76,7 +76,8 @@ impl Client {
             };
             let (oneway, more) = (call.oneway(), call.more());
             let incoming = incoming(call, more, descriptors);
-            let answer = match service.admit(&caller).await {
+            let name = incoming.method.rsplit('.').next().unwrap_or_default();
+            let answer = match service.admit(&caller, name).await {
                 Ok(_pass) => dispatch::answer(service, &caller, incoming).await,
                 Err(fault) => Answer::Error(fault.into()),
             };

@@ -72,6 +72,63 @@ async fn who_calls_in_a_loop_is_told_to_call_less_and_nobody_else_is() {
     assert!(tokio::time::timeout(limit, served).await.unwrap());
 }
 
+/// Calls until it is refused.
+async fn refusal(raw: &mut Raw, method: &str, parameters: &Value) -> (String, Value) {
+    for _ in 0..100_000 {
+        if let Err(refused) = raw.call(method, parameters.clone()).await {
+            return refused;
+        }
+    }
+    panic!("no call is refused");
+}
+
+#[tokio::test]
+async fn who_replays_the_journal_and_calls_in_a_loop_can_still_settle_its_sales() {
+    if !can_become_others() {
+        return;
+    }
+    let shop = Shop::open(access()).await;
+    for n in 0..100 {
+        let path = shop.socket.clone();
+        let reference = format!("order-{n}");
+        let begun = as_user(STRANGER, &[], {
+            let reference = reference.clone();
+            move || async move {
+                let amount = json!({ "minor": 300, "currency": "JPY" });
+                let sale = json!({ "reference": reference, "amount": amount });
+                Raw::connect(&path).await.call("BeginSale", sale).await
+            }
+        })
+        .await;
+        begun.unwrap();
+        shop.tear(&reference);
+    }
+    let path = shop.socket.clone();
+    let settled = as_user(STRANGER, &[], move || async move {
+        let mut raw = Raw::connect(&path).await;
+        let refused = refusal(&mut raw, "Events", &json!({ "after": 0, "limit": 200 })).await;
+        assert!(is(&refused, ErrorName::QuotaCalls), "{refused:?}");
+        assert!(
+            refused.1["cause"].as_str().unwrap().contains("reads"),
+            "{refused:?}"
+        );
+        let refused = refusal(&mut raw, "GetInfo", &json!({})).await;
+        assert!(is(&refused, ErrorName::QuotaCalls), "{refused:?}");
+        // On a connection of its own, as a simple till does it.
+        for n in 0..30 {
+            let mut raw = Raw::connect(&path).await;
+            let reference = format!("order-{n}");
+            let order = json!({ "reference": reference });
+            raw.call("Attach", order.clone()).await.unwrap();
+            raw.call("Cancel", order).await.unwrap();
+            let conclusion = json!({ "reference": reference, "conclusion": "goods_given" });
+            raw.call("Conclude", conclusion).await.unwrap();
+        }
+        true
+    });
+    assert!(settled.await);
+}
+
 #[tokio::test]
 async fn one_user_cannot_take_every_connection_and_is_told_so() {
     let shop = Shop::open(access()).await;

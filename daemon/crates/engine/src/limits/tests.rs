@@ -278,6 +278,17 @@ fn a_disk_without_room_refuses_before_a_card_is_asked_for_and_a_repeat_is_told()
 }
 
 #[test]
+fn a_damaged_journal_refuses_a_new_sale_by_name_and_a_repeat_is_told() {
+    let mut till = Till::new(Limits::default(), Unsettled::default());
+    till.begin("first", 300, 0).unwrap();
+    till.take(Input::Held(true));
+    assert_eq!(till.begin("second", 300, 1), Err(RequestError::Held));
+    assert_eq!(till.begin("first", 300, 0), Ok(()));
+    till.take(Input::Held(false));
+    assert_eq!(till.begin("second", 300, 1), Ok(()));
+}
+
+#[test]
 fn one_user_cannot_take_the_places_of_all_sales() {
     let mut till = Till::new(Limits::default(), Unsettled::default());
     // Sales whose references the store is still asked for: the quota counts them too.

@@ -44,6 +44,19 @@ enum Later {
 }
 
 impl Engine {
+    /// An open payment of whose debit nothing can be told keeps its card from being debited: the card's next debit would
+    /// overwrite the only proof (money rule P1).
+    pub(crate) fn hold_cards_that_cannot_be_asked(&mut self) {
+        let cannot_be_asked =
+            |operation: &&Operation| operation.waits_for_card() && attempt_of(operation).is_none();
+        let keys = self
+            .open
+            .values()
+            .filter(cannot_be_asked)
+            .filter_map(Operation::key);
+        self.held.extend(keys.map(|key| key.card.clone()));
+    }
+
     /// A payment with this card whose outcome the card can tell and has not been asked for in this visit.
     pub(crate) fn earlier_payment(&self, visit: &Visit) -> Option<(OperationId, Attempt)> {
         let card = visit.card.as_ref()?;
@@ -109,6 +122,10 @@ impl Engine {
                 }
             },
             Ok(Verdict::DidNotHappen) => Outcome::Voided(VoidProof::CounterUnchanged),
+            // It gave an answer to the debit once: that TAC is worth asking the provider about.
+            Ok(Verdict::AnotherHappened) if self.has_answered(operation) => {
+                Outcome::Queried(QueryReason::CardContradicts)
+            }
             Ok(Verdict::AnotherHappened) => Outcome::Voided(VoidProof::OtherDebit),
             Ok(Verdict::InDoubt(reason)) if is_final(reason, &visit) => {
                 Outcome::Queried(query_reason(reason))
@@ -130,6 +147,12 @@ impl Engine {
         };
         visit.asked.insert(operation);
         self.decide(reader, visit, Decision { operation, outcome });
+    }
+
+    /// True for a payment whose card gave an answer to the debit that was not found right.
+    fn has_answered(&self, operation: OperationId) -> bool {
+        let operation = self.open.get(&operation);
+        operation.is_some_and(|operation| operation.unproven_answer.is_some())
     }
 
     /// What a card's word that its earlier debit happened comes to.
@@ -158,6 +181,8 @@ impl Engine {
                 answer,
                 asked_at: AskedAt::Return,
             }),
+            // Nor one that the PSAM did not tell about, and now cannot.
+            _ if self.was_unanswered(id) => Later::Known(Outcome::Queried(QueryReason::Mac2Unproven)),
             // The card has lost its TAC meanwhile, and the journal has it.
             (Proof::LogRecord, None, Some(stored)) if verifies(stored).is_none() => {
                 paid(Some(stored), Proof::Mac2NotCheckable)

@@ -21,18 +21,20 @@ const TAIL_ENTRIES: u64 = 64;
 /// it would keep a shop waiting after each power cut; the full check does it while the shop sells.
 const COMPARED_ENTRIES_MAX: u64 = 20_000;
 
-/// Checks a journal. Only reads; what is read may not be durable yet.
-pub(super) fn check(conn: &Connection, key: &ChainKey) -> Result<(), OpenError> {
+/// Checks a journal. Only reads; what is read may not be durable yet. True when the references were compared with their index:
+/// until they are, a sale that is not found there is not known to be new.
+pub(super) fn check(conn: &Connection, key: &ChainKey) -> Result<bool, OpenError> {
     let terminal_sn = check_tail(conn, key)?;
-    let memory = Memory::load(conn)?;
+    let memory = Memory::load(conn, key)?;
     check_open(&memory)?;
     if terminal_sn > rows::terminal_sn_max(conn)? {
         return Err(ReadError::Row { table: "debits" }.into());
     }
-    if memory.head.number <= COMPARED_ENTRIES_MAX {
+    let is_short = memory.head.number <= COMPARED_ENTRIES_MAX;
+    if is_short {
         check_references(conn)?;
     }
-    Ok(())
+    Ok(is_short)
 }
 
 /// Checks the newest entries against the record chain. Gives the highest terminal serial number that they intended.

@@ -52,10 +52,6 @@ impl Facts for Journal {
         Ok(self.lock().entries.last().map_or(Head::EMPTY, |entry| entry.head))
     }
 
-    fn may_begin_sales(&self) -> bool {
-        true
-    }
-
     fn devices(&self) -> Vec<Device> {
         vec![Device {
             name: "front".to_owned(),
