@@ -83,6 +83,9 @@ pub enum Refusal {
     /// The card has another load whose end is not known: that one first.
     #[error("the card has another load that is in doubt")]
     OtherLoadOpen(LoadId),
+    /// The card's answer is older than another load of the card that has ended: have it answer anew.
+    #[error("the card's answer is from before another load of it")]
+    StaleInitialize,
     /// The attempt's number is not the next one.
     #[error("the attempt's number is not the next one; the last was {0}")]
     AttemptNumber(u8),
@@ -122,6 +125,7 @@ impl Refusal {
             Self::Tac(_) => "Tac",
             Self::OtherCard => "OtherCard",
             Self::OtherLoadOpen(_) => "OtherLoadOpen",
+            Self::StaleInitialize => "StaleInitialize",
             Self::AttemptNumber(_) => "AttemptNumber",
             Self::TooManyAttempts => "TooManyAttempts",
             Self::ItHappened => "ItHappened",
@@ -137,7 +141,11 @@ impl Refusal {
     /// True for what succeeds after something else has been done first.
     pub fn is_transient(self) -> bool {
         match self {
-            Self::OtherLoadOpen(_) | Self::ItHappened | Self::StaleProof | Self::AttemptNumber(_) => true,
+            Self::OtherLoadOpen(_)
+            | Self::StaleInitialize
+            | Self::ItHappened
+            | Self::StaleProof
+            | Self::AttemptNumber(_) => true,
             Self::NotBooked
             | Self::OtherContent
             | Self::Mac1(_)
@@ -179,6 +187,16 @@ pub struct Stored {
     pub attempts: Vec<Attempt>,
     /// The challenge that a void waits for.
     pub challenge: Option<VoidChallenge>,
+}
+
+/// What the provider knows of a card beside the load in hand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Another load of the card that is [`Phase::Released`], if there is one.
+    pub in_doubt: Option<LoadId>,
+    /// The least online SN that the card can have: what its other loads have proven. One more than the SN of a load that is done,
+    /// the SN of one that is void; 0 when nothing is proven.
+    pub online_sn_least: u16,
 }
 
 /// The answer to an attempt.
@@ -274,17 +292,14 @@ impl LoadRecord {
         self.attempts.last()
     }
 
-    /// Takes attempt `number`. `open_elsewhere` is another load of the same card that is [`Phase::Released`], if there is one.
-    /// Any terminal of the provider may make it.
+    /// Takes attempt `number`. Any terminal of the provider may make it.
+    ///
+    /// An INITIALIZE answer from before another load of the card is refused: with a MAC2 for it the load would be in doubt at a
+    /// counter that the card has left, and neither its TAC nor a void could end it.
     ///
     /// # Errors
     /// [`Refusal`] by name; nothing is released.
-    pub fn attempt(
-        &self,
-        number: u8,
-        it: &Initialized,
-        open_elsewhere: Option<LoadId>,
-    ) -> Result<Answer, Refusal> {
+    pub fn attempt(&self, number: u8, it: &Initialized, known: &Known) -> Result<Answer, Refusal> {
         match self.phase {
             Phase::Open | Phase::Released => {}
             Phase::Done => return Err(Refusal::Done),
@@ -306,8 +321,11 @@ impl LoadRecord {
             return Err(Refusal::TooManyAttempts);
         }
         self.admit(it)?;
-        if let Some(other) = open_elsewhere.filter(|other| *other != self.id) {
+        if let Some(other) = known.in_doubt.filter(|other| *other != self.id) {
             return Err(Refusal::OtherLoadOpen(other));
+        }
+        if it.online_sn < known.online_sn_least {
+            return Err(Refusal::StaleInitialize);
         }
         let mut record = self.clone();
         record.phase = Phase::Released;

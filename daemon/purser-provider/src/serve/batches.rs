@@ -69,6 +69,11 @@ pub(crate) async fn with_batch(
         call_back::authenticated(&leg, &peer, Purpose::Settlement, subject)?;
         let stored =
             stored.ok_or_else(|| Fault::unknown("UnknownBatch", "there is no such batch", "announce it"))?;
+        // A digest is no secret: another terminal can be called back for it, and may do nothing with it.
+        if stored.batch.owner != peer.name {
+            let cause = "the batch was sealed by another terminal";
+            return Err(Fault::forbidden("OtherTerminal", cause, "settle your own batches").into());
+        }
         act(shared, sql, &peer, stored)
     };
     shared.with_store(done).await

@@ -105,6 +105,7 @@ fn fault(refusal: Refusal) -> Failure {
     };
     let remedy = match refusal {
         Refusal::ItHappened => "fetch the load TAC with GET TRANSACTION PROVE and send it",
+        Refusal::StaleInitialize => "have the card answer INITIALIZE FOR LOAD again, and send that",
         Refusal::OtherLoadOpen(_) => "complete or void the other load first",
         Refusal::AttemptNumber(_) => "use the next number; look at the load for the last one",
         Refusal::StaleProof => "ask for the void again and have the card answer over the newest challenge",
@@ -249,8 +250,8 @@ pub(crate) async fn attempt(
         check_card(&sql, &record, &said)?;
         let amount = purse_amount(&record)?;
         let (initialized, keys) = judge(shared, &sql, peer, &said, amount)?;
-        let elsewhere = loads::released_elsewhere(&sql, &said.card, id)?;
-        let answer = match record.attempt(number, &initialized, elsewhere) {
+        let known = loads::known(&sql, &said.card, id)?;
+        let answer = match record.attempt(number, &initialized, &known) {
             Ok(answer) => answer,
             Err(refusal) => return Err(refused(sql, peer, refusal)),
         };

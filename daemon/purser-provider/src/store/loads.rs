@@ -2,7 +2,7 @@
 
 use purser_ledger::{CardId, Scheme};
 use purser_provider_link::{Digest, LoadId};
-use purser_provider_rules::load::{Attempt, LoadRecord, Phase, Stored, VoidChallenge};
+use purser_provider_rules::load::{Attempt, Known, LoadRecord, Phase, Stored, VoidChallenge};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{amount, signed};
@@ -132,16 +132,22 @@ pub(crate) fn answered(sql: &Connection, id: LoadId) -> Result<Vec<(u8, Answered
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Another load of the card whose MAC2 is out.
-pub(crate) fn released_elsewhere(
-    sql: &Connection,
-    card: &[u8; 10],
-    id: LoadId,
-) -> Result<Option<LoadId>, Failure> {
+/// What the card's other loads say about it.
+pub(crate) fn known(sql: &Connection, card: &[u8; 10], id: LoadId) -> Result<Known, Failure> {
     let query = "SELECT id FROM load WHERE card = ?1 AND phase = 'released' AND id <> ?2";
-    let found = sql
+    let in_doubt = sql
         .prepare_cached(query)?
         .query_row((card, id.0), |row| row.get(0))
         .optional()?;
-    Ok(found.map(LoadId))
+    let query =
+        "SELECT coalesce(max(online_sn + (phase = 'done')), 0) FROM load JOIN load_attempt ON load = id
+                 WHERE card = ?1 AND phase IN ('done', 'voided') AND id <> ?2";
+    let online_sn_least: i64 = sql
+        .prepare_cached(query)?
+        .query_row((card, id.0), |row| row.get(0))?;
+    Ok(Known {
+        in_doubt: in_doubt.map(LoadId),
+        // Past its last load a card makes no other.
+        online_sn_least: u16::try_from(online_sn_least).unwrap_or(u16::MAX),
+    })
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::document;
 
 /// No test waits longer for anything.
-pub(crate) const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 /// A key and, once enrolled, its certificate.
 pub(crate) struct Identity {

@@ -245,6 +245,25 @@ fn loads_that_must_not_be_are_refused_by_name() {
     assert_eq!(provider.refused(&by_hand), "OtherContent");
 }
 
+/// The request of the second load was made before the first one was executed, and arrives late.
+#[test]
+fn an_answer_of_the_card_from_before_another_load_begins_nothing_and_a_fresh_one_does() {
+    let (provider, _serving, terminal) = desk();
+    open(&provider, 2, "1000");
+    let mut card = Inserted::new();
+    let late = card.initialize(1_000, DESK);
+    let mut line = Standing::called(&terminal, 1, "load", subject(1, 1_000));
+    let released = attempt(&mut line, 1, 1, &card.initialize(1_000, DESK)).done();
+    confirm(&mut line, 1, &card.credit(&released)).done();
+    drop(line);
+    let mut line = Standing::called(&terminal, 2, "load", subject(2, 1_000));
+    assert_eq!(attempt(&mut line, 2, 1, &late).refusal(), "StaleInitialize");
+    card.insert();
+    let released = attempt(&mut line, 2, 1, &card.initialize(1_000, DESK)).done();
+    confirm(&mut line, 2, &card.credit(&released)).done();
+    assert_eq!((books(&provider), card.balance().0), ((2_000, 2_000), 2_000));
+}
+
 /// With two loads of a card in doubt, one counter would prove both.
 #[test]
 fn a_card_has_one_load_in_doubt_at_a_time() {
