@@ -77,6 +77,9 @@ pub(crate) struct Serve {
     /// How long a request's body may take: a full page over a slow mobile line
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(crate) body_seconds: u64,
+    /// How many connections at once: a terminal has two at most
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) connections: u32,
     #[command(flatten)]
     pub(crate) card_keys: CardKeys,
 }

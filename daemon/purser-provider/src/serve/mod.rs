@@ -1,7 +1,7 @@
 //! `serve`: HTTPS and JSON over mutual TLS 1.3.
 //!
 //! One connection carries one request after the other. Who speaks is the certificate; each request asks the data base
-//! anew whether that terminal may still ask. Limits: [`CONNECTIONS_MAX`], [`http::BODY_BYTES_MAX`], and a body's time.
+//! anew whether that terminal may still ask. Limits: the number of connections, [`http::BODY_BYTES_MAX`], and a body's time.
 
 mod api;
 mod batches;
@@ -40,8 +40,6 @@ use crate::store::{Provider, Store};
 use calls::Calls;
 use leg::Leg;
 
-/// The most connections at once: each terminal has two at most, and the memory of all stays small.
-const CONNECTIONS_MAX: usize = 512;
 /// A peer that has not finished its TLS handshake, or a request's headers, by then is gone.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// The longest request line with all headers.
@@ -109,12 +107,14 @@ pub(crate) fn serve(folder: &Folder, serve: &Serve, json: bool) -> Result<Exit, 
             address: serve.listen.clone(),
             source,
         })?;
+        let places = usize::try_from(serve.connections).unwrap_or(Semaphore::MAX_PERMITS);
+        let places = Arc::new(Semaphore::new(places));
         tell(listener.local_addr()?, json)?;
         tokio::spawn(Calls::run_timers(Arc::clone(&shared)));
         let ended = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
         let mut ended = ended?;
         tokio::select! {
-            () = accept(listener, tls, shared) => {}
+            () = accept(listener, tls, shared, places) => {}
             _ = ended.recv() => {}
             interrupted = tokio::signal::ctrl_c() => interrupted?,
         }
@@ -132,8 +132,7 @@ fn tell(address: SocketAddr, json: bool) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-async fn accept(listener: TcpListener, tls: TlsAcceptor, shared: Arc<Shared>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+async fn accept(listener: TcpListener, tls: TlsAcceptor, shared: Arc<Shared>, places: Arc<Semaphore>) {
     loop {
         // Without a place nobody is accepted: the system's queue holds the next ones for a while.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {

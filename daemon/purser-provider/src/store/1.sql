@@ -179,6 +179,7 @@ CREATE INDEX item_by_key ON item (key, batch);
 
 -- Debits whose claim was forged: no other evidence is tried (money rule T3).
 CREATE TABLE forged (key BLOB PRIMARY KEY, terminal TEXT NOT NULL, key_version INTEGER) STRICT, WITHOUT ROWID;
+CREATE INDEX forged_by_version ON forged (key_version, terminal);
 
 CREATE TABLE charge (
     key BLOB PRIMARY KEY,
@@ -200,6 +201,7 @@ CREATE TABLE permit (
     issued_at INTEGER NOT NULL,
     PRIMARY KEY (id, generation)
 ) STRICT;
+CREATE INDEX permit_by_batch ON permit (batch);
 
 CREATE TABLE alarm (
     number INTEGER PRIMARY KEY,

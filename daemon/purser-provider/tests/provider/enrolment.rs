@@ -200,3 +200,38 @@ fn a_server_of_another_authority_is_not_believed() {
     let mut line = Line(StreamOwned::new(connection, tcp));
     assert!(line.0.write_all(b"x").and_then(|()| line.0.flush()).is_err());
 }
+
+#[test]
+fn with_all_connections_in_use_the_next_one_waits_for_a_place() {
+    let provider = Provider::furnished();
+    let serving = provider.serve_with(&["--connections", "2"]);
+    let stranger = Identity::new(&provider.authority(), serving.address);
+    let hold = || {
+        let mut line = stranger.connect();
+        line.ask("GET", "/v1/nowhere", None);
+        line
+    };
+    let (first, _second) = (hold(), hold());
+    let mut third = stranger.connect();
+    let brief = std::time::Duration::from_millis(300);
+    third.0.sock.set_read_timeout(Some(brief)).unwrap();
+    assert!(third.0.flush().is_err(), "no handshake yet");
+    third.0.sock.set_read_timeout(Some(crate::client::LONG)).unwrap();
+    drop(first);
+    assert_eq!(third.ask("GET", "/v1/nowhere", None).refusal(), "NoSuchPath");
+}
+
+#[test]
+fn a_server_without_the_keys_that_are_in_use_does_not_begin() {
+    let provider = Provider::furnished();
+    std::fs::remove_file(provider.path("provider/card-keys")).unwrap();
+    let output = provider.run(&["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let other = "[[masters]]\nversion = 1\npurchase = \"00112233445566778899AABBCCDDEEFF\"\n\
+                 load = \"00112233445566778899AABBCCDDEEFF\"\ntac = \"00112233445566778899AABBCCDDEEFF\"\n";
+    provider.write("provider/card-keys", other, 0o600);
+    assert_eq!(
+        provider.refused(&["serve", "--listen", "127.0.0.1:0"]),
+        "OtherKeys"
+    );
+}

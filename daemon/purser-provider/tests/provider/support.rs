@@ -163,6 +163,10 @@ impl Serving {
 impl Provider {
     /// Starts the server on any free port and waits until it listens.
     pub(crate) fn serve(&self) -> Serving {
+        self.serve_with(&[])
+    }
+
+    pub(crate) fn serve_with(&self, options: &[&str]) -> Serving {
         use std::io::BufRead;
         let mut command = Command::new(PROGRAM);
         command.arg("--dir").arg(self.path("provider")).args([
@@ -173,6 +177,7 @@ impl Provider {
             "--body-seconds",
             "1",
         ]);
+        command.args(options);
         command
             .env_remove("CREDENTIALS_DIRECTORY")
             .stdout(std::process::Stdio::piped());
