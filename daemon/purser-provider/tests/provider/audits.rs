@@ -270,3 +270,51 @@ fn a_clean_history_is_silent_and_each_planted_corruption_is_found_by_its_name() 
         "the original again"
     );
 }
+
+/// The server is killed while it works on a page, and on a permit, ever later. After each kill the data base agrees with its
+/// evidence, and in the end everything is there once.
+#[test]
+fn a_kill_in_the_middle_of_a_page_or_a_permit_leaves_all_of_it_or_nothing() {
+    let provider = Provider::furnished();
+    let code = provider.till("till-1", "000000000001");
+    let mut serving = provider.serve();
+    let mut till = Identity::new(&provider.authority(), serving.address);
+    till.enrol(&code);
+    let mut customer = Customer::new(CARD);
+    let sales: Vec<Claim> = (1..=400).map(|sn| customer.pay(1, 1, sn)).collect();
+    let items = claims(&sales);
+    let batch = seal(1, "till-1", &items);
+    let hex: Vec<String> = items.iter().map(|it| hex::encode(it.encode())).collect();
+    let page = json!({ "items": hex }).to_string();
+    let steps = [("PUT", "/pages/0", page.as_str()), ("POST", "/permit", "")];
+    let (mut request, mut phases) = (0, Vec::new());
+    for (method, rest, body) in steps {
+        for milliseconds in [2, 20, 60, 120, 240] {
+            request += 1;
+            let mut line = announced(&till, request, &batch);
+            line.send(method, &path(&batch, rest), body);
+            // Not waited for: this is how far the server gets.
+            std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+            drop(serving);
+            assert_eq!(
+                provider.done(&["audit"]),
+                [json!({ "findings": 0 })],
+                "{rest} {milliseconds}"
+            );
+            serving = provider.serve();
+            till.server = serving.address;
+        }
+        request += 1;
+        let mut line = announced(&till, request, &batch);
+        line.send(method, &path(&batch, rest), body);
+        assert_eq!(line.answer(method, &path(&batch, rest)).status, 200);
+        phases.push(line.ask("GET", &path(&batch, ""), None).done()["phase"].clone());
+    }
+    assert_eq!(phases, ["received", "permitted"]);
+    let liability = &provider.done(&["liability"])[0];
+    assert_eq!(
+        (&liability["permits"], &liability["is_balanced"]),
+        (&json!(400), &json!(true))
+    );
+    assert_eq!(provider.done(&["audit"]), [json!({ "findings": 0 })]);
+}
