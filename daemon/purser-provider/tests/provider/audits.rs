@@ -8,7 +8,7 @@ use crate::called::Standing;
 use crate::card::Inserted;
 use crate::client::Identity;
 use crate::loads::{DESK, attempt, confirm, load_id, open, subject};
-use crate::settlements::{announced, claims, path, send};
+use crate::settling::{announced, claims, path, send};
 use crate::shop::{Customer, forged, seal, yen};
 use crate::support::{CARD, Provider};
 

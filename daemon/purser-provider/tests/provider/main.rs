@@ -16,5 +16,6 @@ mod document;
 mod enrolment;
 mod loads;
 mod settlements;
+mod settling;
 mod shop;
 mod support;
