@@ -98,14 +98,20 @@ impl World {
             );
             // One that repeats its numbers has other rules to break.
             let could_be_asked = shop.psam.as_ref().is_some_and(|psam| {
+                // What was in doubt first may have lost its turn at the PSAM meanwhile.
+                let lost = if operation.was_in_doubt {
+                    &psam.uncheckable
+                } else {
+                    &psam.cut
+                };
                 self.flaw != Flaw::PsamRepeatsNumbers
-                    && !psam.uncheckable.contains(&key.terminal_sn)
+                    && !lost.contains(&key.terminal_sn)
                     && !shop.mac2_verified.contains(&key.terminal_sn)
             });
             hold!(
                 Mac2WasChecked,
                 paid.proof != PaidProof::ProveNotCheckable || !could_be_asked,
-                "{} of shop {s} is paid by {:?}, and its PSAM never lost what it needs to check its MAC2",
+                "{} of shop {s} is paid by {:?}, and its PSAM had what it needs to check its MAC2",
                 operation.reference,
                 paid.proof
             );

@@ -47,6 +47,8 @@ pub(crate) struct SimPsam {
     pub(crate) heard: Vec<u8>,
     /// The attempts whose MAC2 it can check no more, by their terminal SN: its power or another attempt ended them.
     pub(crate) uncheckable: Vec<u32>,
+    /// Those of them that ended because it lost its power, and not because the engine took it away.
+    pub(crate) cut: Vec<u32>,
     flaw: Flaw,
 }
 
@@ -83,6 +85,7 @@ impl SimPsam {
             session: Session::default(),
             heard: Vec::new(),
             uncheckable: Vec::new(),
+            cut: Vec::new(),
             flaw,
         }
     }
@@ -97,6 +100,12 @@ impl SimPsam {
 
     fn forget_attempt(&mut self) {
         self.uncheckable.extend(self.session.last.take());
+    }
+
+    /// It is cut off its power.
+    pub(crate) fn cut(&mut self) {
+        self.cut.extend(self.session.last);
+        self.power_off();
     }
 
     pub(crate) fn power_off(&mut self) {
@@ -114,18 +123,18 @@ impl SimPsam {
         }
         match oddity {
             Some(Oddity::WrongState) => {
-                self.power_off();
+                self.cut();
                 self.session.has_power = true;
                 return said(&[], 0x6985);
             }
             Some(Oddity::Refuses(_)) if command.first() == Some(&0x00) => self.oddity = oddity,
-            Some(Oddity::Refuses(status)) => return said(&[], status),
+            Some(Oddity::Refuses(status)) => return self.refuse(command, status),
             Some(Oddity::RefusesCard(asn, status)) => {
                 self.oddity = oddity;
                 if let [0x80, 0x70, _, _, _, data @ ..] = command
                     && data.get(27) == Some(&asn)
                 {
-                    return said(&[], status);
+                    return self.refuse(command, status);
                 }
             }
             Some(Oddity::HeldUp(failure)) => {
@@ -146,6 +155,15 @@ impl SimPsam {
             _ => {}
         }
         said
+    }
+
+    /// Refuses a command. INIT_SAM ends the attempt before it all the same.
+    fn refuse(&mut self, command: &[u8], status: u16) -> Said {
+        if matches!(command, [0x80, 0x70, ..]) {
+            self.session.begun = None;
+            self.forget_attempt();
+        }
+        said(&[], status)
     }
 
     fn execute(&mut self, sam: &SoftwareSam, command: &[u8]) -> Said {

@@ -170,6 +170,26 @@ fn a_psam_whose_driver_dies_between_8070_and_8072_leaves_the_sale_in_doubt() {
 }
 
 #[test]
+fn a_psam_whose_reader_leaves_while_it_checks_leaves_the_sale_in_doubt_and_serves_again_when_it_is_back() {
+    for failure in [CallFailure::DriverLost, CallFailure::DeviceGone] {
+        let mut world = shop();
+        let other = add_card(&mut world);
+        make_counterfeit(&mut world, 0);
+        let ticket = sale_until(&mut world, PSAM, CommandName::CreditSam);
+        world.unplug(0, PSAM, failure);
+        let in_doubt = End::InDoubt(DoubtReason::Mac2Unanswered);
+        assert_eq!(first_end(&mut world, ticket), in_doubt, "{failure:?}");
+        world.shops[0].devices[PSAM].arrive();
+        world.rest().unwrap();
+        world.remove(0);
+        world.rest().unwrap();
+        let next = sale_with(&mut world, other);
+        assert_eq!(paid_by(&next), Some(PaidProof::Answer), "{failure:?}");
+        world.settle().unwrap();
+    }
+}
+
+#[test]
 fn a_refusal_to_check_mac2_ends_in_doubt_and_the_next_card_is_served() {
     for status in [
         0x6581, 0x6700, 0x6A80, 0x6A81, 0x6A82, 0x6A88, 0x6D00, 0x6F00, 0x9303, 0x9402, 0x63C0,
@@ -193,16 +213,16 @@ fn a_psam_that_refuses_one_card_serves_every_other_at_once_and_that_one_is_told_
         let mut world = shop();
         let other = add_card(&mut world);
         psam(&mut world).oddity = Some(Oddity::RefusesCard(1, status));
-        for round in 0..8 {
+        for _ in 0..8 {
             let refused = sale_with(&mut world, 0);
             assert_eq!(refused, End::Closed(CloseReason::PsamRefuses), "{status:04X}");
             assert!(matches!(psam_state(&world).1, Some(PsamFault::RefusedCard(_))));
-            let before = world.shops[0].clock.monotonic_ms;
-            let served = sale_with(&mut world, other);
-            assert_eq!(paid_by(&served), Some(PaidProof::Answer), "{status:04X}");
-            let took = world.shops[0].clock.monotonic_ms - before;
-            assert!(took < 1_000, "round {round}: {took} ms after {status:04X}");
         }
+        let before = world.shops[0].clock.monotonic_ms;
+        let served = sale_with(&mut world, other);
+        assert_eq!(paid_by(&served), Some(PaidProof::Answer), "{status:04X}");
+        let took = world.shops[0].clock.monotonic_ms - before;
+        assert!(took < 1_000, "{took} ms after {status:04X}");
         assert_eq!(psam_state(&world), (PsamState::Ready, None));
         world.settle().unwrap();
     }
@@ -243,7 +263,17 @@ fn a_card_that_the_psam_refuses_waits_behind_the_others_before_it_is_asked_about
     run_dry(&mut world);
     world.insert(other, 0, 1);
     run_dry(&mut world);
-    world.rest().unwrap();
+    world.shops[0].devices[PSAM].stalled = 0;
+    let is_told = |world: &World, ticket: usize| world.shops[0].pos.tickets[ticket].told.is_some();
+    let mut steps = Vec::new();
+    while !is_told(&world, tickets[0]) && !is_told(&world, tickets[1]) {
+        world.steps(&mut steps);
+        match steps.first() {
+            Some(step) => world.take(*step).unwrap(),
+            None => assert!(world.pass_to_timeout(0), "the sales stand still"),
+        }
+    }
+    assert!(is_told(&world, tickets[1]), "it had its turn first");
     let served = wait_for_end(&mut world, tickets[1]);
     assert_eq!(paid_by(&served), Some(PaidProof::Answer));
     assert_eq!(

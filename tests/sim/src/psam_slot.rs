@@ -96,7 +96,7 @@ impl World {
     pub(crate) fn cut_psam(&mut self, s: usize) {
         tell!(self, "shop {s}: the PSAM loses its power");
         self.shops[s].devices[PSAM].connection = None;
-        self.psam(s).power_off();
+        self.psam(s).cut();
     }
 
     /// Somebody takes the PSAM out.
