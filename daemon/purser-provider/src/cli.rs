@@ -61,6 +61,12 @@ pub(crate) enum Verb {
     /// Claims and what became of them
     #[command(subcommand)]
     Claims(Claims),
+    /// What no fault of a line brings about, the newest first: forged claims, second links, wrong signatures
+    Alarms {
+        /// How many at most
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+    },
     /// The books: where each minor unit of issued value is
     Liability,
     /// Derive everything again from the stored evidence; exit code 1 when something does not agree

@@ -1,4 +1,4 @@
-//! `claims` and `liability`: what was claimed, what became of it, and where each minor unit is.
+//! `claims`, `alarms` and `liability`: what was claimed, what became of it, what is odd, and where each minor unit is.
 
 use purser_provider_link::{BatchId, Decision, Item};
 use purser_provider_rules::books::Account;
@@ -90,6 +90,18 @@ fn shown(sql: &Connection, batch: &str, stored: &StoredItem) -> Result<Value, Fa
         "amount": amount.minor(), "currency": amount.currency().code(), "refund_owed": refund,
         "decision": decision, "reason": reason, "is_paid": is_paid,
     }))
+}
+
+pub(super) fn alarms(store: &Store, limit: u32) -> Result<Shown, Failure> {
+    let query = "SELECT number, at, terminal, name FROM alarm ORDER BY number DESC LIMIT ?1";
+    let mut statement = store.reader().prepare(query)?;
+    let rows = statement.query_map([limit], |row| {
+        let (number, at): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let (terminal, name): (Option<String>, String) = (row.get(2)?, row.get(3)?);
+        Ok(json!({ "number": number, "unix_seconds": at, "terminal": terminal, "alarm": name }))
+    })?;
+    let columns = &["number", "unix_seconds", "terminal", "alarm"];
+    Ok(Shown::list(columns, rows.collect::<Result<_, _>>()?))
 }
 
 pub(super) fn liability(store: &Store) -> Result<Shown, Failure> {

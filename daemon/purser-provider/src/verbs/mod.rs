@@ -37,6 +37,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, Failure> {
         Verb::Key(verb) => keys::key(&mut Store::open(&folder)?, &folder, verb)?,
         Verb::Load(verb) => loads::load(&mut Store::open(&folder)?, verb)?,
         Verb::Claims(verb) => claims::claims(&Store::open(&folder)?, verb)?,
+        Verb::Alarms { limit } => claims::alarms(&Store::open(&folder)?, *limit)?,
         Verb::Liability => claims::liability(&Store::open(&folder)?)?,
         Verb::Hotlist(verb) => hotlist::hotlist(&mut Store::open(&folder)?, verb)?,
     };

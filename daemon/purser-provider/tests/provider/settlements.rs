@@ -385,6 +385,11 @@ fn a_forged_debit_is_not_tried_with_other_evidence_and_many_forgeries_suspend_th
         line.ask("POST", &path(&batch, "/permit"), None).refusal(),
         "Suspended"
     );
+    let alarms = shop.provider.done(&["alarms", "--limit", "1"]);
+    assert_eq!(
+        (&alarms[0]["alarm"], &alarms[0]["terminal"]),
+        (&json!("TerminalSuspended"), &json!("till-1"))
+    );
 }
 
 #[test]
