@@ -44,6 +44,16 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         ],
     ),
     ("purserctl", &["purser-api"]),
+    (
+        "purser-provider",
+        &[
+            "purser-ledger",
+            "purser-provider-link",
+            "purser-provider-rules",
+            // What evidence is made of. The cryptography of the issuer is its own.
+            "purser-purse",
+        ],
+    ),
     ("purser-virtual-reader", &["purser-plugin-api"]),
     ("purser-pcsc", &["purser-plugin-api"]),
     (
@@ -61,11 +71,11 @@ const TESTS: &[&str] = &["conformance", "e2e", "purser-lab", "sim", "tidy"];
 
 /// Foreign packages that only these packages of ours may name.
 const ONLY_IN: &[(&str, &[&str])] = &[
-    ("rusqlite", &["purser-journal"]),
+    ("rusqlite", &["purser-journal", "purser-provider"]),
     ("zbus", &["purser-api"]),
     ("zlink", &["purser-api", "purserctl"]),
     ("libloading", &["purser-driver-host"]),
-    ("rustls", &[]),
+    ("rustls", &["purser-provider"]),
 ];
 
 /// Packages without IO, clock, randomness or `unsafe`, and what may be nowhere below them.

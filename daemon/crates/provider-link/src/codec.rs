@@ -25,6 +25,8 @@ pub enum Document {
     BatchVoid,
     /// A [`Challenge`](crate::call_back::Challenge) as a terminal signs it.
     Challenge,
+    /// A [`LoadOrder`](crate::LoadOrder).
+    LoadOrder,
 }
 
 impl Document {
@@ -38,6 +40,7 @@ impl Document {
             Self::Permit => *b"PPMT",
             Self::BatchVoid => *b"PBVD",
             Self::Challenge => *b"PCHL",
+            Self::LoadOrder => *b"PLOD",
         }
     }
 
@@ -50,7 +53,8 @@ impl Document {
             | Self::Verdict
             | Self::Permit
             | Self::BatchVoid
-            | Self::Challenge => 1,
+            | Self::Challenge
+            | Self::LoadOrder => 1,
         }
     }
 
@@ -64,6 +68,7 @@ impl Document {
             Self::Permit => "permit",
             Self::BatchVoid => "batch void",
             Self::Challenge => "challenge",
+            Self::LoadOrder => "load order",
         }
     }
 }

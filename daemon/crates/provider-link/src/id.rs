@@ -39,6 +39,11 @@ bytes_id! {
     PermitId, 16
 }
 
+bytes_id! {
+    /// A load's number: random, made by the terminal, stored before the bank is asked.
+    LoadId, 16
+}
+
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

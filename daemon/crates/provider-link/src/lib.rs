@@ -16,6 +16,7 @@ mod codec;
 #[doc(hidden)]
 pub mod fuzz;
 mod id;
+mod load;
 mod permit;
 mod seal;
 mod verdict;
@@ -25,9 +26,10 @@ pub use batch::Batch;
 pub use claim::{Claim, Item, LateRefund};
 pub use codec::{DecodeError, Document};
 pub use id::{
-    BANK_TERMINAL_ID_BYTES, BankAccount, BankAccountError, BankTerminalId, BatchId, Digest, PermitId,
+    BANK_TERMINAL_ID_BYTES, BankAccount, BankAccountError, BankTerminalId, BatchId, Digest, LoadId, PermitId,
     ProviderName, TerminalName,
 };
+pub use load::LoadOrder;
 pub use permit::{Permit, SEALED_TOKEN_BYTES_MAX, Sum, SumError};
 pub use seal::{ITEMS_MAX, Seal, SealError};
 pub use verdict::{Decision, Reason, Verdict, VerdictsDigest};

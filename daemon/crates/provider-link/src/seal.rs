@@ -87,6 +87,27 @@ impl Seal {
         Ok(())
     }
 
+    /// The counting of a batch as it stood after some item: by the numbers that were kept of it.
+    pub fn resume(id: BatchId, count: u32, claimed: Amount, refunds: Amount, items: Digest) -> Self {
+        Self {
+            id,
+            count,
+            claimed,
+            refunds,
+            items,
+        }
+    }
+
+    /// The sum of the claims' amounts so far.
+    pub fn claimed(&self) -> Amount {
+        self.claimed
+    }
+
+    /// The sum of what is owed to buyers so far.
+    pub fn refunds(&self) -> Amount {
+        self.refunds
+    }
+
     /// How many items have been counted.
     pub fn count(&self) -> u32 {
         self.count

@@ -53,6 +53,20 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Its name, as it is told: stable.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OtherContent => "OtherContent",
+            Self::PageSkipped(_) => "PageSkipped",
+            Self::PageChanged(_) => "PageChanged",
+            Self::PageSize => "PageSize",
+            Self::TooManyItems => "TooManyItems",
+            Self::NotReceived => "NotReceived",
+            Self::Voided(_) => "Voided",
+            Self::Permitted(_) => "Permitted",
+        }
+    }
+
     /// True for what succeeds once the missing pages have come.
     pub fn is_transient(self) -> bool {
         match self {
@@ -74,7 +88,7 @@ pub struct BatchRecord {
     count: u32,
     items: Digest,
     received: u32,
-    pages: Vec<Digest>,
+    pages: u32,
     phase: Phase,
 }
 
@@ -106,10 +120,27 @@ impl BatchRecord {
                 count: batch.count,
                 items: batch.items,
                 received: 0,
-                pages: Vec::new(),
+                pages: 0,
                 phase: Phase::Receiving,
             }),
         }
+    }
+
+    /// The record out of a store: of this batch, with so many items and pages received.
+    pub fn restore(batch: &Batch, received: u32, pages: u32, phase: Phase) -> Self {
+        Self {
+            batch: batch.digest(),
+            count: batch.count,
+            items: batch.items,
+            received,
+            pages,
+            phase,
+        }
+    }
+
+    /// How many items are here.
+    pub fn received(&self) -> u32 {
+        self.received
     }
 
     /// Where it stands.
@@ -119,10 +150,11 @@ impl BatchRecord {
 
     /// The number of the page that is wanted next, from 0.
     pub fn next_page(&self) -> u32 {
-        u32::try_from(self.pages.len()).unwrap_or(u32::MAX)
+        self.pages
     }
 
-    /// Takes a page of so many items. `content` is the digest over the page's bytes, `items` the batch's items' digest with
+    /// Takes a page of so many items. `known` is the content that a page of this number came with before, out of the store:
+    /// the record itself stays small, however many pages there are. `content` is the digest over the page's bytes, `items` the batch's items' digest with
     /// this page counted.
     ///
     /// # Errors
@@ -131,13 +163,13 @@ impl BatchRecord {
     pub fn page(
         &self,
         number: u32,
+        known: Option<Digest>,
         content: Digest,
         items_in_page: u32,
         items: Digest,
     ) -> Result<Page, Refusal> {
-        let index = usize::try_from(number).unwrap_or(usize::MAX);
-        if let Some(known) = self.pages.get(index) {
-            return if *known == content {
+        if let Some(known) = known {
+            return if known == content {
                 Ok(Page::Repeat)
             } else {
                 Err(Refusal::PageChanged(number))
@@ -149,7 +181,7 @@ impl BatchRecord {
             Phase::Permitted(permit) => return Err(Refusal::Permitted(permit)),
             Phase::Voided(reason) => return Err(Refusal::Voided(reason)),
         }
-        if index != self.pages.len() {
+        if number != self.pages {
             return Err(Refusal::PageSkipped(number));
         }
         if items_in_page == 0 || items_in_page > PAGE_ITEMS_MAX {
@@ -164,7 +196,7 @@ impl BatchRecord {
             return Err(Refusal::OtherContent);
         }
         let mut record = self.clone();
-        record.pages.push(content);
+        record.pages = self.pages.saturating_add(1);
         record.received = received;
         if is_last {
             record.phase = Phase::Received;

@@ -48,6 +48,20 @@ impl Account {
         Self::Redeemed,
     ];
 
+    /// Its name in a store and in answers: stable.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Issued => "issued",
+            Self::LoadsInDoubt => "loads_in_doubt",
+            Self::Outstanding => "outstanding",
+            Self::Unexplained => "unexplained",
+            Self::RefundsOwed => "refunds_owed",
+            Self::Permits => "permits",
+            Self::MerchantDebt => "merchant_debt",
+            Self::Redeemed => "redeemed",
+        }
+    }
+
     /// True for an account that grows when value is taken from it.
     pub fn is_source(self) -> bool {
         match self {
@@ -107,6 +121,11 @@ impl Books {
             currency,
             balances: BTreeMap::new(),
         }
+    }
+
+    /// Books out of a store.
+    pub fn restore(currency: Currency, balances: BTreeMap<Account, u64>) -> Self {
+        Self { currency, balances }
     }
 
     /// The balance of one account.

@@ -14,15 +14,12 @@
 
 use purser_ledger::{Amount, CardId};
 use purser_provider_link::Digest;
+pub use purser_provider_link::LoadId;
 
 use crate::Evidence;
 
 /// The most attempts of one load: a card that is torn more often is broken, and a person looks.
 pub const ATTEMPTS_MAX: u8 = 16;
-
-/// A load's number: random, made by the terminal, stored before the bank is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LoadId(pub [u8; 16]);
 
 /// What an INITIALIZE FOR LOAD that is to prove a void carries in place of the PSAM terminal number. Random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,6 +83,9 @@ pub enum Refusal {
     /// The card has another load whose end is not known: that one first.
     #[error("the card has another load that is in doubt")]
     OtherLoadOpen(LoadId),
+    /// The card's answer is older than another load of the card that has ended: have it answer anew.
+    #[error("the card's answer is from before another load of it")]
+    StaleInitialize,
     /// The attempt's number is not the next one.
     #[error("the attempt's number is not the next one; the last was {0}")]
     AttemptNumber(u8),
@@ -116,10 +116,36 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Its name, as it is told: stable.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotBooked => "NotBooked",
+            Self::OtherContent => "OtherContent",
+            Self::Mac1(_) => "Mac1",
+            Self::Tac(_) => "Tac",
+            Self::OtherCard => "OtherCard",
+            Self::OtherLoadOpen(_) => "OtherLoadOpen",
+            Self::StaleInitialize => "StaleInitialize",
+            Self::AttemptNumber(_) => "AttemptNumber",
+            Self::TooManyAttempts => "TooManyAttempts",
+            Self::ItHappened => "ItHappened",
+            Self::CounterMoved => "CounterMoved",
+            Self::Done => "Done",
+            Self::Voided => "Voided",
+            Self::NotReleased => "NotReleased",
+            Self::StaleProof => "StaleProof",
+            Self::VoidedAndHappened => "VoidedAndHappened",
+        }
+    }
+
     /// True for what succeeds after something else has been done first.
     pub fn is_transient(self) -> bool {
         match self {
-            Self::OtherLoadOpen(_) | Self::ItHappened | Self::StaleProof | Self::AttemptNumber(_) => true,
+            Self::OtherLoadOpen(_)
+            | Self::StaleInitialize
+            | Self::ItHappened
+            | Self::StaleProof
+            | Self::AttemptNumber(_) => true,
             Self::NotBooked
             | Self::OtherContent
             | Self::Mac1(_)
@@ -144,6 +170,33 @@ pub struct LoadRecord {
     card: Option<CardId>,
     attempts: Vec<Attempt>,
     challenge: Option<VoidChallenge>,
+}
+
+/// A load as a store keeps it. What [`LoadRecord::stored`] gave comes back with [`LoadRecord::restore`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its number.
+    pub id: LoadId,
+    /// How much.
+    pub amount: Amount,
+    /// Where it stands.
+    pub phase: Phase,
+    /// The card, once a MAC2 has been released.
+    pub card: Option<CardId>,
+    /// Every attempt that was answered, in order.
+    pub attempts: Vec<Attempt>,
+    /// The challenge that a void waits for.
+    pub challenge: Option<VoidChallenge>,
+}
+
+/// What the provider knows of a card beside the load in hand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Another load of the card that is [`Phase::Released`], if there is one.
+    pub in_doubt: Option<LoadId>,
+    /// The least online SN that the card can have: what its other loads have proven. One more than the SN of a load that is done,
+    /// the SN of one that is void; 0 when nothing is proven.
+    pub online_sn_least: u16,
 }
 
 /// The answer to an attempt.
@@ -182,6 +235,38 @@ impl LoadRecord {
         }
     }
 
+    /// The record as a store keeps it.
+    pub fn stored(&self) -> Stored {
+        let Self {
+            id,
+            amount,
+            phase,
+            card,
+            attempts,
+            challenge,
+        } = self.clone();
+        Stored {
+            id,
+            amount,
+            phase,
+            card,
+            attempts,
+            challenge,
+        }
+    }
+
+    /// The record out of a store.
+    pub fn restore(stored: Stored) -> Self {
+        Self {
+            id: stored.id,
+            amount: stored.amount,
+            phase: stored.phase,
+            card: stored.card,
+            attempts: stored.attempts,
+            challenge: stored.challenge,
+        }
+    }
+
     /// Its number.
     pub fn id(&self) -> LoadId {
         self.id
@@ -207,17 +292,14 @@ impl LoadRecord {
         self.attempts.last()
     }
 
-    /// Takes attempt `number`. `open_elsewhere` is another load of the same card that is [`Phase::Released`], if there is one.
-    /// Any terminal of the provider may make it.
+    /// Takes attempt `number`. Any terminal of the provider may make it.
+    ///
+    /// An INITIALIZE answer from before another load of the card is refused: with a MAC2 for it the load would be in doubt at a
+    /// counter that the card has left, and neither its TAC nor a void could end it.
     ///
     /// # Errors
     /// [`Refusal`] by name; nothing is released.
-    pub fn attempt(
-        &self,
-        number: u8,
-        it: &Initialized,
-        open_elsewhere: Option<LoadId>,
-    ) -> Result<Answer, Refusal> {
+    pub fn attempt(&self, number: u8, it: &Initialized, known: &Known) -> Result<Answer, Refusal> {
         match self.phase {
             Phase::Open | Phase::Released => {}
             Phase::Done => return Err(Refusal::Done),
@@ -239,8 +321,11 @@ impl LoadRecord {
             return Err(Refusal::TooManyAttempts);
         }
         self.admit(it)?;
-        if let Some(other) = open_elsewhere.filter(|other| *other != self.id) {
+        if let Some(other) = known.in_doubt.filter(|other| *other != self.id) {
             return Err(Refusal::OtherLoadOpen(other));
+        }
+        if it.online_sn < known.online_sn_least {
+            return Err(Refusal::StaleInitialize);
         }
         let mut record = self.clone();
         record.phase = Phase::Released;

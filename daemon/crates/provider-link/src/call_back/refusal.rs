@@ -64,6 +64,25 @@ impl Refusal {
         Self::NotAsked,
     ];
 
+    /// Its name, as it is told: stable.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UnknownTicket => "UnknownTicket",
+            Self::TicketNotYetKnown => "TicketNotYetKnown",
+            Self::SecondCallBack => "SecondCallBack",
+            Self::StaleCallBack => "StaleCallBack",
+            Self::ReplayedChallenge => "ReplayedChallenge",
+            Self::ReplayedRequest => "ReplayedRequest",
+            Self::WrongProvider => "WrongProvider",
+            Self::WrongTerminal => "WrongTerminal",
+            Self::OtherContent => "OtherContent",
+            Self::WrongMode => "WrongMode",
+            Self::SecondStandingLink => "SecondStandingLink",
+            Self::BadSignature => "BadSignature",
+            Self::NotAsked => "NotAsked",
+        }
+    }
+
     /// True when the same thing may be tried again and succeed.
     pub fn is_transient(self) -> bool {
         match self {

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use purser_provider_link::call_back::Challenge;
 use purser_provider_link::{
-    Batch, BatchVoid, Claim, Decision, DecodeError, Document, Item, LateRefund, Permit, Reason, Seal,
-    SealError, Verdict, VoidReason, fuzz,
+    Batch, BatchVoid, Claim, Decision, DecodeError, Document, Item, LateRefund, LoadId, LoadOrder, Permit,
+    Reason, Seal, SealError, Verdict, VoidReason, fuzz,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -72,7 +72,20 @@ fn samples() -> Vec<Sample> {
             |bytes| Challenge::from_signed_bytes(bytes).map(|_| ()),
             "9aa1d4228064e892316714b9e813c41f3ded8481075c6388c59f3ddc652dc75c",
         ),
+        sample(
+            Document::LoadOrder,
+            load_order().encode(),
+            |bytes| LoadOrder::decode(bytes).map(|_| ()),
+            "1ab5448e8f91c3de53bf54250535e8cd46d32649c61c99cb63f33c3f57ae3760",
+        ),
     ]
+}
+
+fn load_order() -> LoadOrder {
+    LoadOrder {
+        id: LoadId([0xB1; 16]),
+        amount: purser_ledger::Amount::new(1_000, "JPY".parse().unwrap()).unwrap(),
+    }
 }
 
 #[test]
@@ -125,6 +138,7 @@ fn each_document_is_read_back_as_it_was() {
     assert_eq!(LateRefund::decode(&late_refund().encode()), Ok(late_refund()));
     assert_eq!(Batch::decode(&batch().encode()), Ok(batch()));
     assert_eq!(Permit::decode(&permit().encode()), Ok(permit()));
+    assert_eq!(LoadOrder::decode(&load_order().encode()), Ok(load_order()));
     for item in items() {
         assert_eq!(Item::decode(&item.encode()), Ok(item));
     }

@@ -31,10 +31,22 @@ fn next(
     digest_after: purser_provider_link::Digest,
 ) -> BatchRecord {
     let content = digest(u8::try_from(number).unwrap());
-    match record.page(number, content, items, digest_after) {
+    match record.page(number, None, content, items, digest_after) {
         Ok(Page::Next { record, .. }) => record,
         other => panic!("page {number}: {other:?}"),
     }
+}
+
+/// A page as a store hands it in, whose pages came with their numbers as content.
+fn page(
+    record: &BatchRecord,
+    number: u32,
+    content: u8,
+    items: u32,
+    after: purser_provider_link::Digest,
+) -> Result<Page, Refusal> {
+    let known = (number < record.next_page()).then(|| digest(u8::try_from(number).unwrap()));
+    record.page(number, known, digest(content), items, after)
 }
 
 fn received() -> BatchRecord {
@@ -54,29 +66,23 @@ fn after_a_dropped_line_the_pages_that_came_get_their_first_verdicts() {
     // The terminal begins again: announcement and pages.
     let (sealed, _) = batch(1, &items(5));
     assert_eq!(BatchRecord::announce(Some(&record), &sealed), Ok(record.clone()));
-    assert_eq!(record.page(0, digest(0), 2, after[0]), Ok(Page::Repeat));
-    assert_eq!(record.page(1, digest(1), 2, after[1]), Ok(Page::Repeat));
+    assert_eq!(page(&record, 0, 0, 2, after[0]), Ok(Page::Repeat));
+    assert_eq!(page(&record, 1, 1, 2, after[1]), Ok(Page::Repeat));
     let record = next(&record, 2, 1, after[2]);
     assert_eq!(record.phase(), Phase::Received);
-    assert_eq!(record.page(2, digest(2), 1, after[2]), Ok(Page::Repeat));
-    assert_eq!(record.page(3, digest(3), 1, after[2]), Err(Refusal::TooManyItems));
+    assert_eq!(page(&record, 2, 2, 1, after[2]), Ok(Page::Repeat));
+    assert_eq!(page(&record, 3, 3, 1, after[2]), Err(Refusal::TooManyItems));
 }
 
 #[test]
 fn a_page_that_is_skipped_changed_empty_or_too_large_is_refused_by_name() {
     let (record, after) = announced();
-    assert_eq!(
-        record.page(1, digest(1), 2, after[1]),
-        Err(Refusal::PageSkipped(1))
-    );
-    assert_eq!(record.page(0, digest(0), 0, after[0]), Err(Refusal::PageSize));
-    assert_eq!(record.page(0, digest(0), 1_001, after[0]), Err(Refusal::PageSize));
-    assert_eq!(record.page(0, digest(0), 6, after[0]), Err(Refusal::TooManyItems));
+    assert_eq!(page(&record, 1, 1, 2, after[1]), Err(Refusal::PageSkipped(1)));
+    assert_eq!(page(&record, 0, 0, 0, after[0]), Err(Refusal::PageSize));
+    assert_eq!(page(&record, 0, 0, 1_001, after[0]), Err(Refusal::PageSize));
+    assert_eq!(page(&record, 0, 0, 6, after[0]), Err(Refusal::TooManyItems));
     let record = next(&record, 0, 2, after[0]);
-    assert_eq!(
-        record.page(0, digest(77), 2, after[0]),
-        Err(Refusal::PageChanged(0))
-    );
+    assert_eq!(page(&record, 0, 77, 2, after[0]), Err(Refusal::PageChanged(0)));
 }
 
 #[test]
@@ -85,7 +91,7 @@ fn a_batch_whose_items_are_not_the_sealed_ones_gets_no_permit_and_can_be_voided(
     let record = next(&record, 0, 2, after[0]);
     let record = next(&record, 1, 2, after[1]);
     assert_eq!(
-        record.page(2, digest(2), 1, digest(66)),
+        record.page(2, None, digest(2), 1, digest(66)),
         Err(Refusal::OtherContent)
     );
     assert_eq!(record.permit(PERMIT), Err(Refusal::NotReceived));
@@ -113,7 +119,7 @@ fn a_batch_has_a_permit_or_a_void_and_never_both() {
         "the first void stays"
     );
     assert_eq!(
-        voided.page(5, digest(5), 1, digest(5)),
+        voided.page(5, None, digest(5), 1, digest(5)),
         Err(Refusal::Voided(reason))
     );
 }

@@ -1,7 +1,9 @@
 //! L1 to L3: released against proof, tried again with a new attempt, void only with fresh proof.
 
 use purser_provider_rules::Evidence;
-use purser_provider_rules::load::{Answer, Initialized, LoadId, LoadRecord, Phase, Refusal, VoidChallenge};
+use purser_provider_rules::load::{
+    Answer, Initialized, Known, LoadId, LoadRecord, Phase, Refusal, VoidChallenge,
+};
 
 use crate::support::{card, digest, yen};
 
@@ -22,7 +24,7 @@ fn initialized(online_sn: u16, content: u8) -> Initialized {
 }
 
 fn released(record: &LoadRecord, number: u8, it: &Initialized) -> LoadRecord {
-    match record.attempt(number, it, None) {
+    match record.attempt(number, it, &Known::default()) {
         Ok(Answer::Release(record)) => record,
         other => panic!("attempt {number}: {other:?}"),
     }
@@ -48,20 +50,20 @@ fn nothing_is_opened_without_the_banks_proof() {
 fn after_a_tear_the_next_attempt_is_answered() {
     let first = released(&open(), 1, &initialized(7, 1));
     assert_eq!(
-        first.attempt(1, &initialized(7, 1), None),
+        first.attempt(1, &initialized(7, 1), &Known::default()),
         Ok(Answer::ReleaseAgain(1))
     );
     assert_eq!(
-        first.attempt(1, &initialized(7, 2), None),
+        first.attempt(1, &initialized(7, 2), &Known::default()),
         Err(Refusal::OtherContent)
     );
     let second = released(&first, 2, &initialized(7, 2));
     assert_eq!(
-        second.attempt(1, &initialized(7, 1), None),
+        second.attempt(1, &initialized(7, 1), &Known::default()),
         Err(Refusal::AttemptNumber(2))
     );
     assert_eq!(
-        second.attempt(4, &initialized(7, 4), None),
+        second.attempt(4, &initialized(7, 4), &Known::default()),
         Err(Refusal::AttemptNumber(2))
     );
 }
@@ -70,38 +72,69 @@ fn after_a_tear_the_next_attempt_is_answered() {
 fn an_attempt_whose_card_has_moved_on_releases_nothing() {
     let first = released(&open(), 1, &initialized(7, 1));
     assert_eq!(
-        first.attempt(2, &initialized(8, 2), None),
+        first.attempt(2, &initialized(8, 2), &Known::default()),
         Err(Refusal::ItHappened)
     );
     assert_eq!(
-        first.attempt(2, &initialized(9, 2), None),
+        first.attempt(2, &initialized(9, 2), &Known::default()),
         Err(Refusal::CounterMoved)
     );
     assert_eq!(
-        first.attempt(2, &initialized(6, 2), None),
+        first.attempt(2, &initialized(6, 2), &Known::default()),
         Err(Refusal::CounterMoved)
     );
     let mut bad = initialized(7, 2);
     bad.mac1 = Evidence::Invalid;
     assert_eq!(
-        first.attempt(2, &bad, None),
+        first.attempt(2, &bad, &Known::default()),
         Err(Refusal::Mac1(Evidence::Invalid))
     );
     let mut other = initialized(7, 2);
     other.card = card(2);
-    assert_eq!(first.attempt(2, &other, None), Err(Refusal::OtherCard));
+    assert_eq!(
+        first.attempt(2, &other, &Known::default()),
+        Err(Refusal::OtherCard)
+    );
+}
+
+fn in_doubt(load: LoadId) -> Known {
+    Known {
+        in_doubt: Some(load),
+        ..Known::default()
+    }
+}
+
+/// The terminal asked for this load, another load of the card came first, and the request arrives late: a MAC2 for it would be in
+/// doubt at a counter that the card has left for ever.
+#[test]
+fn an_answer_from_before_another_load_of_the_card_begins_nothing() {
+    let moved = |online_sn_least| Known {
+        online_sn_least,
+        ..Known::default()
+    };
+    assert_eq!(
+        open().attempt(1, &initialized(7, 1), &moved(8)),
+        Err(Refusal::StaleInitialize)
+    );
+    let first = released(&open(), 1, &initialized(8, 1));
+    assert!(open().attempt(1, &initialized(8, 1), &moved(8)).is_ok());
+    assert_eq!(
+        first.attempt(1, &initialized(8, 1), &moved(9)),
+        Ok(Answer::ReleaseAgain(1)),
+        "a repeat is answered"
+    );
 }
 
 #[test]
 fn a_card_with_a_load_in_doubt_begins_no_other() {
     let other = LoadId([2; 16]);
     assert_eq!(
-        open().attempt(1, &initialized(7, 1), Some(other)),
+        open().attempt(1, &initialized(7, 1), &in_doubt(other)),
         Err(Refusal::OtherLoadOpen(other))
     );
     let first = released(&open(), 1, &initialized(7, 1));
     assert!(
-        first.attempt(2, &initialized(7, 2), Some(ID)).is_ok(),
+        first.attempt(2, &initialized(7, 2), &in_doubt(ID)).is_ok(),
         "itself is no other"
     );
 }
@@ -117,7 +150,10 @@ fn the_load_tac_ends_a_load_and_its_repeat_is_welcome() {
         Err(Refusal::Tac(Evidence::Invalid))
     );
     assert_eq!(open().confirm(Evidence::Valid), Err(Refusal::NotReleased));
-    assert_eq!(done.attempt(2, &initialized(8, 2), None), Err(Refusal::Done));
+    assert_eq!(
+        done.attempt(2, &initialized(8, 2), &Known::default()),
+        Err(Refusal::Done)
+    );
     assert_eq!(done.begin_void(CHALLENGE), Err(Refusal::Done));
 }
 
@@ -163,7 +199,10 @@ fn a_void_needs_an_initialize_that_is_newer_than_its_challenge() {
 fn after_a_void_the_load_is_never_answered_again() {
     let voided = open().begin_void(CHALLENGE).unwrap();
     assert_eq!(voided.phase(), Phase::Voided, "no MAC2 had left");
-    assert_eq!(voided.attempt(1, &initialized(7, 1), None), Err(Refusal::Voided));
+    assert_eq!(
+        voided.attempt(1, &initialized(7, 1), &Known::default()),
+        Err(Refusal::Voided)
+    );
     assert_eq!(
         LoadRecord::open(Some(&voided), ID, yen(300), Evidence::Valid),
         Ok(voided.clone())
@@ -178,7 +217,7 @@ fn a_card_that_is_torn_for_ever_comes_to_an_end() {
         record = released(&record, number, &initialized(7, number));
     }
     assert_eq!(
-        record.attempt(17, &initialized(7, 17), None),
+        record.attempt(17, &initialized(7, 17), &Known::default()),
         Err(Refusal::TooManyAttempts)
     );
     assert!(record.begin_void(CHALLENGE).is_ok(), "it can still be void");

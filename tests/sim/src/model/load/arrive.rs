@@ -1,7 +1,7 @@
 //! What a message does where it arrives: the bank's stub, the terminal's journal, the provider's real rules.
 
 use purser_provider_rules::Evidence;
-use purser_provider_rules::load::{Answer, LoadId, LoadRecord, Phase, Refusal};
+use purser_provider_rules::load::{Answer, Known, LoadId, LoadRecord, Phase, Refusal};
 
 use super::{Bank, CHALLENGES_MAX, Journal, Load, Message, State, amount, byte, card, void_challenge};
 use crate::model::Planted;
@@ -78,11 +78,14 @@ impl Load {
             .iter()
             .flatten()
             .filter(|it| it.id() != record.id());
-        let mut elsewhere = others.clone().find(in_doubt).map(LoadRecord::id);
+        let mut known = Known {
+            in_doubt: others.clone().find(in_doubt).map(LoadRecord::id),
+            online_sn_least: others.filter_map(proven).max().unwrap_or(0),
+        };
         if self.planted == Planted::TwoLoadsInDoubt {
-            elsewhere = None;
+            known = Known::default();
         }
-        match record.attempt(number, &state.initialized(initialize), elsewhere) {
+        match record.attempt(number, &state.initialized(initialize), &known) {
             Ok(Answer::Release(record)) => {
                 if self.planted != Planted::ReleaseNotStored {
                     state.provider[load] = Some(record);
@@ -141,5 +144,15 @@ impl Load {
             state.provider[load] = Some(voided);
             state.send(Message::Void(load));
         }
+    }
+}
+
+/// The online SN that a load of the card has proven.
+fn proven(record: &LoadRecord) -> Option<u16> {
+    let last = record.last()?.online_sn;
+    match record.phase() {
+        Phase::Done => last.checked_add(1),
+        Phase::Voided => Some(last),
+        Phase::Open | Phase::Released => None,
     }
 }

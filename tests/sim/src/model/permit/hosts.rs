@@ -20,7 +20,9 @@ impl Settlement {
             return;
         };
         let content = Digest([small(number); 32]);
-        let Ok(Page::Next { record, .. }) = record.page(small(number), content, 1, after[number]) else {
+        let known = (small::<u32>(number) < record.next_page()).then_some(content);
+        let Ok(Page::Next { record, .. }) = record.page(small(number), known, content, 1, after[number])
+        else {
             return;
         };
         let debit = CLAIMS[batch][number];

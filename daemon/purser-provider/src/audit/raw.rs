@@ -1,0 +1,216 @@
+//! The documents, read by their offsets. Sources: the layouts as `provider-link` and the PBOC evidence document them.
+
+use sha2::{Digest as _, Sha256};
+
+/// SHA-256 over pieces, one after the other.
+pub(super) fn digest(pieces: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for piece in pieces {
+        hash.update(piece);
+    }
+    hash.finalize().into()
+}
+
+/// The bytes from an offset on.
+pub(super) fn part<const N: usize>(bytes: &[u8], from: usize) -> Option<[u8; N]> {
+    bytes.get(from..from.checked_add(N)?)?.try_into().ok()
+}
+
+pub(super) fn number(bytes: &[u8], from: usize) -> Option<u64> {
+    part(bytes, from).map(u64::from_be_bytes)
+}
+
+pub(super) fn currency(bytes: &[u8], from: usize) -> Option<String> {
+    let letters: [u8; 3] = part(bytes, from)?;
+    String::from_utf8(letters.to_vec()).ok()
+}
+
+/// An item: a claim (`PCLM`) or a late refund (`PLRF`).
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) is_claim: bool,
+    /// Card 10 · PSAM terminal number 6 · terminal SN 4.
+    pub(super) key: [u8; 20],
+    pub(super) currency: String,
+    pub(super) amount: u64,
+    /// Of a claim; 0 for a late refund.
+    pub(super) refund_owed: u64,
+    /// The digest of the claim that a late refund is of.
+    pub(super) of: Option<[u8; 32]>,
+    pub(super) evidence: Vec<u8>,
+}
+
+impl Item {
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        match &part::<5>(bytes, 0)? {
+            b"PCLM\x01" => Some(Self {
+                is_claim: true,
+                key: part(bytes, 22)?,
+                currency: currency(bytes, 46)?,
+                amount: number(bytes, 49)?,
+                refund_owed: number(bytes, 57)?,
+                of: None,
+                evidence: {
+                    let length = usize::from(u16::from_be_bytes(part(bytes, 87)?));
+                    let evidence = bytes.get(89..)?;
+                    (evidence.len() == length).then(|| evidence.to_vec())?
+                },
+            }),
+            b"PLRF\x01" => Some(Self {
+                is_claim: false,
+                key: part(bytes, 6)?,
+                of: Some(part(bytes, 26)?),
+                currency: currency(bytes, 58)?,
+                amount: number(bytes, 61)?,
+                refund_owed: 0,
+                evidence: Vec::new(),
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// A decision of a verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    Pay(String, u64),
+    Owe(String, u64),
+    /// Held or disputed, with the reason's code.
+    Not(u8),
+}
+
+/// A verdict (`PVER`).
+#[derive(Debug)]
+pub(super) struct Verdict {
+    pub(super) batch: [u8; 32],
+    pub(super) place: u32,
+    pub(super) item: [u8; 32],
+    pub(super) decision: Decision,
+}
+
+impl Verdict {
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        if &part::<5>(bytes, 0)? != b"PVER\x01" {
+            return None;
+        }
+        let decision = match bytes.get(74)? {
+            1 => Decision::Pay(currency(bytes, 75)?, number(bytes, 78)?),
+            2 => Decision::Owe(currency(bytes, 75)?, number(bytes, 78)?),
+            3 | 4 => Decision::Not(*bytes.get(75)?),
+            _ => return None,
+        };
+        Some(Self {
+            batch: part(bytes, 5)?,
+            place: u32::from_be_bytes(part(bytes, 37)?),
+            item: part(bytes, 41)?,
+            decision,
+        })
+    }
+}
+
+/// The parts of a batch (`PBAT`) whose fields come after names of any length.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) id: [u8; 16],
+    pub(super) owner: String,
+    pub(super) provider: String,
+    pub(super) count: u32,
+    pub(super) currency: String,
+    pub(super) claimed: u64,
+    pub(super) refunds: u64,
+    pub(super) items: [u8; 32],
+}
+
+fn text(bytes: &[u8], from: usize) -> Option<(String, usize)> {
+    let length = usize::from(u16::from_be_bytes(part(bytes, from)?));
+    let (start, end) = (from + 2, from + 2 + length);
+    let text = String::from_utf8(bytes.get(start..end)?.to_vec()).ok()?;
+    Some((text, end))
+}
+
+impl Batch {
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        if &part::<5>(bytes, 0)? != b"PBAT\x01" {
+            return None;
+        }
+        let (owner, at) = text(bytes, 21)?;
+        let (provider, at) = text(bytes, at + 4)?;
+        // After the time of sealing.
+        let at = at + 13;
+        Some(Self {
+            id: part(bytes, 5)?,
+            owner,
+            provider,
+            count: u32::from_be_bytes(part(bytes, at)?),
+            currency: currency(bytes, at + 4)?,
+            claimed: number(bytes, at + 7)?,
+            refunds: number(bytes, at + 15)?,
+            items: part(bytes, at + 23)?,
+        })
+    }
+}
+
+/// A permit (`PPMT`).
+#[derive(Debug)]
+pub(super) struct Permit {
+    pub(super) id: [u8; 16],
+    pub(super) generation: u32,
+    pub(super) batch: [u8; 32],
+    pub(super) verdicts: [u8; 32],
+    pub(super) currency: String,
+    /// Pay, owe, debt before, total, debt after.
+    pub(super) sums: [u64; 5],
+    pub(super) presenter: String,
+    pub(super) bank_terminal: [u8; 8],
+    pub(super) account: [u8; 15],
+}
+
+impl Permit {
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        if &part::<5>(bytes, 0)? != b"PPMT\x01" {
+            return None;
+        }
+        let (presenter, at) = text(bytes, 132)?;
+        let sum = |index: usize| number(bytes, 92 + 8 * index);
+        Some(Self {
+            id: part(bytes, 5)?,
+            generation: u32::from_be_bytes(part(bytes, 21)?),
+            batch: part(bytes, 25)?,
+            verdicts: part(bytes, 57)?,
+            currency: currency(bytes, 89)?,
+            sums: [sum(0)?, sum(1)?, sum(2)?, sum(3)?, sum(4)?],
+            presenter,
+            bank_terminal: part(bytes, at)?,
+            account: part(bytes, at + 8)?,
+        })
+    }
+}
+
+/// What a PBOC claim's evidence says, where it has the card's answer.
+#[derive(Debug)]
+pub(super) struct Evidence {
+    pub(super) tac: [u8; 4],
+    pub(super) asn: [u8; 8],
+    pub(super) is_ep: bool,
+    pub(super) terminal_number: [u8; 6],
+    pub(super) terminal_sn: u32,
+    pub(super) amount: u32,
+    pub(super) at: [u8; 7],
+}
+
+impl Evidence {
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let is_known = part::<2>(bytes, 0)? == *b"P\x01" && bytes.get(3) == Some(&1) && bytes.len() == 64;
+        is_known.then_some(())?;
+        // The attempt begins at 12 with its version.
+        Some(Self {
+            tac: part(bytes, 4)?,
+            asn: part(bytes, 21)?,
+            is_ep: bytes.get(29) == Some(&0x02),
+            terminal_number: part(bytes, 31)?,
+            terminal_sn: u32::from_be_bytes(part(bytes, 37)?),
+            amount: u32::from_be_bytes(part(bytes, 53)?),
+            at: part(bytes, 57)?,
+        })
+    }
+}

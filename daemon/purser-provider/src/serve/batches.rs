@@ -1,0 +1,352 @@
+//! The routes of a settlement up to the permit (S30 to S34): announcement, pages, verdicts, void.
+
+use std::sync::Arc;
+
+use purser_provider_link::call_back::Purpose;
+use purser_provider_link::{Batch, BatchId, BatchVoid, Decision, Digest, Item, Reason, Verdict, VoidReason};
+use purser_provider_rules::batch::{BatchRecord, Page, Phase, Refusal};
+use purser_provider_rules::{judge, watch};
+use rusqlite::{Connection, Transaction};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::facts::{self, Owner};
+use super::http::Reply;
+use super::leg::Leg;
+use super::peer::{self, Peer};
+use super::{Shared, call_back};
+use crate::authority::now_unix_seconds;
+use crate::fault::{Failure, Fault};
+use crate::store::batches::{self, StoredBatch, StoredItem, StoredPage, key_bytes, phase_name};
+use crate::store::{Store, alarm};
+
+/// The announcement of a batch.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Announced {
+    #[serde(with = "hex::serde")]
+    batch: Vec<u8>,
+}
+
+/// One page.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Paged {
+    items: Vec<String>,
+}
+
+pub(crate) fn fault(refusal: Refusal) -> Failure {
+    let remedy = match refusal {
+        Refusal::PageSkipped(_) => "look at the batch for the page that is wanted next",
+        Refusal::NotReceived => "send the pages that are missing",
+        Refusal::Permitted(_) => "take the permit",
+        Refusal::Voided(_) => "its claims are free: seal another batch",
+        _ => "void the batch and seal another",
+    };
+    let fault = Fault::conflict(refusal.name(), refusal.to_string(), remedy);
+    if refusal.is_transient() {
+        fault.transient().into()
+    } else {
+        fault.into()
+    }
+}
+
+/// Does something with a batch on a leg that is open for it.
+pub(crate) async fn with_batch(
+    shared: &Arc<Shared>,
+    leg: &Arc<Leg>,
+    id: BatchId,
+    act: impl FnOnce(&Shared, Transaction<'_>, &Peer, StoredBatch) -> Result<Reply, Failure> + Send + 'static,
+) -> Result<Reply, Failure> {
+    let leg = Arc::clone(leg);
+    let done = move |shared: &Shared, store: &mut Store| {
+        let sql = store.begin()?;
+        let peer = peer::terminal(&sql, leg.peer)?;
+        let stored = batches::find(&sql, id)?;
+        // One answer for a batch that is not there and one that this leg is not for.
+        let subject = stored.as_ref().map_or(Digest([0; 32]), |it| it.batch.digest());
+        call_back::authenticated(&leg, &peer, Purpose::Settlement, subject)?;
+        let stored =
+            stored.ok_or_else(|| Fault::unknown("UnknownBatch", "there is no such batch", "announce it"))?;
+        // A digest is no secret: another terminal can be called back for it, and may do nothing with it.
+        if stored.batch.owner != peer.name {
+            let cause = "the batch was sealed by another terminal";
+            return Err(Fault::forbidden("OtherTerminal", cause, "settle your own batches").into());
+        }
+        act(shared, sql, &peer, stored)
+    };
+    shared.with_store(done).await
+}
+
+fn shown(record: &BatchRecord, id: BatchId) -> Reply {
+    Reply::ok(json!({
+        "batch": id.to_string(), "phase": phase_name(record.phase()), "received": record.received(),
+        "next_page": record.next_page(),
+    }))
+}
+
+/// Takes the announcement. A repeat gets how far the batch has come.
+pub(crate) async fn announce(
+    shared: &Arc<Shared>,
+    leg: &Arc<Leg>,
+    id: BatchId,
+    announced: Announced,
+) -> Result<Reply, Failure> {
+    let leg = Arc::clone(leg);
+    let done = move |shared: &Shared, store: &mut Store| {
+        let sql = store.begin()?;
+        let peer = peer::terminal(&sql, leg.peer)?;
+        let invalid = |cause: String| Fault::invalid("BadBatch", cause, "seal the batch again");
+        let batch = Batch::decode(&announced.batch).map_err(|error| invalid(error.to_string()))?;
+        if batch.id != id || batch.owner != peer.name || batch.provider.as_str() != shared.provider.name {
+            return Err(invalid("the batch has another number, owner or provider".to_owned()).into());
+        }
+        call_back::authenticated(&leg, &peer, Purpose::Settlement, batch.digest())?;
+        let existing = batches::find(&sql, id)?;
+        let record = BatchRecord::announce(existing.as_ref().map(|it| &it.record), &batch).map_err(fault)?;
+        if existing.is_none() {
+            batches::announce(&sql, &batch, now_unix_seconds())?;
+        }
+        sql.commit()?;
+        Ok(shown(&record, id))
+    };
+    shared.with_store(done).await
+}
+
+/// How far a batch has come.
+pub(crate) async fn show(shared: &Arc<Shared>, leg: &Arc<Leg>, id: BatchId) -> Result<Reply, Failure> {
+    with_batch(shared, leg, id, move |_, _, _, stored| {
+        Ok(shown(&stored.record, id))
+    })
+    .await
+}
+
+/// Takes a page: its items are judged and stored with their signed verdicts. A repeat gets the verdicts that are there.
+pub(crate) async fn page(
+    shared: &Arc<Shared>,
+    leg: &Arc<Leg>,
+    id: BatchId,
+    number: u32,
+    paged: Paged,
+) -> Result<Reply, Failure> {
+    with_batch(shared, leg, id, move |shared, sql, peer, stored| {
+        let (items, content) = decode(&paged)?;
+        let mut seal = stored.seal.clone();
+        let known = batches::page(&sql, stored.row, number)?;
+        // A page that came before is not counted again, and need not fit behind the ones after it.
+        if known.is_none() {
+            for (item, _) in &items {
+                seal.add(item).map_err(|error| {
+                    Fault::conflict(
+                        "TooManyItems",
+                        error.to_string(),
+                        "void the batch and seal another",
+                    )
+                })?;
+            }
+        }
+        let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
+        let page = stored
+            .record
+            .page(number, known.map(|it| it.content), content, count, seal.items());
+        let (page, record) = match (page.map_err(fault)?, known) {
+            (Page::Repeat, Some(page)) => (page, None),
+            (Page::Repeat, None) => return Err(Failure::Damaged("a batch's pages")),
+            (Page::Next { first_place, record }, _) => (
+                StoredPage {
+                    content,
+                    first_place,
+                    count,
+                },
+                Some(record),
+            ),
+        };
+        if let Some(record) = record {
+            if record.phase() == Phase::Received && !seal.is_of(&stored.batch) {
+                return Err(fault(Refusal::OtherContent));
+            }
+            let owner = owner(&sql, peer, stored.row)?;
+            for (place, (item, document)) in (page.first_place..).zip(items) {
+                judge_item(shared, &sql, &owner, &stored.batch, place, (&item, document))?;
+            }
+            batches::add_page(&sql, stored.row, number, &page)?;
+            batches::advance(&sql, stored.row, &record, &seal)?;
+        }
+        let verdicts = batches::items(&sql, stored.row, page.first_place, page.count)?;
+        sql.commit()?;
+        Ok(verdicts_shown(&verdicts))
+    })
+    .await
+}
+
+/// The verdicts of a page as they are now: after the permit, the final ones.
+pub(crate) async fn verdicts(
+    shared: &Arc<Shared>,
+    leg: &Arc<Leg>,
+    id: BatchId,
+    number: u32,
+) -> Result<Reply, Failure> {
+    with_batch(shared, leg, id, move |_, sql, _, stored| {
+        let page = batches::page(&sql, stored.row, number)?;
+        let page = page.ok_or_else(|| fault(Refusal::PageSkipped(number)))?;
+        let verdicts = batches::items(&sql, stored.row, page.first_place, page.count)?;
+        Ok(verdicts_shown(&verdicts))
+    })
+    .await
+}
+
+fn verdicts_shown(items: &[StoredItem]) -> Reply {
+    let verdicts = items.iter().map(|item| {
+        json!({ "verdict": hex::encode(item.verdict.encode()), "signature": hex::encode(&item.signature) })
+    });
+    Reply::ok(json!({ "verdicts": verdicts.collect::<Vec<Value>>() }))
+}
+
+type Items = Vec<(Item, Vec<u8>)>;
+
+/// The items of a page with their bytes, and the digest over the page.
+fn decode(paged: &Paged) -> Result<(Items, Digest), Failure> {
+    let mut content = Sha256::new();
+    let mut items = Vec::with_capacity(paged.items.len().min(1_000));
+    for (index, digits) in paged.items.iter().enumerate() {
+        let wrong = |cause: String| {
+            let remedy = "send each item's canonical bytes in hex";
+            Fault::invalid("BadItem", format!("item {index} of the page: {cause}"), remedy)
+        };
+        let document = hex::decode(digits).map_err(|error| wrong(error.to_string()))?;
+        let item = Item::decode(&document).map_err(|error| wrong(error.to_string()))?;
+        content.update(item.digest().0);
+        items.push((item, document));
+    }
+    Ok((items, Digest(content.finalize().into())))
+}
+
+fn owner(sql: &Connection, peer: &Peer, row: i64) -> Result<Owner, Failure> {
+    let query = "SELECT generation FROM terminal WHERE name = ?1";
+    let generation = sql.query_row(query, [peer.name.as_str()], |row| row.get(0))?;
+    Ok(Owner {
+        terminal: peer.name.as_str().to_owned(),
+        generation,
+        row,
+    })
+}
+
+/// Judges the item at one place, signs the verdict and stores both.
+fn judge_item(
+    shared: &Shared,
+    sql: &Connection,
+    owner: &Owner,
+    batch: &Batch,
+    place: u32,
+    (item, document): (&Item, Vec<u8>),
+) -> Result<(), Failure> {
+    let key = key_bytes(item.key());
+    let (decision, evidence) = match item {
+        Item::Claim(claim) => {
+            let facts = facts::of(shared, sql, owner, claim)?;
+            let decision = judge::claim(claim, &facts);
+            if decision == Decision::Hold(Reason::Forged) {
+                forged(sql, owner, &key)?;
+            }
+            (decision, facts.evidence_digest)
+        }
+        Item::LateRefund(refund) => {
+            let charge = batches::charge(sql, &key)?;
+            let ours = charge.filter(|_| is_of_merchant(sql, owner, &key).unwrap_or(false));
+            (judge::refund(refund, ours.as_ref()), Digest([0; 32]))
+        }
+    };
+    let verdict = Verdict {
+        batch: batch.digest(),
+        place,
+        item: item.digest(),
+        revision: 0,
+        decision,
+    };
+    let signature = shared.authority.sign(&verdict.encode())?;
+    let stored = StoredItem {
+        document,
+        evidence,
+        verdict,
+        signature,
+    };
+    batches::add_item(sql, owner.row, key, &stored)
+}
+
+/// True when the debit was charged in a batch of the same merchant.
+pub(crate) fn is_of_merchant(sql: &Connection, owner: &Owner, key: &[u8; 20]) -> Result<bool, Failure> {
+    let query = "SELECT 1 FROM charge JOIN batch ON batch.digest = charge.batch JOIN terminal ON terminal.name = batch.terminal
+                 WHERE charge.key = ?1 AND terminal.merchant = (SELECT merchant FROM terminal WHERE name = ?2)";
+    crate::store::exists(sql, query, (key, &owner.terminal))
+}
+
+/// Counts a forged claim, and does what is to be done about it (money rule T3).
+fn forged(sql: &Connection, owner: &Owner, key: &[u8; 20]) -> Result<(), Failure> {
+    let now = now_unix_seconds();
+    let serial = &key[..10];
+    let version: Option<u8> = sql.query_row(
+        "SELECT (SELECT key_version FROM card WHERE serial = ?1)",
+        [serial],
+        |row| row.get(0),
+    )?;
+    sql.prepare_cached(
+        "INSERT INTO forged (key, terminal, key_version) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO NOTHING",
+    )?
+    .execute((key, &owner.terminal, version))?;
+    let query = "UPDATE terminal SET forgeries = forgeries + 1 WHERE name = ?1 RETURNING forgeries";
+    let count = sql
+        .prepare_cached(query)?
+        .query_row([&owner.terminal], |row| row.get(0))?;
+    let limits = watch::WatchLimits::default();
+    match watch::of_terminal(watch::Forgeries { count, terminals: 1 }, &limits) {
+        watch::Measure::SuspendTerminal => {
+            sql.execute(
+                "UPDATE terminal SET standing = 'suspended' WHERE name = ?1 AND standing = 'enrolled'",
+                [&owner.terminal],
+            )?;
+            alarm(sql, now, Some(&owner.terminal), "TerminalSuspended")?;
+        }
+        watch::Measure::Alarm => alarm(sql, now, Some(&owner.terminal), "ForgedClaims")?,
+        watch::Measure::Nothing | watch::Measure::BlockKeyVersion => {}
+    }
+    let query = "SELECT count(*), count(DISTINCT terminal) FROM forged WHERE key_version = ?1";
+    let (count, terminals) = sql
+        .prepare_cached(query)?
+        .query_row([version], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if watch::of_key_version(watch::Forgeries { count, terminals }, &limits)
+        == watch::Measure::BlockKeyVersion
+    {
+        sql.execute(
+            "UPDATE key_version SET is_blocked = 1 WHERE version = ?1",
+            [version],
+        )?;
+        alarm(sql, now, Some(&owner.terminal), "KeyVersionBlocked")?;
+    }
+    Ok(())
+}
+
+/// Voids a batch that has no permit: its claims are free again (money rule B3).
+pub(crate) async fn void(shared: &Arc<Shared>, leg: &Arc<Leg>, id: BatchId) -> Result<Reply, Failure> {
+    with_batch(shared, leg, id, move |shared, sql, _, stored| {
+        let after = stored.record.void(VoidReason::AskedByTerminal).map_err(fault)?;
+        let void = BatchVoid {
+            batch_id: id,
+            batch: stored.batch.digest(),
+            reason: VoidReason::AskedByTerminal,
+        };
+        if after.phase() != stored.record.phase() {
+            let signature = shared.authority.sign(&void.encode())?;
+            sql.execute(
+                "UPDATE batch SET phase = 'voided', void_document = ?2, void_signature = ?3 WHERE number = ?1",
+                (stored.row, void.encode(), signature),
+            )?;
+        }
+        let query = "SELECT void_document, void_signature FROM batch WHERE number = ?1";
+        let (document, signature): (Vec<u8>, Vec<u8>) =
+            sql.query_row(query, [stored.row], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        sql.commit()?;
+        Ok(Reply::ok(json!({ "void": hex::encode(document), "signature": hex::encode(signature) })))
+    })
+    .await
+}

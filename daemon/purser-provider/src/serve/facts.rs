@@ -1,0 +1,176 @@
+//! What a verdict on a claim depends on, found out from the data base and the card keys.
+
+use purser_ledger::{Currency, DebitKey};
+use purser_provider_link::{Claim, Digest};
+use purser_provider_rules::Evidence;
+use purser_provider_rules::hot_list::{Delivery, DeliveryRecord, ListVersion, Listing};
+use purser_provider_rules::judge::{Before, Facts, NumberOwner};
+use purser_purse::pboc::{ClaimEvidence, PurseKind};
+use rusqlite::{Connection, OptionalExtension};
+use sha2::{Digest as _, Sha256};
+
+use super::Shared;
+use crate::card_crypto::{DateTime, Purchase, is_equal};
+use crate::fault::Failure;
+use crate::store::batches::{charge, key_bytes};
+use crate::store::{self, exists};
+
+/// Whose batch is judged.
+pub(crate) struct Owner {
+    pub(crate) terminal: String,
+    pub(crate) generation: u32,
+    /// The row of the batch.
+    pub(crate) row: i64,
+}
+
+/// All the facts about a claim at the next place of a batch.
+pub(crate) fn of(shared: &Shared, sql: &Connection, owner: &Owner, claim: &Claim) -> Result<Facts, Failure> {
+    let key = key_bytes(&claim.key);
+    let evidence_digest = digest(claim);
+    Ok(Facts {
+        evidence: evidence(shared, sql, claim)?,
+        evidence_digest,
+        card_currency: currency(sql, claim.key.card.serial())?,
+        number_owner: number_owner(sql, owner, &claim.key)?,
+        is_reconciled: claim.generation == owner.generation,
+        // Until parameters are delivered none forbids it.
+        is_software_sam_forbidden: false,
+        is_hot_listed: is_hot_listed(sql, &claim.key)?,
+        before: before(sql, owner, &key)?,
+    })
+}
+
+/// SHA-256 over a claim's evidence.
+pub(crate) fn digest(claim: &Claim) -> Digest {
+    Digest(Sha256::digest(claim.evidence.bytes()).into())
+}
+
+fn currency(sql: &Connection, serial: &[u8; 10]) -> Result<Option<Currency>, Failure> {
+    let query = "SELECT currency FROM card WHERE serial = ?1";
+    let code: Option<String> = sql
+        .prepare_cached(query)?
+        .query_row([serial], |row| row.get(0))
+        .optional()?;
+    code.map(|code| store::currency(&code)).transpose()
+}
+
+fn number_owner(sql: &Connection, owner: &Owner, key: &DebitKey) -> Result<NumberOwner, Failure> {
+    let query = "SELECT name FROM terminal WHERE psam_number = ?1";
+    let name: Option<String> = sql
+        .prepare_cached(query)?
+        .query_row([key.terminal_number], |row| row.get(0))
+        .optional()?;
+    Ok(match name {
+        Some(name) if name == owner.terminal => NumberOwner::BatchOwner,
+        Some(_) => NumberOwner::Other,
+        None => NumberOwner::Unknown,
+    })
+}
+
+fn before(sql: &Connection, owner: &Owner, key: &[u8; 20]) -> Result<Before, Failure> {
+    if let Some(charge) = charge(sql, key)? {
+        return Ok(Before::Charged(charge));
+    }
+    if exists(sql, "SELECT 1 FROM forged WHERE key = ?1", [key])? {
+        return Ok(Before::Forged);
+    }
+    // By name: for its order SQLite would rather walk the whole batch, once for each of its items.
+    let query = "SELECT evidence FROM item INDEXED BY item_by_key WHERE key = ?1 AND batch = ?2 ORDER BY place LIMIT 1";
+    let earlier = sql
+        .prepare_cached(query)?
+        .query_row((key, owner.row), |row| row.get(0))
+        .optional()?;
+    Ok(earlier.map_or(Before::Nothing, |evidence| Before::InThisBatch(Digest(evidence))))
+}
+
+fn is_hot_listed(sql: &Connection, key: &DebitKey) -> Result<bool, Failure> {
+    let query = "SELECT from_version, until_version FROM listing WHERE card = ?1";
+    let mut statement = sql.prepare_cached(query)?;
+    let version = |it: i64| ListVersion(u64::try_from(it).unwrap_or(0));
+    let listings = statement.query_map([key.card.serial()], |row| {
+        let (from, until): (i64, Option<i64>) = (row.get(0)?, row.get(1)?);
+        Ok(Listing {
+            from: version(from),
+            until: until.map(version),
+        })
+    })?;
+    let listings: Vec<Listing> = listings.collect::<Result<_, _>>()?;
+    if listings.is_empty() {
+        return Ok(false);
+    }
+    let record = deliveries(sql, &key.terminal_number)?;
+    Ok(listings
+        .iter()
+        .any(|it| record.refuses(Some(it), key.terminal_sn)))
+}
+
+/// Which versions of the hot list a terminal has acknowledged, and from which sale on.
+pub(crate) fn deliveries(sql: &Connection, psam_number: &[u8; 6]) -> Result<DeliveryRecord, Failure> {
+    let query = "SELECT from_terminal_sn, version FROM delivery WHERE psam_number = ?1 ORDER BY version";
+    let mut statement = sql.prepare_cached(query)?;
+    let mut rows = statement.query([psam_number])?;
+    let mut record = DeliveryRecord::default();
+    while let Some(row) = rows.next()? {
+        let (from_terminal_sn, version): (u32, i64) = (row.get(0)?, row.get(1)?);
+        let version = ListVersion(u64::try_from(version).map_err(|_| Failure::Damaged("a delivery"))?);
+        let delivery = Delivery {
+            from_terminal_sn,
+            version,
+        };
+        record = record
+            .acknowledged(delivery)
+            .map_err(|_| Failure::Damaged("a delivery"))?;
+    }
+    Ok(record)
+}
+
+/// The card that a debit's evidence names: serial, key version, whether that is blocked.
+fn card(sql: &Connection, asn: &[u8; 8]) -> Result<Option<([u8; 10], u8, bool)>, Failure> {
+    let query = "SELECT serial, key_version, is_blocked FROM card JOIN key_version ON version = key_version
+                 WHERE substr(serial, 3) = ?1";
+    let found = sql
+        .prepare_cached(query)?
+        .query_row([asn], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    Ok(found.optional()?)
+}
+
+/// What checking the TAC comes to. The TAC is checked for what the evidence says; then the claim has to say the same.
+fn evidence(shared: &Shared, sql: &Connection, claim: &Claim) -> Result<Evidence, Failure> {
+    let Ok(told) = ClaimEvidence::decode(claim.evidence.bytes()) else {
+        return Ok(Evidence::Missing);
+    };
+    let (Some(answer), attempt) = (told.answer(), told.attempt()) else {
+        return Ok(Evidence::Missing);
+    };
+    let Some((serial, version, is_blocked)) = card(sql, attempt.asn.as_bytes())? else {
+        return Ok(Evidence::Invalid);
+    };
+    let masters = match shared.card_keys.version(version) {
+        _ if is_blocked => return Ok(Evidence::BlockedKey),
+        Some(masters) if attempt.key_version.0 == version => masters,
+        Some(_) | None => return Ok(Evidence::UnknownKey),
+    };
+    let mut at = DateTime::default();
+    at[..4].copy_from_slice(attempt.time.date.as_bytes());
+    at[4..].copy_from_slice(attempt.time.time.as_bytes());
+    let amount = attempt.amount.minor();
+    let purchase = Purchase {
+        amount,
+        is_ep: attempt.purse == PurseKind::Ep,
+        terminal_number: *attempt.terminal_number.as_bytes(),
+        terminal_sn: attempt.terminal_sn.value(),
+        at,
+    };
+    let expected = purchase.tac(&masters.card(&serial).tac);
+    Ok(if !is_equal(&expected, answer.tac.as_bytes()) {
+        Evidence::Invalid
+    } else if claim.key.card.serial() == &serial
+        && claim.key.terminal_number == purchase.terminal_number
+        && claim.key.terminal_sn == purchase.terminal_sn
+        && claim.amount.minor() == u64::from(amount)
+    {
+        Evidence::Valid
+    } else {
+        Evidence::Differs
+    })
+}

@@ -1,0 +1,84 @@
+//! Delivery of the hot list, and the terminal's word from which sale on it is in force (money rule C3).
+
+use std::sync::Arc;
+
+use purser_provider_rules::hot_list::{Delivery, ListVersion};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::http::Reply;
+use super::leg::Leg;
+use super::{Shared, facts, peer};
+use crate::fault::{Failure, Fault};
+use crate::store::{Store, signed};
+
+/// A terminal has put a version into force.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Acknowledged {
+    version: u32,
+    from_terminal_sn: u32,
+}
+
+/// The list as it is now.
+pub(crate) async fn show(shared: &Arc<Shared>, leg: &Arc<Leg>) -> Result<Reply, Failure> {
+    let leg = Arc::clone(leg);
+    let done = move |_: &Shared, store: &mut Store| {
+        let sql = store.begin()?;
+        peer::terminal(&sql, leg.peer)?;
+        let version: i64 = sql.query_row("SELECT hotlist_version FROM provider", (), |row| row.get(0))?;
+        let query = "SELECT lower(hex(card)) FROM listing WHERE until_version IS NULL ORDER BY card";
+        let mut statement = sql.prepare_cached(query)?;
+        let cards = statement.query_map((), |row| row.get(0))?;
+        let cards: Vec<String> = cards.collect::<Result<_, _>>()?;
+        Ok(Reply::ok(json!({ "version": version, "cards": cards })))
+    };
+    shared.with_store(done).await
+}
+
+/// Takes an acknowledgement. A repeat changes nothing.
+pub(crate) async fn acknowledge(
+    shared: &Arc<Shared>,
+    leg: &Arc<Leg>,
+    acknowledged: Acknowledged,
+) -> Result<Reply, Failure> {
+    let leg = Arc::clone(leg);
+    let done = move |_: &Shared, store: &mut Store| {
+        let sql = store.begin()?;
+        let peer = peer::terminal(&sql, leg.peer)?;
+        let query = "SELECT psam_number FROM terminal WHERE name = ?1";
+        let number: Option<[u8; 6]> = sql.query_row(query, [peer.name.as_str()], |row| row.get(0))?;
+        let number = number.ok_or_else(|| {
+            let cause = "only a terminal of the role merchant has a hot list in force";
+            Fault::forbidden("OtherRole", cause, "ask the provider's operator")
+        })?;
+        let version: i64 = sql.query_row("SELECT hotlist_version FROM provider", (), |row| row.get(0))?;
+        if i64::from(acknowledged.version) > version {
+            let cause = format!("version {} of the hot list does not exist", acknowledged.version);
+            return Err(Fault::conflict("UnknownVersion", cause, "take the list again").into());
+        }
+        let delivery = Delivery {
+            from_terminal_sn: acknowledged.from_terminal_sn,
+            version: ListVersion(u64::from(acknowledged.version)),
+        };
+        facts::deliveries(&sql, &number)?
+            .acknowledged(delivery)
+            .map_err(|error| {
+                Fault::conflict(
+                    "GoesBack",
+                    error.to_string(),
+                    "ask the provider's operator: was the machine restored?",
+                )
+            })?;
+        sql.execute(
+            "INSERT INTO delivery (psam_number, version, from_terminal_sn) VALUES (?1, ?2, ?3)
+             ON CONFLICT (psam_number, version) DO NOTHING",
+            (number, signed(delivery.version.0), delivery.from_terminal_sn),
+        )?;
+        sql.commit()?;
+        Ok(Reply::ok(json!({
+            "version": acknowledged.version, "from_terminal_sn": acknowledged.from_terminal_sn,
+        })))
+    };
+    shared.with_store(done).await
+}

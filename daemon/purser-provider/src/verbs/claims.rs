@@ -1,0 +1,134 @@
+//! `claims`, `alarms` and `liability`: what was claimed, what became of it, what is odd, and where each minor unit is.
+
+use purser_provider_link::{BatchId, Decision, Item};
+use purser_provider_rules::books::Account;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use super::hex_bytes;
+use crate::cli::Claims;
+use crate::fault::{Failure, Fault};
+use crate::show::Shown;
+use crate::store::batches::{self, StoredItem, key_bytes};
+use crate::store::{Store, books, currency};
+
+const COLUMNS: &[&str] = &[
+    "batch",
+    "place",
+    "kind",
+    "card",
+    "terminal_number",
+    "terminal_sn",
+    "amount",
+    "currency",
+    "refund_owed",
+    "decision",
+    "reason",
+    "is_paid",
+];
+
+pub(super) fn claims(store: &Store, verb: &Claims) -> Result<Shown, Failure> {
+    let sql = store.reader();
+    match verb {
+        Claims::List { batch, from, limit } => {
+            let id = BatchId(hex_bytes("BatchId", batch)?);
+            let stored = batches::find(sql, id)?.ok_or_else(|| {
+                let cause = format!("there is no batch {batch}");
+                Fault::unknown("UnknownBatch", cause, "ask the terminal for its batch's number")
+            })?;
+            let items = batches::items(sql, stored.row, *from, *limit)?;
+            let objects = items
+                .iter()
+                .map(|item| shown(sql, batch, item))
+                .collect::<Result<_, _>>()?;
+            Ok(Shown::list(COLUMNS, objects))
+        }
+        Claims::Show {
+            card,
+            terminal_number,
+            terminal_sn,
+        } => {
+            let card: [u8; 10] = hex_bytes("Serial", card)?;
+            let number: [u8; 6] = hex_bytes("PsamNumber", terminal_number)?;
+            let key = [&card[..], &number, &terminal_sn.to_be_bytes()].concat();
+            let query =
+                "SELECT batch.number, lower(hex(id)), place FROM item JOIN batch ON batch.number = item.batch
+                         WHERE key = ?1 ORDER BY batch.number, place LIMIT 1000";
+            let mut statement = sql.prepare(query)?;
+            let mut rows = statement.query([key])?;
+            let mut objects = Vec::new();
+            while let Some(row) = rows.next()? {
+                let (number, batch, place): (i64, String, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                for item in batches::items(sql, number, place, 1)? {
+                    objects.push(shown(sql, &batch, &item)?);
+                }
+            }
+            Ok(Shown::list(COLUMNS, objects))
+        }
+    }
+}
+
+fn shown(sql: &Connection, batch: &str, stored: &StoredItem) -> Result<Value, Failure> {
+    let item = Item::decode(&stored.document).map_err(|_| Failure::Damaged("an item"))?;
+    let (kind, amount, refund) = match &item {
+        Item::Claim(claim) => ("claim", claim.amount, claim.refund_owed.minor()),
+        Item::LateRefund(refund) => ("late_refund", refund.amount, 0),
+    };
+    let (decision, reason) = match stored.verdict.decision {
+        Decision::Pay(_) => ("pay", None),
+        Decision::Owe(_) => ("owe", None),
+        Decision::Hold(reason) => ("hold", Some(format!("{reason:?}"))),
+        Decision::Dispute(reason) => ("dispute", Some(format!("{reason:?}"))),
+    };
+    let key = item.key();
+    let charge = batches::charge(sql, &key_bytes(key))?;
+    let is_paid =
+        charge.is_some_and(|it| (it.batch, it.place) == (stored.verdict.batch, stored.verdict.place));
+    Ok(json!({
+        "batch": batch, "place": stored.verdict.place, "kind": kind, "card": hex::encode(key.card.serial()),
+        "terminal_number": hex::encode(key.terminal_number), "terminal_sn": key.terminal_sn,
+        "amount": amount.minor(), "currency": amount.currency().code(), "refund_owed": refund,
+        "decision": decision, "reason": reason, "is_paid": is_paid,
+    }))
+}
+
+pub(super) fn alarms(store: &Store, limit: u32) -> Result<Shown, Failure> {
+    let query = "SELECT number, at, terminal, name FROM alarm ORDER BY number DESC LIMIT ?1";
+    let mut statement = store.reader().prepare(query)?;
+    let rows = statement.query_map([limit], |row| {
+        let (number, at): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let (terminal, name): (Option<String>, String) = (row.get(2)?, row.get(3)?);
+        Ok(json!({ "number": number, "unix_seconds": at, "terminal": terminal, "alarm": name }))
+    })?;
+    let columns = &["number", "unix_seconds", "terminal", "alarm"];
+    Ok(Shown::list(columns, rows.collect::<Result<_, _>>()?))
+}
+
+pub(super) fn liability(store: &Store) -> Result<Shown, Failure> {
+    let sql = store.reader();
+    let mut statement = sql.prepare("SELECT DISTINCT currency FROM books ORDER BY currency")?;
+    let codes = statement.query_map((), |row| row.get::<_, String>(0))?;
+    let mut objects = Vec::new();
+    for code in codes {
+        let code = code?;
+        let books = books::books(sql, currency(&code)?)?;
+        let mut object = json!({ "currency": code, "is_balanced": books.are_balanced() });
+        for account in Account::ALL {
+            object[account.name()] = books.balance(account).minor().into();
+        }
+        objects.push(object);
+    }
+    let columns = &[
+        "currency",
+        "issued",
+        "loads_in_doubt",
+        "outstanding",
+        "unexplained",
+        "refunds_owed",
+        "permits",
+        "merchant_debt",
+        "redeemed",
+        "is_balanced",
+    ];
+    Ok(Shown::list(columns, objects))
+}

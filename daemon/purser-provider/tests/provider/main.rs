@@ -1,0 +1,21 @@
+//! The program as an operator and as terminals see it: real processes, real TLS on the loopback.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests stand outside of test functions"
+)]
+
+mod audits;
+mod call_backs;
+mod called;
+mod card;
+mod client;
+mod commands;
+mod document;
+mod enrolment;
+mod loads;
+mod settlements;
+mod settling;
+mod shop;
+mod support;

@@ -1,0 +1,456 @@
+//! S30 to S34 with claims of the lab's card: pages, verdicts, permit, void.
+
+use purser_provider_link::{BatchVoid, Claim, Item, LateRefund, Permit, Reason};
+use serde_json::{Value, json};
+
+use crate::called::Standing;
+use crate::settling::{Shop, announced, check, claims, path, reason, send};
+use crate::shop::{Customer, forged, seal, yen};
+use crate::support::{CARD, POINT};
+
+/// Opens the token as the bank does. The bank's private key is 1 in this test, so the shared secret is the x of the ephemeral
+/// point itself.
+fn check_token(shop: &Shop, permit: &Permit) {
+    use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+    use ring::hkdf::{HKDF_SHA256, Salt};
+    let (point, sealed) = permit.sealed_token.split_at(65);
+    let bank = hex::decode(POINT).unwrap();
+    let secret = Salt::new(HKDF_SHA256, &[]).extract(&point[1..33]);
+    let info = [&b"purser permit token 1"[..], point, &bank];
+    let key = secret.expand(&info, &AES_256_GCM).unwrap();
+    let key = LessSafeKey::new(UnboundKey::from(key));
+    let mut token = sealed.to_vec();
+    let nonce = Nonce::assume_unique_for_key([0; 12]);
+    let token = key.open_in_place(nonce, Aad::empty(), &mut token).unwrap();
+    let (told, signature) = token.split_at(83);
+    shop.signed(&hex::encode(told).into(), &hex::encode(signature).into());
+    let expected = [
+        &b"PTKN\x01"[..],
+        &permit.id.0,
+        &permit.generation.to_be_bytes(),
+        permit.account.digits(),
+        permit.bank_terminal.as_bytes(),
+        b"JPY",
+        &permit.sum.total.minor().to_be_bytes(),
+        &permit.expires_unix_seconds.to_be_bytes(),
+    ];
+    assert_eq!(told[..67], expected.concat());
+}
+
+#[test]
+fn a_hot_listed_card_is_held_only_where_the_list_had_reached_the_till_before_the_sale() {
+    let shop = Shop::new();
+    let mut customer = Customer::new(CARD);
+    shop.provider.done(&["hotlist", "add", CARD, "--reason", "lost"]);
+    let list = shop.till.ask("GET", "/v1/hot-list", None).done();
+    assert_eq!(list, json!({ "version": 1, "cards": [CARD] }));
+    let told = |version, from| json!({ "version": version, "from_terminal_sn": from });
+    let acknowledge = |body: &Value| shop.till.ask("POST", "/v1/hot-list/acknowledgement", Some(body));
+    assert_eq!(acknowledge(&told(2, 3)).refusal(), "UnknownVersion");
+    acknowledge(&told(1, 3)).done();
+    acknowledge(&told(1, 3)).done();
+    assert_eq!(acknowledge(&told(1, 2)).refusal(), "GoesBack");
+    let items = claims(&[customer.pay(100, 1, 2), customer.pay(100, 1, 3)]);
+    let batch = seal(1, "till-1", &items);
+    let mut line = announced(&shop.till, 1, &batch);
+    let verdicts = shop.verdicts(&send(&mut line, &batch, 0, &items).done());
+    let reasons: Vec<_> = verdicts.iter().map(reason).collect();
+    assert_eq!(reasons, [None, Some(Reason::HotListed)]);
+    let shown = shop
+        .provider
+        .done(&["claims", "list", "--batch", &batch.id.to_string()]);
+    assert_eq!(
+        (&shown[0]["decision"], &shown[1]["decision"]),
+        (&json!("pay"), &json!("hold"))
+    );
+    assert_eq!(shown[1]["reason"], "HotListed");
+    let shown = shop.provider.done(&["claims", "show", CARD, "000000000001", "3"]);
+    assert_eq!(
+        (&shown[0]["place"], &shown[0]["is_paid"]),
+        (&json!(1), &json!(false))
+    );
+}
+
+#[test]
+fn after_a_restore_a_till_is_reconciled_before_its_claims_are_paid() {
+    let shop = Shop::new();
+    let mut customer = Customer::new(CARD);
+    let mut claim = customer.pay(100, 1, 1);
+    claim.generation = 1;
+    let items = claims(&[claim]);
+    let settle = |number: u8| {
+        let batch = seal(number, "till-1", &items);
+        let mut line = announced(&shop.till, number, &batch);
+        reason(&shop.verdicts(&send(&mut line, &batch, 0, &items).done())[0])
+    };
+    assert_eq!(settle(1), Some(Reason::OtherGeneration));
+    shop.provider
+        .done(&["terminal", "reconcile", "till-1", "--generation", "1"]);
+    assert_eq!(settle(2), None);
+    let back = ["terminal", "reconcile", "till-1", "--generation", "0"];
+    assert_eq!(shop.provider.refused(&back), "GenerationGoesBack");
+}
+
+#[test]
+fn a_batch_in_pages_gets_its_verdicts_and_one_permit_through_a_kill() {
+    let mut shop = Shop::new();
+    let mut customer = Customer::new(CARD);
+    let sales: Vec<Claim> = (1..=5).map(|sn| customer.pay(100 * sn, 1, sn)).collect();
+    let items = claims(&sales);
+    let batch = seal(1, "till-1", &items);
+    let mut line = announced(&shop.till, 1, &batch);
+    let first = send(&mut line, &batch, 0, &items[..2]).done();
+    assert_eq!(send(&mut line, &batch, 2, &items[4..]).refusal(), "PageSkipped");
+    assert_eq!(
+        line.ask("POST", &path(&batch, "/permit"), None).refusal(),
+        "NotReceived"
+    );
+    drop(shop.serving);
+    shop.serving = shop.provider.serve();
+    shop.till.server = shop.serving.address;
+    let mut line = announced(&shop.till, 2, &batch);
+    let stands = line.ask("GET", &path(&batch, ""), None).done();
+    assert_eq!(
+        (&stands["received"], &stands["next_page"]),
+        (&json!(2), &json!(1))
+    );
+    assert_eq!(
+        send(&mut line, &batch, 0, &items[..2]).done(),
+        first,
+        "a repeat gets the first verdicts"
+    );
+    assert_eq!(send(&mut line, &batch, 0, &items[1..3]).refusal(), "PageChanged");
+    let second = send(&mut line, &batch, 1, &items[2..4]).done();
+    let third = send(&mut line, &batch, 2, &items[4..]).done();
+    let verdicts = [first, second, third].map(|it| shop.verdicts(&it)).concat();
+    let permit = shop.permit(&mut line, &batch);
+    check(&permit, &batch, &verdicts);
+    assert_eq!(permit.sum.total, yen(1_500));
+    check_token(&shop, &permit);
+    assert_eq!(shop.permit(&mut line, &batch), permit, "a batch has one permit");
+    assert_eq!(
+        line.ask("POST", &path(&batch, "/void"), None).refusal(),
+        "Permitted"
+    );
+    let liability = &shop.provider.done(&["liability"])[0];
+    assert_eq!(
+        (&liability["permits"], &liability["unexplained"]),
+        (&json!(1_500), &json!(1_500))
+    );
+    assert_eq!(liability["is_balanced"], true);
+    let card = &shop.provider.done(&["card", "list"])[0];
+    assert_eq!(
+        (&card["spent"], &card["balance"]),
+        (&json!(1_500), &json!(-1_500)),
+        "spent and not known as loaded"
+    );
+}
+
+#[test]
+fn each_bad_claim_is_held_by_its_own_name_and_the_rest_is_paid() {
+    let shop = Shop::new();
+    let second = shop.second_till();
+    let unknown = "00000000202600000009";
+    let (mut customer, mut stranger) = (Customer::new(CARD), Customer::new(unknown));
+    let good = customer.pay(300, 1, 1);
+    let mut altered = customer.pay(300, 1, 2);
+    altered.amount = yen(900);
+    let mut restored = customer.pay(100, 1, 4);
+    restored.generation = 7;
+    let mut euro = customer.pay(100, 1, 5);
+    euro.key.terminal_sn = 55;
+    let mut without = customer.pay(100, 1, 6);
+    without.evidence =
+        purser_ledger::SchemeBytes::new(purser_ledger::Scheme::Pboc, b"P\x01".to_vec()).unwrap();
+    let sales = [
+        (good.clone(), None),
+        (altered, Some(Reason::Altered)),
+        (forged(&customer.pay(300, 1, 3)), Some(Reason::Forged)),
+        (restored, Some(Reason::OtherGeneration)),
+        (euro, Some(Reason::Altered)),
+        (without, Some(Reason::NoCardProof)),
+        (customer.pay(100, 2, 1), Some(Reason::OtherTerminal)),
+        (customer.pay(100, 9, 1), Some(Reason::UnknownTerminalNumber)),
+        (stranger.pay(100, 1, 7), Some(Reason::UnknownCard)),
+        (good.clone(), Some(Reason::TwiceInBatch)),
+        (customer.pay(200, 1, 8), None),
+    ];
+    let items = claims(&sales.clone().map(|it| it.0));
+    let batch = seal(1, "till-1", &items);
+    let mut line = announced(&shop.till, 1, &batch);
+    let verdicts = shop.verdicts(&send(&mut line, &batch, 0, &items).done());
+    for (verdict, (claim, expected)) in verdicts.iter().zip(&sales) {
+        assert_eq!(reason(verdict), *expected, "{claim:?}");
+    }
+    let permit = shop.permit(&mut line, &batch);
+    check(&permit, &batch, &verdicts);
+    assert_eq!(permit.sum.total, yen(500));
+    drop(line);
+    // Another batch, from another till of the merchant too: paid once in the world.
+    let items = claims(std::slice::from_ref(&good));
+    let again = seal(2, "till-1", &items);
+    let mut line = announced(&shop.till, 2, &again);
+    let verdicts = shop.verdicts(&send(&mut line, &again, 0, &items).done());
+    assert_eq!(reason(&verdicts[0]), Some(Reason::AlreadyPaid));
+    let permit = shop.permit(&mut line, &again);
+    assert!(
+        permit.sum.total.is_zero() && permit.sealed_token.is_empty(),
+        "a permit of nothing"
+    );
+    let elsewhere = seal(3, "till-2", &items);
+    let mut line = announced(&second, 1, &elsewhere);
+    let verdicts = shop.verdicts(&send(&mut line, &elsewhere, 0, &items).done());
+    assert_eq!(reason(&verdicts[0]), Some(Reason::OtherTerminal));
+}
+
+/// Uniqueness is charged when the permit commits: between verdict and permit another batch takes the claim.
+#[test]
+fn of_two_open_batches_with_one_claim_the_first_permit_takes_it_and_the_other_is_told() {
+    let shop = Shop::new();
+    let mut customer = Customer::new(CARD);
+    let items = claims(&[customer.pay(300, 1, 1)]);
+    let (first, second) = (seal(1, "till-1", &items), seal(2, "till-1", &items));
+    let mut line = announced(&shop.till, 1, &first);
+    assert_eq!(
+        reason(&shop.verdicts(&send(&mut line, &first, 0, &items).done())[0]),
+        None
+    );
+    drop(line);
+    let mut line = announced(&shop.till, 2, &second);
+    assert_eq!(
+        reason(&shop.verdicts(&send(&mut line, &second, 0, &items).done())[0]),
+        None
+    );
+    assert_eq!(shop.permit(&mut line, &second).sum.total, yen(300));
+    drop(line);
+    let mut line = announced(&shop.till, 3, &first);
+    let permit = shop.permit(&mut line, &first);
+    assert_eq!(permit.sum.total, yen(0));
+    let last = shop.verdicts(&line.ask("GET", &path(&first, "/verdicts/0"), None).done());
+    assert_eq!(
+        (last[0].revision, reason(&last[0])),
+        (1, Some(Reason::AlreadyPaid))
+    );
+    check(&permit, &first, &last);
+}
+
+#[test]
+fn a_late_refund_is_netted_once_and_the_rest_is_carried_as_debt() {
+    let shop = Shop::new();
+    let mut customer = Customer::new(CARD);
+    let mut partly = customer.pay(500, 1, 1);
+    partly.refund_owed = yen(200);
+    let paid = customer.pay(400, 1, 2);
+    let items = claims(&[partly.clone(), paid.clone()]);
+    let batch = seal(1, "till-1", &items);
+    let mut line = announced(&shop.till, 1, &batch);
+    send(&mut line, &batch, 0, &items).done();
+    assert_eq!(shop.permit(&mut line, &batch).sum.total, yen(700));
+    drop(line);
+    let late = |claim: &Claim, amount| {
+        Item::LateRefund(LateRefund {
+            key: claim.key.clone(),
+            claim: claim.digest(),
+            amount: yen(amount),
+        })
+    };
+    let sale = Item::Claim(customer.pay(100, 1, 3));
+    let items = vec![
+        late(&paid, 400),
+        late(&paid, 400),
+        late(&partly, 100),
+        late(&paid, 401),
+        sale,
+    ];
+    let batch = seal(2, "till-1", &items);
+    let mut line = announced(&shop.till, 2, &batch);
+    send(&mut line, &batch, 0, &items).done();
+    let permit = shop.permit(&mut line, &batch);
+    let verdicts = shop.verdicts(&line.ask("GET", &path(&batch, "/verdicts/0"), None).done());
+    let reasons: Vec<_> = verdicts.iter().map(reason).collect();
+    let before = Some(Reason::RefundedBefore);
+    assert_eq!(
+        reasons,
+        [None, before, before, Some(Reason::RefundTooLarge), None]
+    );
+    check(&permit, &batch, &verdicts);
+    assert_eq!((permit.sum.total, permit.sum.debt_after), (yen(0), yen(300)));
+    drop(line);
+    let items = claims(&[customer.pay(1_000, 1, 4)]);
+    let batch = seal(3, "till-1", &items);
+    let mut line = announced(&shop.till, 3, &batch);
+    send(&mut line, &batch, 0, &items).done();
+    assert_eq!(
+        shop.permit(&mut line, &batch).sum.total,
+        yen(700),
+        "the debt is netted"
+    );
+}
+
+/// So many claims settle in the usual run. `PURSER_CLAIMS=100000` settles as many as issue 4 asks for.
+const CLAIMS: u32 = 3_000;
+/// What the server may grow by, however many claims there are: one page, its answer, and SQLite's cache.
+const GROWTH_KIB_MAX: u64 = 48 * 1024;
+
+#[test]
+fn a_large_batch_settles_with_flat_memory() {
+    let count = std::env::var("PURSER_CLAIMS").map_or(CLAIMS, |it| it.parse().unwrap());
+    let shop = Shop::new();
+    let serial = |card: u32| format!("{:020x}", 0x2026_0000_1000_u64 + u64::from(card));
+    let mut items = Vec::new();
+    // A card pays 50,000 times at most: its counter has two bytes.
+    for card in 0..count.div_ceil(50_000) {
+        let keys = shop.provider.path(&format!("card-{card}.json"));
+        let (serial, keys) = (serial(card), keys.to_str().unwrap().to_owned());
+        let issue = [
+            "card",
+            "issue",
+            "--serial",
+            &serial,
+            "--currency",
+            "JPY",
+            "--key-version",
+            "1",
+            "--keys-to",
+            &keys,
+        ];
+        shop.provider.done(&issue);
+        let mut customer = Customer::new(&serial);
+        let sales = (card * 50_000..count).take(50_000);
+        items.extend(sales.map(|sn| Item::Claim(customer.pay(1, 1, sn))));
+    }
+    let batch = seal(1, "till-1", &items);
+    let mut line = announced(&shop.till, 1, &batch);
+    let before = shop.serving.peak_kib();
+    for (number, page) in (0..).zip(items.chunks(1_000)) {
+        send(&mut line, &batch, number, page).done();
+    }
+    let permit = shop.permit(&mut line, &batch);
+    assert_eq!(permit.sum.total, yen(u64::from(count)));
+    let growth = shop.serving.peak_kib() - before;
+    println!("{count} claims: the server's peak grew by {growth} KiB over {before} KiB");
+    assert!(growth < GROWTH_KIB_MAX, "{growth} KiB");
+    assert_eq!(shop.provider.done(&["audit"])[0]["findings"], 0);
+}
+
+#[test]
+fn a_voided_batch_frees_its_claims_and_never_has_a_permit() {
+    let shop = Shop::new();
+    let mut customer = Customer::new(CARD);
+    let items = claims(&[customer.pay(300, 1, 1)]);
+    let batch = seal(1, "till-1", &items);
+    let mut line = announced(&shop.till, 1, &batch);
+    send(&mut line, &batch, 0, &items).done();
+    let void = line.ask("POST", &path(&batch, "/void"), None).done();
+    let document = BatchVoid::decode(&shop.signed(&void["void"], &void["signature"])).unwrap();
+    assert_eq!(document.batch, batch.digest());
+    assert_eq!(
+        line.ask("POST", &path(&batch, "/void"), None).done(),
+        void,
+        "a repeat is the same"
+    );
+    assert_eq!(
+        line.ask("POST", &path(&batch, "/permit"), None).refusal(),
+        "Voided"
+    );
+    drop(line);
+    let batch = seal(2, "till-1", &items);
+    let mut line = announced(&shop.till, 2, &batch);
+    send(&mut line, &batch, 0, &items).done();
+    assert_eq!(shop.permit(&mut line, &batch).sum.total, yen(300));
+}
+
+#[test]
+fn a_forged_debit_is_not_tried_with_other_evidence_and_many_forgeries_suspend_the_terminal() {
+    let shop = Shop::new();
+    let mut customer = Customer::new(CARD);
+    let good: Vec<Claim> = (1..=10).map(|sn| customer.pay(10, 1, sn)).collect();
+    let bad: Vec<Claim> = good.iter().map(forged).collect();
+    let items = claims(&bad[..1]);
+    let batch = seal(1, "till-1", &items);
+    let mut line = announced(&shop.till, 1, &batch);
+    send(&mut line, &batch, 0, &items).done();
+    drop(line);
+    let items = claims(&good[..1]);
+    let batch = seal(2, "till-1", &items);
+    let mut line = announced(&shop.till, 2, &batch);
+    let verdicts = shop.verdicts(&send(&mut line, &batch, 0, &items).done());
+    assert_eq!(reason(&verdicts[0]), Some(Reason::ForgedBefore), "no oracle (T3)");
+    drop(line);
+    let items = claims(&bad[1..]);
+    let batch = seal(3, "till-1", &items);
+    let mut line = announced(&shop.till, 3, &batch);
+    send(&mut line, &batch, 0, &items).done();
+    assert_eq!(
+        line.ask("POST", &path(&batch, "/permit"), None).refusal(),
+        "Suspended"
+    );
+    let alarms = shop.provider.done(&["alarms", "--limit", "1"]);
+    assert_eq!(
+        (&alarms[0]["alarm"], &alarms[0]["terminal"]),
+        (&json!("TerminalSuspended"), &json!("till-1"))
+    );
+}
+
+#[test]
+fn another_terminal_that_knows_a_batchs_digest_can_do_nothing_with_it() {
+    let shop = Shop::new();
+    let second = shop.second_till();
+    let mut customer = Customer::new(CARD);
+    let items = claims(&[customer.pay(300, 1, 1)]);
+    let batch = seal(1, "till-1", &items);
+    let mut ours = announced(&shop.till, 1, &batch);
+    let mut theirs = Standing::called(&second, 1, "settlement", batch.digest());
+    assert_eq!(send(&mut theirs, &batch, 0, &items).refusal(), "OtherTerminal");
+    send(&mut ours, &batch, 0, &items).done();
+    let mut theirs = Standing::called(&second, 2, "settlement", batch.digest());
+    assert_eq!(
+        theirs.ask("POST", &path(&batch, "/permit"), None).refusal(),
+        "OtherTerminal"
+    );
+    assert_eq!(shop.permit(&mut ours, &batch).sum.total, yen(300));
+}
+
+#[test]
+fn what_was_not_sealed_is_refused() {
+    let shop = Shop::new();
+    let mut customer = Customer::new(CARD);
+    let sales: Vec<Claim> = (1..=3).map(|sn| customer.pay(100, 1, sn)).collect();
+    let items = claims(&sales);
+    let batch = seal(1, "till-1", &items[..2]);
+    let mut line = announced(&shop.till, 1, &batch);
+    assert_eq!(send(&mut line, &batch, 0, &items).refusal(), "TooManyItems");
+    assert_eq!(
+        send(&mut line, &batch, 0, &[items[0].clone(), items[2].clone()]).refusal(),
+        "OtherContent"
+    );
+    assert_eq!(send(&mut line, &batch, 0, &[]).refusal(), "PageSize");
+    let junk = json!({ "items": ["00"] });
+    assert_eq!(
+        line.ask("PUT", &path(&batch, "/pages/0"), Some(&junk)).refusal(),
+        "BadItem"
+    );
+    let other = seal(2, "till-1", &items);
+    assert_eq!(send(&mut line, &other, 0, &items).refusal(), "NotAuthenticated");
+    let mut inflated = batch.clone();
+    inflated.claimed = yen(999_999);
+    let body = json!({ "batch": hex::encode(inflated.encode()) });
+    assert_eq!(
+        line.ask("PUT", &path(&batch, ""), Some(&body)).refusal(),
+        "NotAuthenticated"
+    );
+    drop(line);
+    let mut line = Standing::called(&shop.till, 2, "settlement", inflated.digest());
+    assert_eq!(
+        line.ask("PUT", &path(&batch, ""), Some(&body)).refusal(),
+        "OtherContent"
+    );
+    let foreign = seal(3, "till-2", &items);
+    drop(line);
+    let mut line = Standing::called(&shop.till, 3, "settlement", foreign.digest());
+    let body = json!({ "batch": hex::encode(foreign.encode()) });
+    assert_eq!(
+        line.ask("PUT", &path(&foreign, ""), Some(&body)).refusal(),
+        "BadBatch"
+    );
+}
