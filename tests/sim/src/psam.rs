@@ -121,6 +121,11 @@ impl SimPsam {
         if !self.session.has_power {
             return Said::default();
         }
+        if let [0x80, 0x70, ..] = command {
+            // Also one that is refused ends what the one before began.
+            self.session.begun = None;
+            self.forget_attempt();
+        }
         match oddity {
             Some(Oddity::WrongState) => {
                 self.cut();
@@ -188,8 +193,6 @@ impl SimPsam {
     }
 
     fn init(&mut self, sam: &SoftwareSam, data: &[u8]) -> Said {
-        self.session.begun = None;
-        self.forget_attempt();
         let Some(next) = self.counter.checked_add(1) else {
             return said(&[], 0x9402);
         };
