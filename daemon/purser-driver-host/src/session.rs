@@ -25,6 +25,8 @@ const EXIT_NOT_LOADED: u8 = 3;
 const EXIT_NOT_CREATED: u8 = 4;
 /// The daemon's messages could not be understood.
 const EXIT_BAD_MESSAGES: u8 = 5;
+/// The socket to the daemon failed, as it does once the driver has closed this process's descriptors [G-6].
+const EXIT_SOCKET_FAILED: u8 = 7;
 
 /// Messages that wait for the calling thread. The daemon has one call under way at a time, so that more is a fault.
 const WAITING_MAX: usize = 8;
@@ -168,7 +170,10 @@ fn next(work: &Receiver<Work>) -> Result<Option<ToHost>, u8> {
         Ok(Work::Ended(Ok(()))) | Err(_) => Ok(None),
         Ok(Work::Ended(Err(error))) => {
             eprintln!("purser-driver-host: {error}");
-            Err(EXIT_BAD_MESSAGES)
+            Err(match error {
+                LinkError::Socket(_) => EXIT_SOCKET_FAILED,
+                LinkError::Ended | LinkError::Frame(_) | LinkError::Message(_) => EXIT_BAD_MESSAGES,
+            })
         }
     }
 }

@@ -355,9 +355,11 @@ fn a_driver_that_dies_at_each_start_is_failed_after_its_restarts() {
             Err(NotSent::NotReady.into())
         );
         bench.handle.restart().unwrap();
+        assert_eq!(down(&mut bench).await, DownReason::Asked);
+        let again = down(&mut bench).await;
         assert!(
-            matches!(down(&mut bench).await, DownReason::Ended(_)),
-            "it was tried again"
+            matches!(again, DownReason::Ended(_)),
+            "it was tried again: {again:?}"
         );
     });
 }

@@ -26,6 +26,8 @@ pub(crate) const USUAL_MS: u32 = 5000;
 const STATUS_TIME: Duration = Duration::from_secs(2);
 /// The driver host ends so when a driver wrote beyond a buffer.
 const EXIT_OVERRUN: i32 = 6;
+/// With what purser-driver-host ends when its socket fails: nobody but the driver can have done that here.
+const EXIT_SOCKET_FAILED: i32 = 7;
 
 /// A message that the driver host does not send by itself.
 pub(crate) fn foreign(what: &str) -> Broken {
@@ -376,6 +378,7 @@ impl Bench {
 fn ended(how: End) -> Broken {
     match how {
         End::Code(EXIT_OVERRUN) => Broken::new("M-2", "it wrote beyond its buffer"),
+        End::Code(EXIT_SOCKET_FAILED) => Broken::new("G-6", "it closed descriptors that it did not open"),
         End::Code(code) => Broken::new("T-6", format!("the process ended with exit code {code}")),
         End::Signal(signal) => Broken::new("G-8", format!("it crashed: signal {signal}")),
     }

@@ -12,7 +12,7 @@ use e2e::{Fault, ensure};
 use purser_api::model::{Amount, BeginSaleArguments, Sale};
 use purser_lab::card::{
     self, Card, Fault as CardFault, Minor, Opening, Personalisation, PsamTerminalNumber, ScriptedFault,
-    Serial, TerminalSn,
+    Serial, StatusWord, TerminalSn,
 };
 use purser_lab::claims;
 use purser_lab::issuer::{LAB_ISSUER, LAB_PIN, LAB_SERIAL, Masters};
@@ -185,6 +185,34 @@ fn a_wrong_mac2_is_never_paid_and_a_psam_that_it_locked_refuses_sales_until_it_i
     drop(watch);
     counterfeit.remove();
     shop.closes(2)
+}
+
+#[test]
+fn a_sale_whose_mac2_the_psam_does_not_check_is_never_told_as_paid_and_the_provider_is_asked()
+-> Result<(), Fault> {
+    let mut shop = Shop::open("", FactorOrder::AsnFirst)?;
+    let psam = shop.psam("psam", |_| ())?;
+    let card = shop.stack.new_card("card", LAB_SERIAL, Minor(10_000))?;
+    let other = shop.stack.new_card("other", OTHER_SERIAL, Minor(10_000))?;
+    psam.insert();
+    let failed = StatusWord(0x6581);
+    for (reference, fault) in [
+        ("garbage", PsamFault::GarbageAnswer),
+        ("6581", PsamFault::StatusAfter(failed)),
+        ("6581-unchecked", PsamFault::StatusBefore(failed)),
+    ] {
+        psam.script(ScriptedFault::next(psam::instruction::CREDIT, fault));
+        shop.sale_ends(reference, &card, ("in_doubt", Some("mac2_unanswered")))?;
+        // It has cost one card's sale, and nobody else's.
+        shop.sale_ends(&format!("{reference}-other"), &other, PAID)?;
+        card.insert();
+        let mut watch = shop.till.watch(reference)?;
+        let queried = watch.until("a query", |sale| sale.state == "queried")?;
+        is(&queried, "in_doubt", Some("mac2_unproven"))?;
+        drop(watch);
+        card.remove();
+    }
+    shop.closes(3)
 }
 
 #[test]

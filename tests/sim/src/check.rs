@@ -6,6 +6,7 @@ use purser_lab::issuer::verify_purchase_tac;
 use purser_ledger::{Account, Conclusion, Operation, PaidProof, SalePaid, Standing};
 use purser_purse::pboc::{Attempt, ClaimEvidence};
 
+use crate::flaw::Flaw;
 use crate::rule::{Violation, hold};
 use crate::world::{Debit, World};
 
@@ -92,6 +93,19 @@ impl World {
                 Mac2WasChecked,
                 !is_claimed || shop.psam.is_none() || shop.mac2_verified.contains(&key.terminal_sn),
                 "{} of shop {s} is paid by {:?}, and the PSAM never found its MAC2 right",
+                operation.reference,
+                paid.proof
+            );
+            // One that repeats its numbers has other rules to break.
+            let could_be_asked = shop.psam.as_ref().is_some_and(|psam| {
+                self.flaw != Flaw::PsamRepeatsNumbers
+                    && !psam.uncheckable.contains(&key.terminal_sn)
+                    && !shop.mac2_verified.contains(&key.terminal_sn)
+            });
+            hold!(
+                Mac2WasChecked,
+                paid.proof != PaidProof::ProveNotCheckable || !could_be_asked,
+                "{} of shop {s} is paid by {:?}, and its PSAM never lost what it needs to check its MAC2",
                 operation.reference,
                 paid.proof
             );

@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use purser_engine::{End, Progress};
+use purser_engine::{CallFailure, End, Progress};
 use purser_lab::card::{Fault, ScriptedFault, instruction};
-use purser_ledger::Entry;
+use purser_ledger::{Entry, QueryReason, Standing};
 use purser_purse::CommandName;
 
 use case::Case;
@@ -259,18 +259,25 @@ impl Run {
             && matches!(shop.jobs.front(), Some(Job::Commit(commit)) if matches!(commit.entry, Entry::SaleIntended(_)));
         let is_now = match self.case.at_sam {
             AtSam::Software | AtSam::Psam => false,
-            AtSam::LostBeforeInit => calls(PSAM, CommandName::InitSam),
+            AtSam::LostBeforeInit | AtSam::InitRefused => calls(PSAM, CommandName::InitSam),
             AtSam::LostBeforeIntent => intends,
             AtSam::LostBeforeDebit => calls(0, CommandName::Debit),
-            AtSam::LostBeforeCheck | AtSam::CheckLost | AtSam::OutBeforeCheck => {
-                calls(PSAM, CommandName::CreditSam)
-            }
+            AtSam::LostBeforeCheck
+            | AtSam::CheckLost
+            | AtSam::OutBeforeCheck
+            | AtSam::CheckRefused
+            | AtSam::CheckHeldUp => calls(PSAM, CommandName::CreditSam),
         };
         if !is_now || std::mem::replace(&mut self.is_psam_lost, true) {
             return;
         }
         match (self.case.at_sam, &mut self.world.shops[0].psam) {
             (AtSam::CheckLost, Some(psam)) => psam.oddity = Some(Oddity::AnswerLost),
+            (AtSam::InitRefused, Some(psam)) => psam.oddity = Some(Oddity::Refuses(0x9303)),
+            (AtSam::CheckRefused, Some(psam)) => psam.oddity = Some(Oddity::Refuses(0x6581)),
+            (AtSam::CheckHeldUp, Some(psam)) => {
+                psam.oddity = Some(Oddity::HeldUp(CallFailure::DriverLost));
+            }
             (AtSam::OutBeforeCheck, _) => self.world.remove_psam(0),
             _ => self.world.cut_psam(0),
         }
@@ -452,9 +459,13 @@ impl Run {
         tally.operation(operation)?;
         let reached = tally.rows().into_iter().find(|(_, _, count)| *count > 0);
         let end = reached.map_or_else(String::new, |(_, name, _)| name);
+        // What the PSAM did not vouch for is the provider's to decide, with the card's TAC.
+        let is_unproven = operation.standing == Standing::Queried(QueryReason::Mac2Unproven)
+            && operation.unproven_answer.is_some()
+            && matches!(self.case.at_sam, AtSam::CheckRefused | AtSam::CheckHeldUp);
         hold!(
             Resolved,
-            is_debited == end.starts_with("Paid") && !operation.is_open(),
+            is_unproven && is_debited || is_debited == end.starts_with("Paid") && !operation.is_open(),
             "the card was debited: {is_debited}, and the sale is {:?}",
             operation.standing
         );

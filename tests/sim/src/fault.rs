@@ -89,6 +89,10 @@ pub enum FaultKind {
     PsamOut,
     /// The PSAM answers noise, or nothing, or that it is in another state.
     PsamOdd,
+    /// The PSAM refuses a command with a status word.
+    PsamRefuses,
+    /// The PSAM's driver has no time for a command, or is slow, or says no more than that it failed.
+    PsamHeldUp,
     /// The PSAM locks itself.
     PsamLocked,
     /// Another terminal's PSAM is put in.
@@ -99,7 +103,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// Every fault.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 48] = [
         Self::AnswerLost,
         Self::RemovalLost,
         Self::Delay,
@@ -143,6 +147,8 @@ impl FaultKind {
         Self::PsamCut,
         Self::PsamOut,
         Self::PsamOdd,
+        Self::PsamRefuses,
+        Self::PsamHeldUp,
         Self::PsamLocked,
         Self::PsamForeign,
         Self::PsamRepeats,

@@ -3,6 +3,7 @@
 use purser_engine::{CallFailure, DeviceEvent};
 use purser_lab::card::{Fault, ScriptedFault, StatusWord, instruction};
 use purser_ledger::Conclusion;
+use purser_purse::CommandName;
 use purser_purse::pboc::Attempt;
 
 use crate::device::Call;
@@ -22,6 +23,19 @@ const TEN_YEARS_MS: i64 = 10 * 365 * 86_400 * 1_000;
 /// Fifty years: not believed.
 const FIFTY_YEARS_MS: i64 = 50 * 365 * 86_400 * 1_000;
 const HOUR_MS: i64 = 3_600 * 1_000;
+/// What PSAMs refuse a command with: among it what says "locked", "no such key" and "no such file", as vendors say it of a key
+/// version that they do not have.
+const STATUS_WORDS_OF_PSAMS: [u16; 10] = [
+    0x6581, 0x6A80, 0x6A81, 0x6A82, 0x6A83, 0x6A88, 0x6D00, 0x6F00, 0x9303, 0x9402,
+];
+/// What a driver says of a call that it had no time for, or that failed, while the PSAM keeps its power.
+const HELD_UP: [CallFailure; 5] = [
+    CallFailure::Busy,
+    CallFailure::TimedOut,
+    CallFailure::CardMute,
+    CallFailure::DriverLost,
+    CallFailure::Unsupported,
+];
 
 impl Schedule {
     /// Lets a fault strike. False when this is not its moment.
@@ -59,6 +73,8 @@ impl Schedule {
             FaultKind::PsamCut
             | FaultKind::PsamOut
             | FaultKind::PsamOdd
+            | FaultKind::PsamRefuses
+            | FaultKind::PsamHeldUp
             | FaultKind::PsamLocked
             | FaultKind::PsamForeign
             | FaultKind::PsamRepeats => self.at_psam(fault, s),
@@ -265,7 +281,15 @@ impl Schedule {
             .world
             .rng
             .pick(&[Oddity::Garbage, Oddity::AnswerLost, Oddity::WrongState]);
+        let status = self.world.rng.pick(&STATUS_WORDS_OF_PSAMS);
+        let failure = self.world.rng.pick(&HELD_UP);
+        let lasts = self.world.rng.one_in(2);
+        let card = u8::try_from(self.world.rng.below(self.world.cards.len()) + 1).unwrap_or(0);
         let shop = &mut self.world.shops[s];
+        let is_asked = matches!(
+            shop.devices[PSAM].calls.front(),
+            Some((_, Call::Transmit { command, .. })) if matches!(command.name(), CommandName::InitSam | CommandName::CreditSam)
+        );
         let is_in = shop.engine.is_some() && shop.devices[PSAM].is_up && shop.devices[PSAM].holds_psam;
         let is_busy = shop.devices[PSAM].connection.is_some();
         let (Some(psam), true) = (&mut shop.psam, is_in) else {
@@ -275,6 +299,9 @@ impl Schedule {
             FaultKind::PsamCut if is_busy => self.world.cut_psam(s),
             FaultKind::PsamOut => self.world.remove_psam(s),
             FaultKind::PsamOdd => psam.oddity = Some(oddity),
+            FaultKind::PsamRefuses if lasts => psam.oddity = Some(Oddity::RefusesCard(card, status)),
+            FaultKind::PsamRefuses if is_asked => psam.oddity = Some(Oddity::Refuses(status)),
+            FaultKind::PsamHeldUp if is_asked => psam.oddity = Some(Oddity::HeldUp(failure)),
             FaultKind::PsamLocked => psam.is_locked = true,
             FaultKind::PsamForeign => {
                 psam.is_foreign = true;

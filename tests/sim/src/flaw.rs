@@ -36,11 +36,13 @@ pub enum Flaw {
     PsamRepeatsNumbers,
     /// The PSAM finds every MAC2 right: a sale is paid without a check.
     PsamAcceptsAnyMac2,
+    /// The PSAM's reader says that the PSAM lost its power when it is to check a MAC2, and it has not.
+    PsamReaderLies,
 }
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::StoreAnswersBeforeSync,
         Self::StoreForgetsSales,
         Self::StoreForgetsTerminalSn,
@@ -56,5 +58,6 @@ impl Flaw {
         Self::DoorDropsAnswers,
         Self::PsamRepeatsNumbers,
         Self::PsamAcceptsAnyMac2,
+        Self::PsamReaderLies,
     ];
 }

@@ -22,11 +22,15 @@ pub mod model;
 mod plastic;
 mod pos;
 mod psam;
+#[cfg(test)]
+mod psam_attacks;
 mod psam_slot;
 #[cfg(test)]
 mod psam_stories;
 #[cfg(test)]
 mod regressions;
+#[cfg(test)]
+mod returns;
 mod rng;
 mod rule;
 mod schedule;

@@ -1,6 +1,7 @@
 //! A PSAM card: its own counter, its own count of wrong MACs, and a lock. The bytes are those of the published layouts
 //! (epurse facts §1.7); the cryptography is the product's software SAM, and the buyers' cards, which are not, check it.
 
+use purser_engine::CallFailure;
 use purser_purse::pboc::{
     Asn, Attempt, BcdDate, BcdTime, CardRandom, IssuerId, KeyVersion, Mac2, Mac2Check, OfflineSn,
     PsamTerminalNumber, PurseAmount, PurseKind, SoftwareSam, TerminalSn, TerminalTime,
@@ -18,8 +19,14 @@ pub(crate) enum Oddity {
     Garbage,
     /// It executes the command, and its answer is lost.
     AnswerLost,
-    /// It answers that it is in another state.
+    /// It has lost its power without a word, and answers that it is in another state.
     WrongState,
+    /// It refuses a money command with this status word.
+    Refuses(u16),
+    /// It refuses the money commands of this card, by the last byte of its ASN, with this status word.
+    RefusesCard(u8, u16),
+    /// Its driver has this failure for an answer; it keeps its power.
+    HeldUp(CallFailure),
 }
 
 /// A PSAM.
@@ -38,6 +45,8 @@ pub(crate) struct SimPsam {
     session: Session,
     /// The instructions of the money commands that it got.
     pub(crate) heard: Vec<u8>,
+    /// The attempts whose MAC2 it can check no more, by their terminal SN: its power or another attempt ended them.
+    pub(crate) uncheckable: Vec<u32>,
     flaw: Flaw,
 }
 
@@ -48,6 +57,8 @@ struct Session {
     is_selected: bool,
     /// The attempt that the last INIT_SAM was for.
     begun: Option<(u32, Mac2)>,
+    /// Its terminal SN, also when it was asked about.
+    last: Option<u32>,
 }
 
 /// What the PSAM answers, and which terminal SN's MAC2 it has just found right.
@@ -56,6 +67,8 @@ pub(crate) struct Said {
     /// None: no answer.
     pub(crate) answer: Option<Vec<u8>>,
     pub(crate) verified: Option<u32>,
+    /// What its driver tells in place of an answer.
+    pub(crate) failure: Option<CallFailure>,
 }
 
 impl SimPsam {
@@ -69,18 +82,25 @@ impl SimPsam {
             oddity: None,
             session: Session::default(),
             heard: Vec::new(),
+            uncheckable: Vec::new(),
             flaw,
         }
     }
 
     pub(crate) fn power_on(&mut self) {
+        self.forget_attempt();
         self.session = Session {
             has_power: true,
             ..Session::default()
         };
     }
 
+    fn forget_attempt(&mut self) {
+        self.uncheckable.extend(self.session.last.take());
+    }
+
     pub(crate) fn power_off(&mut self) {
+        self.forget_attempt();
         self.session = Session::default();
         if self.flaw == Flaw::PsamRepeatsNumbers {
             self.counter = 0;
@@ -92,8 +112,29 @@ impl SimPsam {
         if !self.session.has_power {
             return Said::default();
         }
-        if oddity == Some(Oddity::WrongState) {
-            return said(&[], 0x6985);
+        match oddity {
+            Some(Oddity::WrongState) => {
+                self.power_off();
+                self.session.has_power = true;
+                return said(&[], 0x6985);
+            }
+            Some(Oddity::Refuses(_)) if command.first() == Some(&0x00) => self.oddity = oddity,
+            Some(Oddity::Refuses(status)) => return said(&[], status),
+            Some(Oddity::RefusesCard(asn, status)) => {
+                self.oddity = oddity;
+                if let [0x80, 0x70, _, _, _, data @ ..] = command
+                    && data.get(27) == Some(&asn)
+                {
+                    return said(&[], status);
+                }
+            }
+            Some(Oddity::HeldUp(failure)) => {
+                return Said {
+                    failure: Some(failure),
+                    ..Said::default()
+                };
+            }
+            Some(Oddity::Garbage | Oddity::AnswerLost) | None => {}
         }
         if let [0x80, instruction, ..] = command {
             self.heard.push(*instruction);
@@ -102,7 +143,7 @@ impl SimPsam {
         match oddity {
             Some(Oddity::AnswerLost) => said.answer = None,
             Some(Oddity::Garbage) => said.answer = Some(vec![0xA5; 5]),
-            Some(Oddity::WrongState) | None => {}
+            _ => {}
         }
         said
     }
@@ -117,7 +158,7 @@ impl SimPsam {
             }
             [0x00, 0xA4, 0x00, 0x00, 0x02, 0xDF, 0x01, ..] => {
                 self.session.is_selected = true;
-                said(&[], 0x9000)
+                said(&[], if self.is_locked { 0x6283 } else { 0x9000 })
             }
             [0x00, 0xA4, ..] => said(&[], 0x6A82),
             [0x80, 0x70 | 0x72, ..] if self.is_locked => said(&[], 0x9303),
@@ -130,6 +171,7 @@ impl SimPsam {
 
     fn init(&mut self, sam: &SoftwareSam, data: &[u8]) -> Said {
         self.session.begun = None;
+        self.forget_attempt();
         let Some(next) = self.counter.checked_add(1) else {
             return said(&[], 0x9402);
         };
@@ -140,6 +182,7 @@ impl SimPsam {
         match (sam.mac1(&attempt), sam.mac2_check(&attempt)) {
             (Ok(mac1), Mac2Check::Expected(mac2)) => {
                 self.session.begun = Some((next, mac2));
+                self.session.last = Some(next);
                 let sn = next.to_be_bytes();
                 said(&[&sn[..], mac1.as_bytes()].concat(), 0x9000)
             }
@@ -196,6 +239,6 @@ fn attempt(terminal_number: PsamTerminalNumber, sn: u32, data: &[u8]) -> Option<
 fn said(data: &[u8], status: u16) -> Said {
     Said {
         answer: Some([data, &status.to_be_bytes()].concat()),
-        verified: None,
+        ..Said::default()
     }
 }

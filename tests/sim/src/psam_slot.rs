@@ -1,7 +1,7 @@
 //! The reader that holds a shop's PSAM, and what can happen to it.
 
 use purser_engine::{Answer, CallFailure, CallId, DeviceEvent};
-use purser_purse::{CommandApdu, Protocol};
+use purser_purse::{CommandApdu, CommandName, Protocol};
 
 use crate::device::Call;
 use crate::flaw::Flaw;
@@ -55,7 +55,19 @@ impl World {
             return Ok(());
         }
         let sam = self.kit.sam(self.shops[s].has_key);
-        let Said { answer, verified } = self.psam(s).process(&sam, command.as_bytes());
+        if self.flaw == Flaw::PsamReaderLies && command.name() == CommandName::CreditSam {
+            self.shops[s].devices[PSAM].answer(id, Err(CallFailure::CardChanged));
+            return Ok(());
+        }
+        let Said {
+            answer,
+            verified,
+            failure,
+        } = self.psam(s).process(&sam, command.as_bytes());
+        if let Some(failure) = failure {
+            self.shops[s].devices[PSAM].answer(id, Err(failure));
+            return Ok(());
+        }
         if let Some(sn) = verified {
             let shop = &mut self.shops[s];
             hold!(

@@ -15,7 +15,8 @@ pub enum Rule {
     ClaimHasItsDebit,
     /// A claim's evidence is what the issuer's own check accepts.
     EvidenceVerifies,
-    /// A sale that is paid with a verified MAC2 had it verified: by the PSAM, where the shop has one (P2).
+    /// A sale that is paid with a verified MAC2 had it verified: by the PSAM, where the shop has one (P2). One that is paid
+    /// without could not be checked any more: the PSAM had lost its power, or served another sale (P6).
     Mac2WasChecked,
     /// What a POS is told is durable at that time.
     ToldIsDurable,

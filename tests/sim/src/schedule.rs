@@ -349,7 +349,7 @@ impl Schedule {
 const PRICES: [u64; 12] = [100, 100, 300, 300, 300, 300, 300, 300, 300, 500, 500, 2_000];
 
 /// The faults that put sales in doubt, and those that make it hard to find out.
-const HARD: [FaultKind; 28] = [
+const HARD: [FaultKind; 30] = [
     FaultKind::TornBefore,
     FaultKind::TornBefore,
     FaultKind::TornBefore,
@@ -378,6 +378,8 @@ const HARD: [FaultKind; 28] = [
     FaultKind::PsamCut,
     FaultKind::PsamOut,
     FaultKind::PsamOdd,
+    FaultKind::PsamRefuses,
+    FaultKind::PsamHeldUp,
 ];
 
 /// The kinds of cards in the hands of buyers: mostly good ones.

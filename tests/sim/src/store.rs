@@ -37,6 +37,8 @@ pub(crate) struct SimStore {
     pub(crate) appends: u32,
     /// The highest terminal serial number of a history that is not simulated.
     pub(crate) terminal_sn_before: Option<u32>,
+    /// It knows its debits, and tells no highest terminal serial number of them.
+    pub(crate) hides_terminal_sn: bool,
     pub(crate) flaw: Flaw,
 }
 
@@ -231,8 +233,10 @@ impl Store for SimStore {
                 .filter(|operation| operation.is_open())
                 .cloned()
                 .collect(),
-            terminal_sn_max: terminal_sn_max.filter(|_| self.flaw != Flaw::StoreForgetsTerminalSn),
+            terminal_sn_max: terminal_sn_max
+                .filter(|_| self.flaw != Flaw::StoreForgetsTerminalSn && !self.hides_terminal_sn),
             newest_unix_seconds: self.entries.last().map(|(commit, _)| commit.at.unix_seconds),
+            newest_local_seconds: self.entries.last().map(|(commit, _)| commit.at.local_seconds()),
             unsettled: self.unsettled(),
         })
     }

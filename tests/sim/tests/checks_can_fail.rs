@@ -123,6 +123,11 @@ fn a_sale_that_is_paid_without_the_psam_s_check_is_caught() {
 }
 
 #[test]
+fn a_reader_that_lies_about_the_psam_s_power_is_caught_by_the_claim_that_nobody_checked() {
+    assert_eq!(caught(Flaw::PsamReaderLies), Rule::Mac2WasChecked);
+}
+
+#[test]
 fn every_flaw_is_caught_within_its_schedules() {
     for flaw in Flaw::ALL {
         caught(flaw);

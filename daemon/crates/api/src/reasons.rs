@@ -52,6 +52,7 @@ pub(crate) fn of_close(why: CloseReason) -> Reason {
         | CloseReason::CardBlocked
         | CloseReason::CardExhausted
         | CloseReason::CardHeld
+        | CloseReason::CardSuspect
         | CloseReason::CurrencyMismatch
         | CloseReason::CardMisbehaved => of_card(why),
         CloseReason::KeyMissing
@@ -63,6 +64,7 @@ pub(crate) fn of_close(why: CloseReason) -> Reason {
         | CloseReason::PsamBusy
         | CloseReason::PsamMismatch
         | CloseReason::PsamLocked
+        | CloseReason::PsamRefuses
         | CloseReason::TerminalSnRepeated => of_psam(why),
     }
 }
@@ -104,6 +106,11 @@ fn of_card(why: CloseReason) -> Reason {
             "an earlier payment of this card is open, and the journal's entries of it are damaged",
             "take another card; tell the operator to run purserd verify-journal",
         ),
+        CloseReason::CardSuspect => reason(
+            "card_suspect",
+            "the PSAM found this card's code wrong again and again, and locks itself after some of these",
+            "take another card or another way to pay; this one is taken again after an hour",
+        ),
         CloseReason::CurrencyMismatch => reason(
             "currency_mismatch",
             "the purse is in another currency than the price",
@@ -133,6 +140,11 @@ fn of_psam(why: CloseReason) -> Reason {
             "psam_locked",
             "the PSAM has locked itself, or its counter is at its end",
             "have the PSAM unlocked or replaced by its issuer",
+        ),
+        CloseReason::PsamRefuses => reason(
+            "psam_refuses",
+            "the PSAM refused to authorise a debit of this card, also when it was asked again",
+            "take another card; if other cards are refused too, see Status for what the PSAM says",
         ),
         CloseReason::TerminalSnRepeated => reason(
             "terminal_sn_repeated",
@@ -232,6 +244,11 @@ pub(crate) fn of_doubt(why: DoubtReason) -> Reason {
             "the card answered, but the PSAM was lost before it could check the answer",
             remedy,
         ),
+        DoubtReason::Mac2Unanswered => reason(
+            "mac2_unanswered",
+            "the card answered, and the PSAM refused to check the answer, or took too long",
+            "give no goods on the card's word; present the same card again, or choose the end with Conclude",
+        ),
     }
 }
 
@@ -252,6 +269,11 @@ pub(crate) fn of_query(why: QueryReason) -> Reason {
         QueryReason::CardRefuses => reason(
             "card_refuses",
             "the card refuses to tell what became of the debit",
+            remedy,
+        ),
+        QueryReason::Mac2Unproven => reason(
+            "mac2_unproven",
+            "the card says that it was debited, but the PSAM never told whether its answer was right",
             remedy,
         ),
     }
@@ -311,6 +333,8 @@ mod tests {
             PsamMismatch,
             PsamLocked,
             TerminalSnRepeated,
+            PsamRefuses,
+            CardSuspect,
         ]
     }
 
@@ -332,6 +356,7 @@ mod tests {
                 DoubtReason::Restarted,
                 DoubtReason::Mac2Refused,
                 DoubtReason::Mac2NotChecked,
+                DoubtReason::Mac2Unanswered,
             ]
             .map(of_doubt),
         );
@@ -340,6 +365,7 @@ mod tests {
                 QueryReason::CardMovedOn,
                 QueryReason::CardContradicts,
                 QueryReason::CardRefuses,
+                QueryReason::Mac2Unproven,
             ]
             .map(of_query),
         );

@@ -25,14 +25,16 @@ pub(crate) struct Devices {
     served_last: BTreeMap<DeviceName, CardId>,
     /// The PSAM's reader: no buyer's.
     reserved: Option<DeviceName>,
+    /// The number of the last insertion, at any reader. A reader that comes back goes on counting: a number names one insertion.
+    insertion_last: u64,
 }
 
 #[derive(Debug)]
 struct Device {
     abilities: Abilities,
     card: Option<Presence>,
-    /// How often a card was put in.
-    insertions: u64,
+    /// The number of the newest insertion here; 0 before the first.
+    insertion: u64,
 }
 
 /// A card in a reader, from when it was put in until it is taken out.
@@ -64,6 +66,7 @@ impl Devices {
             present: BTreeMap::new(),
             served_last: BTreeMap::new(),
             reserved,
+            insertion_last: 0,
         }
     }
 
@@ -80,7 +83,7 @@ impl Devices {
                     Device {
                         abilities,
                         card: None,
-                        insertions: 0,
+                        insertion: 0,
                     },
                 );
             }
@@ -92,7 +95,8 @@ impl Devices {
                 // that has served is served again only when it was seen to leave.
                 let served = device.card.is_some_and(|card| card.served);
                 device.card = Some(Presence { served, ..presence });
-                device.insertions = device.insertions.saturating_add(1);
+                self.insertion_last = self.insertion_last.saturating_add(1);
+                device.insertion = self.insertion_last;
             }
             (DeviceEvent::CardRemoved, Some(device)) => {
                 device.card = None;
@@ -184,20 +188,28 @@ impl Devices {
         });
     }
 
-    /// How often a card was put into this reader.
-    pub(crate) fn insertions(&self, name: &DeviceName) -> u64 {
-        self.present.get(name).map_or(0, |device| device.insertions)
+    /// The number of the newest insertion into this reader, of all that this engine was told of.
+    pub(crate) fn insertion(&self, name: &DeviceName) -> u64 {
+        self.present.get(name).map_or(0, |device| device.insertion)
     }
 
-    /// A reader reports no card although none was seen to leave: as good as taken out. Unless another card has come since
-    /// `insertions`: then the report is about the one before.
-    pub(crate) fn set_absent(&mut self, name: &DeviceName, insertions: u64) {
+    /// True while the card of this insertion is there, as far as the reader has told.
+    pub(crate) fn is_still_in(&self, name: &DeviceName, insertion: u64) -> bool {
+        let mut device = self.present.get(name).into_iter();
+        device.any(|device| device.card.is_some() && device.insertion == insertion)
+    }
+
+    /// A reader that was asked reports no card although none was seen to leave: as good as taken out, and the card that has
+    /// served may serve again when it is put in. Unless another card has come since this insertion: then the report is about
+    /// the one before.
+    pub(crate) fn set_absent(&mut self, name: &DeviceName, insertion: u64) {
         if let Some(device) = self
             .present
             .get_mut(name)
-            .filter(|device| device.insertions == insertions)
+            .filter(|device| device.insertion == insertion)
         {
             device.card = None;
+            self.served_last.remove(name);
         }
     }
 

@@ -9,7 +9,7 @@ use purser_ledger::{
 
 use crate::commits::{Changing, Resolved};
 use crate::devices::Devices;
-use crate::psam::{Authority, Sam};
+use crate::psam::{Authority, Sam, Suspects};
 use crate::requests::PendingFind;
 use crate::sale::{Decision, Sale};
 use crate::visit::{TriesLeft, Visit};
@@ -28,6 +28,8 @@ pub struct Engine {
     pub(crate) clock: ClockRange,
     /// The time of the newest intent: the next one is later, so that card, log and provider can tell two debits apart.
     intended_unix_seconds: i64,
+    /// The same in local time, which is what a card's log keeps: it goes back when summer time ends.
+    intended_local_seconds: i64,
     pub(crate) terminal_sn_last: u32,
     pub(crate) devices: Devices,
     /// Sales under way, oldest first.
@@ -49,6 +51,8 @@ pub struct Engine {
     pub(crate) finds: BTreeMap<FindId, PendingFind>,
     /// PIN tries left as cards told them, so that a last try is known in a later sale (money rule T5).
     pub(crate) tries_left: TriesLeft,
+    /// Cards whose MAC2 the PSAM found wrong.
+    pub(crate) suspects: Suspects,
     /// Outcomes whose operation had another commit on its way when they became known.
     pub(crate) decided: Vec<Decision>,
     /// True from the first `Stop` on.
@@ -77,6 +81,7 @@ impl Engine {
             now,
             clock,
             intended_unix_seconds: clock.floor_unix_seconds(),
+            intended_local_seconds: snapshot.newest_local_seconds.unwrap_or(i64::MIN),
             terminal_sn_last: snapshot.terminal_sn_max.unwrap_or(0),
             devices: Devices::without(reserved),
             sales: Vec::new(),
@@ -93,6 +98,7 @@ impl Engine {
             changing: BTreeMap::new(),
             finds: BTreeMap::new(),
             tries_left: TriesLeft::default(),
+            suspects: Suspects::default(),
             decided: Vec::new(),
             is_stopping: false,
             stop: None,
@@ -198,22 +204,26 @@ impl Engine {
     pub(crate) fn stamp(&mut self) -> Wall {
         let at = self.present();
         self.clock = self.clock.lifted_by(at);
-        Wall {
+        let at = Wall {
             unix_seconds: at.unix_seconds.max(self.intended_unix_seconds),
             ..at
-        }
+        };
+        local_not_before(at, self.intended_local_seconds)
     }
 
     /// The present as a debit is stamped with it: a second later than the debit before, if the clock has not moved since.
-    /// A card's log knows a debit by terminal, time and amount alone (money rule P1).
+    /// A card's log knows a debit by terminal, local time and amount alone (money rule P1).
     pub(crate) fn stamp_intent(&mut self) -> Wall {
         let at = self.stamp();
         let after_last = self.intended_unix_seconds.saturating_add(1);
         self.intended_unix_seconds = at.unix_seconds.max(after_last);
-        Wall {
+        let at = Wall {
             unix_seconds: self.intended_unix_seconds,
             ..at
-        }
+        };
+        let at = local_not_before(at, self.intended_local_seconds.saturating_add(1));
+        self.intended_local_seconds = at.local_seconds();
+        at
     }
 
     pub(crate) fn call_deadline(&self) -> Monotonic {
@@ -248,5 +258,21 @@ impl Engine {
             self.outputs
                 .push_back(Output::Reply(id, Ok(crate::Reply::Stopped)));
         }
+    }
+}
+
+/// The largest difference of a time zone from UTC, in seconds. More than that between two records is a clock that was wrong.
+const UTC_OFFSET_MAX_SECONDS: i32 = 14 * 3_600;
+
+/// The same moment, in the first zone in which its local time is not before this: in the hour that summer time repeats, and
+/// after a move to another zone, local time stands still until it has caught up.
+fn local_not_before(at: Wall, local_seconds: i64) -> Wall {
+    let offset = local_seconds.saturating_sub(at.unix_seconds);
+    let offset = i32::try_from(offset)
+        .ok()
+        .filter(|offset| (at.utc_offset_seconds..=UTC_OFFSET_MAX_SECONDS).contains(offset));
+    Wall {
+        utc_offset_seconds: offset.unwrap_or(at.utc_offset_seconds),
+        ..at
     }
 }

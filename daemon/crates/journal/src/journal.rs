@@ -227,11 +227,13 @@ impl Store for Journal {
     fn snapshot(&self) -> Result<Snapshot, StoreBroken> {
         let snapshot = self.read(|conn| {
             let rows::Open { operations, held, .. } = rows::open(conn, Some(&self.key))?;
+            let newest = rows::newest(conn)?.map(|newest| newest.content.at);
             Ok(Snapshot {
                 open: operations,
                 held,
                 terminal_sn_max: rows::terminal_sn_max(conn)?,
-                newest_unix_seconds: rows::newest(conn)?.map(|newest| newest.content.at.unix_seconds),
+                newest_unix_seconds: newest.map(|at| at.unix_seconds),
+                newest_local_seconds: newest.map(|at| at.local_seconds()),
                 unsettled: self.memory.totals.unsettled(conn)?,
             })
         });

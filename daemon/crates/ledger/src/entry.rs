@@ -95,6 +95,8 @@ pub enum DoubtReason {
     Mac2Refused,
     /// The card answered, but the PSAM was lost before it could check the answer, and the card could not tell more.
     Mac2NotChecked,
+    /// The card answered, and the PSAM was there and did not tell whether the answer is right: it refused, or took too long.
+    Mac2Unanswered,
 }
 
 /// Content of [`Entry::SaleInDoubt`].
@@ -119,6 +121,9 @@ pub enum QueryReason {
     CardContradicts,
     /// The card refuses to answer.
     CardRefuses,
+    /// The card's counter and log name our debit, but the PSAM had not told whether the answer to it was right, and cannot any
+    /// more: no word of the card makes that good.
+    Mac2Unproven,
 }
 
 /// Content of [`Entry::SaleQueried`].
@@ -221,8 +226,12 @@ pub enum CloseReason {
     PsamMismatch,
     /// The PSAM has locked itself, or its counter is at its end.
     PsamLocked,
-    /// The PSAM gave out a terminal serial number that an earlier debit has.
+    /// The SAM gave out a terminal serial number that an earlier debit has.
     TerminalSnRepeated,
+    /// The PSAM refused, twice, to authorise a debit of this card.
+    PsamRefuses,
+    /// The PSAM found this card's MAC2 wrong again and again: the card is left alone for a while, lest the PSAM lock itself.
+    CardSuspect,
 }
 
 /// Content of [`Entry::SaleClosed`].

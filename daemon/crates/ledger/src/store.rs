@@ -148,6 +148,9 @@ pub struct Snapshot {
     pub terminal_sn_max: Option<u32>,
     /// The newest record's time, in seconds since 1970: the clock floor where it is plausible (money rule T2).
     pub newest_unix_seconds: Option<i64>,
+    /// The newest record's local time, in seconds since 1970: a debit is never stamped with a local time twice, though local
+    /// time goes back (money rule P1).
+    pub newest_local_seconds: Option<i64>,
     /// The claims that wait for settlement.
     pub unsettled: Unsettled,
 }

@@ -94,16 +94,18 @@ fn the_words_of_reasons_and_proofs_never_change() {
             DoubtReason::Restarted,
             DoubtReason::Mac2Refused,
             DoubtReason::Mac2NotChecked,
+            DoubtReason::Mac2Unanswered,
         ],
-        "answer_lost answer_invalid driver_lost restarted mac2_refused mac2_not_checked",
+        "answer_lost answer_invalid driver_lost restarted mac2_refused mac2_not_checked mac2_unanswered",
     );
     assert_words(
         &[
             QueryReason::CardMovedOn,
             QueryReason::CardContradicts,
             QueryReason::CardRefuses,
+            QueryReason::Mac2Unproven,
         ],
-        "card_moved_on card_contradicts card_refuses",
+        "card_moved_on card_contradicts card_refuses mac2_unproven",
     );
     assert_words(
         &[
@@ -144,11 +146,13 @@ fn the_words_of_why_a_sale_was_closed_never_change() {
             C::PsamMismatch,
             C::PsamLocked,
             C::TerminalSnRepeated,
+            C::PsamRefuses,
+            C::CardSuspect,
         ],
         "cancelled_by_pos cancelled_by_buyer no_card_in_time no_pin_in_time insufficient_funds pin_blocked \
          foreign_card card_expired card_blocked card_exhausted card_held currency_mismatch key_missing pin_not_possible \
          card_misbehaved reader_failed no_room books_full stopped psam_not_ready psam_busy psam_mismatch \
-         psam_locked terminal_sn_repeated",
+         psam_locked terminal_sn_repeated psam_refuses card_suspect",
     );
 }
 

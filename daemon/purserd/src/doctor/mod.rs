@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::Places;
-use crate::config::{Config, ConfigError, Sam};
+use crate::config::{Config, ConfigError, Devices, Driver, Sam, driver_of};
 use crate::credential;
 use crate::exit::Exit;
 use crate::verbs::chain;
@@ -89,6 +89,7 @@ fn look(places: &Places) -> Vec<Finding> {
     if let Some(config) = &config {
         findings.extend(credential_finding(config, places, daemon_uid));
         findings.extend(driver_findings(config, daemon_uid));
+        findings.extend(shared_driver_finding(config));
         findings.extend(system::readers(config));
     }
     findings.extend(journal::look(&places.state_dir, config.as_ref()));
@@ -154,6 +155,25 @@ fn driver_findings(config: &Config, daemon_uid: u32) -> Vec<Finding> {
         })
     });
     refused.collect()
+}
+
+/// A driver does one thing at a time: a buyer's card that takes its time keeps a PSAM behind the same driver from answering.
+fn shared_driver_finding(config: &Config) -> Option<Finding> {
+    let Sam::Psam { reader, .. } = &config.sam else {
+        return None;
+    };
+    let name = driver_of(reader);
+    let serves_others = |driver: &Driver| driver.name.as_str() == name && driver.devices == Devices::Many;
+    config.drivers.iter().any(serves_others).then(|| {
+        Finding::new(
+            "psam_shares_driver",
+            format!(
+                "the driver {name} serves the PSAM's reader {reader} and others, one call at a time: a card that answers \
+                 slowly keeps the PSAM from checking another one, and that sale ends in doubt"
+            ),
+            "give the PSAM's reader a driver of its own in drivers.d, and let each of the two leave the other's readers alone",
+        )
+    })
 }
 
 #[cfg(test)]

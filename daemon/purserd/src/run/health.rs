@@ -65,6 +65,7 @@ impl DaemonFacts {
                 .map(device_problem),
         );
         problems.extend(psam.and_then(psam::problem_of));
+        problems.extend(psam.and_then(psam::alarm_of));
         let has_sam = psam.is_none_or(|psam| psam.state == PsamState::Ready);
         let ready = has_sam
             && devices

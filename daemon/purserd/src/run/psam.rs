@@ -73,6 +73,8 @@ pub(super) fn problem_of(psam: &PsamView) -> Option<Problem> {
         ))
     };
     match (psam.fault, psam.state) {
+        // Counted below, over all cards.
+        (Some(PsamFault::RefusedCard(PsamError::Mac2Wrong)), _) => None,
         (Some(fault), _) => told(name(fault), fault),
         (None, PsamState::Absent) => Some(problem(
             "psam_not_ready",
@@ -83,15 +85,35 @@ pub(super) fn problem_of(psam: &PsamView) -> Option<Problem> {
     }
 }
 
+/// The alarm that stays until a card's answer is right: the PSAM comes nearer to locking itself.
+pub(super) fn alarm_of(psam: &PsamView) -> Option<Problem> {
+    let PsamView {
+        reader,
+        wrong_in_a_row,
+        ..
+    } = psam;
+    (*wrong_in_a_row > 0).then(|| {
+        problem(
+            "psam_mac2_wrong",
+            &format!("{reader}: the PSAM found the codes of cards wrong {wrong_in_a_row} times, and none right since"),
+            remedy(PsamFault::RefusedCard(PsamError::Mac2Wrong)),
+        )
+    })
+}
+
 fn name(fault: PsamFault) -> &'static str {
     match fault {
         PsamFault::OtherTerminalNumber { .. }
-        | PsamFault::Error(PsamError::NotAPsam | PsamError::DataRefused) => "psam_mismatch",
+        | PsamFault::Error(PsamError::NotAPsam | PsamError::DataRefused)
+        | PsamFault::RefusedCard(PsamError::DataRefused) => "psam_mismatch",
         PsamFault::Error(PsamError::Locked | PsamError::CounterExhausted) => "psam_locked",
-        PsamFault::Error(PsamError::Mac2Wrong) => "psam_mac2_wrong",
-        PsamFault::Error(PsamError::KeyMissing) => "psam_key_missing",
+        PsamFault::RefusedCard(PsamError::Mac2Wrong) => "psam_mac2_wrong",
+        PsamFault::RefusedCard(PsamError::KeyMissing) => "psam_key_missing",
+        PsamFault::RefusedCard(_) => "psam_refuses",
         PsamFault::RepeatsNumbers => "psam_repeats_numbers",
-        PsamFault::Error(PsamError::WrongState | PsamError::Misbehaved(_))
+        PsamFault::Error(
+            PsamError::KeyMissing | PsamError::Mac2Wrong | PsamError::WrongState | PsamError::Misbehaved(_),
+        )
         | PsamFault::Unreachable(_)
         | PsamFault::Silent => "psam_not_ready",
     }
@@ -103,20 +125,27 @@ fn remedy(fault: PsamFault) -> &'static str {
             "put this terminal's PSAM in, or set terminal.psam_terminal_number to what the provider gave out"
         }
         PsamFault::Error(PsamError::NotAPsam) => "put the PSAM in; if it is in, check sam.psam.adf",
-        PsamFault::Error(PsamError::DataRefused) => "check levels and factor_order of sam.psam",
+        PsamFault::Error(PsamError::DataRefused) | PsamFault::RefusedCard(PsamError::DataRefused) => {
+            "check levels and factor_order of sam.psam"
+        }
         PsamFault::Error(PsamError::Locked | PsamError::CounterExhausted) => {
             "have it unlocked or replaced by its issuer"
         }
-        PsamFault::Error(PsamError::Mac2Wrong) => {
-            "a card was not genuine, or its answer was damaged; a PSAM locks itself after some of these"
+        PsamFault::RefusedCard(PsamError::Mac2Wrong) => {
+            "a card was not genuine, or its answer was damaged: look who pays; a PSAM locks itself after some of these"
         }
-        PsamFault::Error(PsamError::KeyMissing) => {
+        PsamFault::RefusedCard(PsamError::KeyMissing) => {
             "take another card; the issuer of the PSAM can bring it up to date"
+        }
+        PsamFault::RefusedCard(_) => {
+            "nothing if it was one card; if every card is refused, have the PSAM looked at by its issuer"
         }
         PsamFault::RepeatsNumbers => {
             "have it replaced by its issuer; debits with a repeated number are not sent"
         }
-        PsamFault::Error(PsamError::WrongState | PsamError::Misbehaved(_))
+        PsamFault::Error(
+            PsamError::KeyMissing | PsamError::Mac2Wrong | PsamError::WrongState | PsamError::Misbehaved(_),
+        )
         | PsamFault::Unreachable(_)
         | PsamFault::Silent => {
             "it is tried again by itself; if it stays so, clean its contacts or replace it"

@@ -70,9 +70,15 @@ pub enum AtSam {
     CheckLost,
     /// A PSAM that is taken out before it gets MAC2, and put in when nothing else happens.
     OutBeforeCheck,
+    /// A PSAM that refuses the sale's INIT_SAM as if it were locked.
+    InitRefused,
+    /// A PSAM that refuses to check MAC2.
+    CheckRefused,
+    /// A PSAM whose driver is killed before it gets MAC2, for the sake of somebody else's card.
+    CheckHeldUp,
 }
 
-const AT_SAM: [AtSam; 8] = [
+const AT_SAM: [AtSam; 11] = [
     AtSam::Software,
     AtSam::Psam,
     AtSam::LostBeforeInit,
@@ -81,6 +87,9 @@ const AT_SAM: [AtSam; 8] = [
     AtSam::LostBeforeCheck,
     AtSam::CheckLost,
     AtSam::OutBeforeCheck,
+    AtSam::InitRefused,
+    AtSam::CheckRefused,
+    AtSam::CheckHeldUp,
 ];
 
 /// One sale: the card, what it does, where it goes, and the SAM.

@@ -6,8 +6,7 @@ use purser_purse::pboc::{PsamError, PsamProfile};
 use purser_purse::{CardError, CommandApdu, Dialogue, Turn};
 
 use super::{
-    Authority, Call, EXCHANGE_WAIT_MS, Link, Psam, PsamFault, RETRY_DOUBLINGS_MAX, RETRY_MS, Service, State,
-    Then,
+    Authority, Call, Link, PROMPT_MS, Psam, PsamFault, RETRY_DOUBLINGS_MAX, RETRY_MS, Service, State, Then,
 };
 use crate::devices::CardAt;
 use crate::{Answer, CallFailure, CallId, DeviceEvent, Engine, Query};
@@ -58,7 +57,8 @@ impl Engine {
     /// Something happened at the PSAM's reader.
     pub(crate) fn psam_device(&mut self, event: DeviceEvent) {
         match (event, &mut self.psam_mut().state) {
-            // An answer is outstanding, and tells more: a connect may yet give power, a command may yet have been heard.
+            // An answer is outstanding, and tells more: a connect may yet give power, a command may yet have been heard. Then
+            // it is seen whether the PSAM is still the one that was put in.
             (DeviceEvent::CardRemoved, State::Leaving { .. })
             | (
                 DeviceEvent::CardRemoved | DeviceEvent::CardInserted,
@@ -67,7 +67,7 @@ impl Engine {
                 | State::Authorising(..)
                 | State::Checking(..),
             )
-            | (DeviceEvent::Left | DeviceEvent::Arrived(_), State::Connecting { .. })
+            | (DeviceEvent::Left | DeviceEvent::Arrived(_), State::Connecting { .. } | State::Checking(..))
             | (DeviceEvent::PinProgress, _) => {}
             (DeviceEvent::Left | DeviceEvent::Arrived(_), _) => {
                 let (_, service) = self.take_psam().into_service();
@@ -78,6 +78,8 @@ impl Engine {
             (DeviceEvent::CardInserted, State::Leaving { then, .. }) => *then = Then::TryAgain,
             (DeviceEvent::CardRemoved, State::Ready(link)) => {
                 let link = *link;
+                let psam = self.psam_mut();
+                psam.unpowered = psam.open;
                 self.leave_psam(link, Then::TryAgain);
             }
             // Told twice, or a removal was missed; the next command finds out.
@@ -102,23 +104,40 @@ impl Engine {
 
     fn connect_psam(&mut self) {
         let (reader, _) = self.psam_profile();
-        let id = self.ask(&reader, Query::Connect);
-        let deadline = self.call_deadline();
-        let insertions = self.devices.insertions(&reader);
-        let call = Call { id, deadline };
-        self.set_psam(State::Connecting { call, insertions });
+        let call = self.call_psam(Query::Connect);
+        let insertion = self.devices.insertion(&reader);
+        self.set_psam(State::Connecting { call, insertion });
+    }
+
+    fn call_psam(&mut self, query: Query) -> Call {
+        let (reader, _) = self.psam_profile();
+        Call {
+            id: self.ask(&reader, query),
+            deadline: self.call_deadline(),
+            prompt_until: self.now.monotonic.after_ms(PROMPT_MS),
+        }
     }
 
     /// Sends a command to the PSAM.
     pub(super) fn ask_psam(&mut self, link: Link, command: &CommandApdu) -> Call {
-        let (reader, _) = self.psam_profile();
-        let query = Query::Transmit {
+        self.call_psam(Query::Transmit {
             connection: link.connection,
             command: command.clone(),
-        };
-        Call {
-            id: self.ask(&reader, query),
-            deadline: self.now.monotonic.after_ms(EXCHANGE_WAIT_MS),
+        })
+    }
+
+    /// True while the PSAM of this connection is in its reader, as far as the reader has told.
+    pub(super) fn is_psam_in(&self, link: Link) -> bool {
+        let psam = self.psam_card();
+        psam.is_some_and(|psam| self.devices.is_still_in(&psam.settings.reader, link.insertion))
+    }
+
+    /// The PSAM has done what it was asked for, and is ready for more if nobody has taken it out meanwhile.
+    pub(super) fn psam_is_free(&mut self, link: Link) {
+        if self.is_psam_in(link) {
+            self.set_psam(State::Ready(link));
+        } else {
+            self.leave_psam(link, Then::TryAgain);
         }
     }
 
@@ -131,13 +150,17 @@ impl Engine {
     /// The PSAM, or its reader, answers.
     pub(crate) fn psam_answered(&mut self, answer: Result<Answer, CallFailure>) {
         match (self.take_psam(), answer) {
-            (State::Connecting { .. }, Ok(Answer::Connected { connection, protocol })) => {
-                let link = Link { connection, protocol };
+            (State::Connecting { insertion, .. }, Ok(Answer::Connected { connection, protocol })) => {
+                let link = Link {
+                    connection,
+                    protocol,
+                    insertion,
+                };
                 let (_, profile) = self.psam_profile();
                 self.identify_psam(link, IdentifyPsam::new(&profile, protocol));
             }
-            (State::Connecting { insertions, .. }, answer) => {
-                self.psam_unreachable(answer.err().unwrap_or(CallFailure::DriverLost), insertions);
+            (State::Connecting { insertion, .. }, answer) => {
+                self.psam_unreachable(answer.err().unwrap_or(CallFailure::DriverLost), insertion);
             }
             (State::Leaving { then, .. }, _) => self.psam_left(then),
             (State::Identifying(link, _, dialogue), Ok(Answer::Response(response))) => {
@@ -151,6 +174,10 @@ impl Engine {
             }
             (State::Checking(link, _, checking), Ok(Answer::Response(response))) => {
                 self.check_response(link, *checking, &response);
+            }
+            (State::Checking(link, call, checking), answer) => {
+                let failure = answer.err().unwrap_or(CallFailure::DriverLost);
+                self.check_failed(link, call, *checking, failure);
             }
             (state, answer) => {
                 let failure = answer.err().unwrap_or(CallFailure::DriverLost);
@@ -169,8 +196,9 @@ impl Engine {
         let expected = self.config.terminal_number;
         match result {
             Ok(facts) if facts.terminal_number == expected => {
-                self.psam_mut().fault = None;
-                self.set_psam(State::Ready(link));
+                let psam = self.psam_mut();
+                psam.fault = psam.fault.filter(|fault| fault.is_about_a_card());
+                self.psam_is_free(link);
             }
             Ok(facts) => {
                 let found = facts.terminal_number;
@@ -189,7 +217,7 @@ impl Engine {
     pub(super) fn fail_psam(&mut self, link: Option<Link>, service: Service, fault: PsamFault, then: Then) {
         let psam = self.psam_mut();
         psam.fault = Some(fault);
-        psam.failures = psam.failures.saturating_add(1);
+        psam.failures = psam.failures.saturating_add(u32::from(fault.is_its_own()));
         match link {
             Some(link) => self.leave_psam(link, then),
             None => self.psam_left(then),
@@ -198,26 +226,20 @@ impl Engine {
     }
 
     fn leave_psam(&mut self, link: Link, then: Then) {
-        let (reader, _) = self.psam_profile();
         let connection = link.connection;
-        let call = Call {
-            id: self.ask(&reader, Query::Disconnect { connection }),
-            deadline: self.call_deadline(),
-        };
+        let call = self.call_psam(Query::Disconnect { connection });
         let psam = self.psam_mut();
         psam.open = None;
         psam.state = State::Leaving { call, then };
     }
 
-    fn psam_unreachable(&mut self, failure: CallFailure, insertions: u64) {
+    fn psam_unreachable(&mut self, failure: CallFailure, insertion: u64) {
         let (reader, _) = self.psam_profile();
         if failure == CallFailure::NoCard {
-            self.devices.set_absent(&reader, insertions);
+            self.devices.set_absent(&reader, insertion);
         }
-        let psam = self.psam_mut();
-        psam.fault = Some(PsamFault::Unreachable(failure));
-        psam.failures = psam.failures.saturating_add(1);
-        self.psam_left(Then::TryAgain);
+        let fault = PsamFault::Unreachable(failure);
+        self.fail_psam(None, Service::Nothing, fault, Then::TryAgain);
     }
 
     /// The PSAM has no power now.
@@ -253,11 +275,11 @@ impl Engine {
         match self.take_psam() {
             State::Resting { .. } => self.connect_psam(),
             // The driver answers, or leaves; until then nobody knows whether the PSAM has power.
-            State::Connecting { call, insertions } => {
+            State::Connecting { call, insertion } => {
                 let deadline = self.call_deadline();
                 self.psam_mut().fault = Some(PsamFault::Silent);
                 let call = Call { deadline, ..call };
-                self.set_psam(State::Connecting { call, insertions });
+                self.set_psam(State::Connecting { call, insertion });
             }
             State::Leaving { call, then } => {
                 let deadline = self.call_deadline();
@@ -274,9 +296,9 @@ impl Engine {
     }
 }
 
-/// What follows from a PSAM's own refusal. Only what no reset can change keeps it out until somebody takes it out: a machine
-/// has nobody to do that for a bad contact.
-pub(super) fn after(error: PsamError) -> Then {
+/// What follows from what a PSAM answers when it is looked at, with no card in play. Only what no reset can change keeps it
+/// out until somebody takes it out: a machine has nobody to do that for a bad contact.
+fn after(error: PsamError) -> Then {
     match error {
         PsamError::NotAPsam | PsamError::Locked | PsamError::CounterExhausted => Then::Refuse,
         PsamError::KeyMissing

@@ -25,12 +25,16 @@ pub(crate) enum AskedAt {
 /// What is known of the answer to a debit while the card is asked what came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
-    /// There was no valid one.
+    /// There was none that is one.
     Nothing,
+    /// It is whole, and the software SAM did not find its MAC2 right.
+    Invalid(DebitAnswer),
     /// Its MAC2 is wrong: the PSAM said so.
     Refused(DebitAnswer),
-    /// It is whole, and the PSAM was lost before it could check it.
+    /// It is whole, and the PSAM lost its power before it could check it.
     NotChecked(DebitAnswer),
+    /// It is whole, and the PSAM did not tell whether it is right: nothing that the card says makes it a payment.
+    Unanswered(DebitAnswer),
 }
 
 impl Known {
@@ -38,7 +42,10 @@ impl Known {
     pub(crate) fn answer(self) -> Option<DebitAnswer> {
         match self {
             Self::Nothing => None,
-            Self::Refused(answer) | Self::NotChecked(answer) => Some(answer),
+            Self::Invalid(answer)
+            | Self::Refused(answer)
+            | Self::NotChecked(answer)
+            | Self::Unanswered(answer) => Some(answer),
         }
     }
 
@@ -46,8 +53,10 @@ impl Known {
     pub(crate) fn doubt_or(self, otherwise: DoubtReason) -> DoubtReason {
         match self {
             Self::Nothing => otherwise,
+            Self::Invalid(_) => DoubtReason::AnswerInvalid,
             Self::Refused(_) => DoubtReason::Mac2Refused,
             Self::NotChecked(_) => DoubtReason::Mac2NotChecked,
+            Self::Unanswered(_) => DoubtReason::Mac2Unanswered,
         }
     }
 }

@@ -19,6 +19,8 @@ pub struct PsamView {
     pub waiting: usize,
     /// What went wrong last, until it goes right again.
     pub fault: Option<PsamFault>,
+    /// How many MAC2s it found wrong since the last right one. A PSAM locks itself after some of these.
+    pub wrong_in_a_row: u32,
 }
 
 /// What the PSAM is doing.
@@ -45,9 +47,12 @@ pub enum PsamFault {
         /// What `terminal.psam_terminal_number` says.
         expected: PsamTerminalNumber,
     },
-    /// It refuses.
+    /// It refuses to be looked at.
     #[error(transparent)]
     Error(#[from] PsamError),
+    /// It refused what it was asked for one card. That card chose a part of what it was asked.
+    #[error("the PSAM refused what it was asked for a card")]
+    RefusedCard(#[source] PsamError),
     /// Its reader could not reach it.
     #[error("the PSAM's reader cannot reach it ({0:?})")]
     Unreachable(CallFailure),
@@ -67,8 +72,18 @@ impl PsamFault {
         match self {
             Self::OtherTerminalNumber { .. } | Self::RepeatsNumbers => false,
             Self::Error(error) => error.is_transient(),
-            Self::Unreachable(_) | Self::Silent => true,
+            Self::RefusedCard(_) | Self::Unreachable(_) | Self::Silent => true,
         }
+    }
+
+    /// True where a card may be the cause: it says nothing of the PSAM, and stays until a sale was served.
+    pub(crate) fn is_about_a_card(self) -> bool {
+        matches!(self, Self::RefusedCard(_))
+    }
+
+    /// True where the PSAM itself has failed; false where a card may be the cause, or the reader's driver had no time.
+    pub(crate) fn is_its_own(self) -> bool {
+        !self.is_about_a_card() && self != Self::Unreachable(CallFailure::Busy)
     }
 }
 
@@ -90,13 +105,14 @@ impl Engine {
                 then: Then::TryAgain, ..
             } => PsamState::Starting,
         };
-        let waits = |visit: &&visit::Visit| matches!(visit.state, visit::State::AwaitingPsam { .. });
+        let waits = |visit: &&visit::Visit| matches!(visit.state, visit::State::AwaitingPsam(_));
         Some(PsamView {
             waiting: self.visits.values().filter(waits).count(),
             reader: psam.settings.reader.clone(),
             terminal_number: (state == PsamState::Ready).then_some(self.config.terminal_number),
             state,
             fault: psam.fault,
+            wrong_in_a_row: psam.wrong_in_a_row,
         })
     }
 }

@@ -18,15 +18,16 @@ use crate::{Act, CallFailure, Engine, Output};
 pub(super) const CHECK_WAIT_MS: u64 = 20_000;
 
 impl Engine {
-    /// The intent is durable: sends DEBIT, once (S22). If card or PSAM have left meanwhile, the debit is known not to have been
-    /// sent; the terminal SN is used up.
+    /// The intent is durable: sends DEBIT, once (S22). If card or PSAM have left meanwhile, it is not sent; the terminal SN is
+    /// used up.
     pub(crate) fn send_debit(&mut self, operation: &Operation, receipt: JournalReceipt) {
         let Some((reader, mut visit)) = self.take_intending(operation.id) else {
             self.void_unsent(operation);
             return;
         };
-        if self.psam_card().is_some() && !self.is_open_in_psam(operation.id) {
-            // The PSAM is known to be lost, and could not check the card's answer: better not to debit at all.
+        let is_card_in = visit.has_its_card(&reader, &self.devices);
+        if !is_card_in || (self.psam_card().is_some() && !self.is_open_in_psam(operation.id)) {
+            // The card is known to be gone, or the PSAM, which could not check the card's answer: better not to debit at all.
             self.void_unsent(operation);
             self.leave(&reader, visit);
             return;
@@ -81,7 +82,8 @@ impl Engine {
                 };
                 self.decide(reader, visit, Decision { operation, outcome });
             }
-            Ok(_) | Err(_) => self.check_debit(reader, visit, operation, Known::Nothing),
+            Ok(answer) => self.check_debit(reader, visit, operation, Known::Invalid(answer)),
+            Err(_) => self.check_debit(reader, visit, operation, Known::Nothing),
         }
     }
 
@@ -104,7 +106,8 @@ impl Engine {
                 at_debit: false,
             },
             Ok(Verdict::DidNotHappen) => Outcome::Voided(VoidProof::CounterUnchanged),
-            Ok(Verdict::AnotherHappened) => Outcome::Voided(VoidProof::OtherDebit),
+            // Nobody else could debit it since INITIALIZE: a card that says so contradicts itself, and may have paid.
+            Ok(Verdict::AnotherHappened) => in_doubt(known),
             Ok(Verdict::Happened {
                 answer: proved,
                 proof,

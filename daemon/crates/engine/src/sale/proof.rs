@@ -4,19 +4,24 @@
 //! | --- | --- | --- | --- |
 //! | right | paid | paid | paid |
 //! | wrong | the card is asked: not debited, else in doubt | in doubt | provider asked |
-//! | nothing | the card is asked: its counter and log decide | in doubt | paid, MAC2 not checked |
+//! | it has lost its power | the card is asked: its counter and log decide | in doubt | paid, MAC2 not checked |
+//! | nothing, or no | the card is asked: not debited, else in doubt | in doubt | it stays in doubt |
 //!
-//! In doubt for a wrong MAC2 is a dispute: no later log record makes it a payment, only a MAC2 that verifies. Where MAC2 is
+//! *It has lost its power* is what the PSAM's reader tells, and nothing that a card can bring about; a PSAM that refuses, takes
+//! too long or loses its driver says nothing: a card that answers slowly, at a reader of the same driver, can have that.
+//!
+//! In doubt for a wrong MAC2 is a dispute: no later log record makes it a payment, only a MAC2 that verifies. So is one that the
+//! PSAM did not tell about: the provider is asked, unless the PSAM can still be. Where MAC2 is
 //! right nothing else is asked. An answer that was not checked is kept with the doubt: its TAC is what the provider pays for.
 
-use purser_ledger::{DeviceName, DoubtReason, OperationId, QueryReason};
+use purser_ledger::{CloseReason, DeviceName, DoubtReason, OperationId, QueryReason, Standing};
 use purser_purse::pboc::{DebitAnswer, Proof, Recover};
 
 use super::debit::CHECK_WAIT_MS;
 use super::resume::{Decision, Outcome, attempt_of};
-use crate::Engine;
-use crate::psam::{AskedAt, Known, Question};
-use crate::visit::{State, Visit};
+use crate::psam::{AskedAt, Known, Question, Unchecked};
+use crate::visit::{Serving, State, Visit};
+use crate::{Engine, RequestError};
 
 impl Engine {
     /// The card answered the debit with a TAC and a MAC2 that only the PSAM can check.
@@ -36,7 +41,13 @@ impl Engine {
             };
             self.check_mac2(reader, visit, question);
         } else {
-            self.check_debit(reader, visit, operation, Known::NotChecked(answer));
+            let unpowered = self.psam_card().and_then(|psam| psam.unpowered);
+            let known = if unpowered == Some(operation) {
+                Known::NotChecked(answer)
+            } else {
+                Known::Unanswered(answer)
+            };
+            self.check_debit(reader, visit, operation, known);
         }
     }
 
@@ -84,16 +95,23 @@ impl Engine {
         }
     }
 
-    /// The PSAM was lost before it could tell.
-    pub(crate) fn mac2_is_not_checked(&mut self, question: Question) {
+    /// The PSAM did not tell.
+    pub(crate) fn mac2_is_not_checked(&mut self, question: Question, how: Unchecked) {
         let Question {
             operation, answer, ..
         } = question;
-        let doubt = Outcome::InDoubt(DoubtReason::Mac2NotChecked, Some(answer));
-        match question.asked_at {
-            AskedAt::Debit => self.ask_card(operation, Known::NotChecked(answer), doubt),
-            AskedAt::Check => self.end_question(operation, doubt),
-            AskedAt::Return => {
+        let known = match how {
+            Unchecked::PowerLost => Known::NotChecked(answer),
+            Unchecked::Unanswered | Unchecked::NotAsked => Known::Unanswered(answer),
+        };
+        let doubt = Outcome::InDoubt(known.doubt_or(DoubtReason::AnswerInvalid), Some(answer));
+        match (question.asked_at, known) {
+            (AskedAt::Debit, _) => self.ask_card(operation, known, doubt),
+            (AskedAt::Check, _) => self.end_question(operation, doubt),
+            (AskedAt::Return, Known::NotChecked(_)) if self.was_unanswered(operation) => {
+                self.end_question(operation, Outcome::Queried(QueryReason::Mac2Unproven));
+            }
+            (AskedAt::Return, Known::NotChecked(_)) => {
                 let outcome = Outcome::Paid {
                     answer: Some(answer),
                     proof: Proof::Mac2NotCheckable,
@@ -101,6 +119,30 @@ impl Engine {
                 };
                 self.end_question(operation, outcome);
             }
+            (AskedAt::Return, _) => self.stay_in_doubt(operation),
+        }
+    }
+
+    /// True for a sale that is in doubt because the PSAM did not tell about its MAC2.
+    pub(crate) fn was_unanswered(&self, operation: OperationId) -> bool {
+        let standing = self.open.get(&operation).map(|operation| &operation.standing);
+        standing == Some(&Standing::InDoubt(DoubtReason::Mac2Unanswered))
+    }
+
+    /// An earlier payment stays in doubt, and its card keeps the proof: it is not debited again, and is asked again when it is
+    /// put in again.
+    fn stay_in_doubt(&mut self, operation: OperationId) {
+        let Some((reader, visit)) = self.take_checking_mac2(operation) else {
+            return;
+        };
+        self.devices.set_resolved(&reader);
+        match visit.serving {
+            Serving::Sale(_) => self.close_at(&reader, visit, CloseReason::PsamNotReady),
+            Serving::Reader(request) => {
+                self.reply(request, Err(RequestError::CardNotReadable));
+                self.leave(&reader, visit);
+            }
+            Serving::Nobody => self.leave(&reader, visit),
         }
     }
 

@@ -122,6 +122,10 @@ impl Engine {
                 }
             },
             Ok(Verdict::DidNotHappen) => Outcome::Voided(VoidProof::CounterUnchanged),
+            // It gave an answer to the debit once: that TAC is worth asking the provider about.
+            Ok(Verdict::AnotherHappened) if self.has_answered(operation) => {
+                Outcome::Queried(QueryReason::CardContradicts)
+            }
             Ok(Verdict::AnotherHappened) => Outcome::Voided(VoidProof::OtherDebit),
             Ok(Verdict::InDoubt(reason)) if is_final(reason, &visit) => {
                 Outcome::Queried(query_reason(reason))
@@ -143,6 +147,12 @@ impl Engine {
         };
         visit.asked.insert(operation);
         self.decide(reader, visit, Decision { operation, outcome });
+    }
+
+    /// True for a payment whose card gave an answer to the debit that was not found right.
+    fn has_answered(&self, operation: OperationId) -> bool {
+        let operation = self.open.get(&operation);
+        operation.is_some_and(|operation| operation.unproven_answer.is_some())
     }
 
     /// What a card's word that its earlier debit happened comes to.
@@ -171,6 +181,8 @@ impl Engine {
                 answer,
                 asked_at: AskedAt::Return,
             }),
+            // Nor one that the PSAM did not tell about, and now cannot.
+            _ if self.was_unanswered(id) => Later::Known(Outcome::Queried(QueryReason::Mac2Unproven)),
             // The card has lost its TAC meanwhile, and the journal has it.
             (Proof::LogRecord, None, Some(stored)) if verifies(stored).is_none() => {
                 paid(Some(stored), Proof::Mac2NotCheckable)

@@ -12,10 +12,10 @@ use purser_purse::pboc::{
     TerminalTime,
 };
 
-use crate::Engine;
 use crate::commits::Resolved;
 use crate::psam::Authority;
 use crate::visit::{State, Visit, card_id};
+use crate::{CallFailure, Engine};
 
 /// A debit that the software SAM has authorised.
 struct Prepared {
@@ -44,6 +44,9 @@ impl Engine {
             // A new sale waits for the card's earlier payment (money rule P1), and nothing here can end that one: what to ask
             // the card stands in entries that cannot be read. The card still has its proof; a debit would overwrite it.
             return Some(CloseReason::CardHeld);
+        }
+        if self.suspects.is_left_alone(&card_id(card), self.now.monotonic) {
+            return Some(CloseReason::CardSuspect);
         }
         let Some(currency) = self.currency_of(card) else {
             return Some(CloseReason::ForeignCard);
@@ -86,6 +89,10 @@ impl Engine {
             return;
         };
         match result {
+            // Its removal was told before its answer: no number of the SAM is used up for it.
+            _ if !visit.has_its_card(reader, &self.devices) => {
+                self.fail_visit(reader, visit, CallFailure::CardChanged);
+            }
             Ok(init) => self.authorise_at_last(reader, visit, operation, init),
             Err(CardError::PinNeeded) if !visit.pin_verified => self.wait_for_pin(reader, visit),
             Err(error) => self.refuse_card(reader, visit, error),
@@ -224,8 +231,9 @@ impl Engine {
         let reason = match refused {
             Refused::NoRoom => CloseReason::NoRoom,
             Refused::BalanceOutOfRange => CloseReason::BooksFull,
-            // A PSAM that is broken, or another one with the same number: the debit is not sent.
-            Refused::DebitKeyExists if self.psam_card().is_some() => {
+            // A PSAM that is broken, or another one with the same number; or a journal that has forgotten numbers. The debit
+            // is not sent.
+            Refused::DebitKeyExists => {
                 self.psam_repeats_numbers();
                 CloseReason::TerminalSnRepeated
             }
@@ -234,9 +242,8 @@ impl Engine {
             | Refused::ExistsWithDifferentAmount
             | Refused::Exists
             | Refused::ExistsWithDifferentConclusion
-            | Refused::OutOfOrder
-            | Refused::DebitKeyExists => {
-                unreachable!("the engine checked the reference and never uses a terminal serial number twice")
+            | Refused::OutOfOrder => {
+                unreachable!("the engine checked the reference, and an intent is an operation's first entry")
             }
         };
         self.close_sale(operation, reason);

@@ -98,8 +98,8 @@ impl Engine {
             }
             State::Connecting
             | State::WaitingForPin { .. }
-            | State::AwaitingPsam { .. }
-            | State::Authorising { .. }
+            | State::AwaitingPsam(_)
+            | State::Authorising(_)
             | State::Intending { .. }
             | State::CheckingMac2(_)
             | State::Leaving => {

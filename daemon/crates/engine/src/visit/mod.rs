@@ -25,11 +25,12 @@ use std::collections::BTreeSet;
 
 use purser_ledger::{CloseReason, DeviceName, Monotonic, OperationId};
 use purser_purse::pboc::{
-    Attempt, CardFacts, Debit, GetBalance, Identify, InitAnswer, InitializePurchase, Mac1, Recover, VerifyPin,
+    Attempt, CardFacts, Debit, GetBalance, Identify, InitializePurchase, Mac1, Recover, VerifyPin,
 };
 use purser_purse::{Dialogue, Protocol};
 
-use crate::psam::Known;
+use crate::devices::Devices;
+use crate::psam::{Known, Waiting};
 use crate::{CallFailure, CallId, DeviceEvent, Engine, Progress, Query, RequestError, RequestId};
 
 /// For whom a card is served.
@@ -60,8 +61,8 @@ pub(crate) struct Visit {
     pub(crate) checked_until: Option<Monotonic>,
     /// When the outstanding call, or the wait for a PIN, ends by itself.
     pub(crate) deadline: Monotonic,
-    /// Which of the reader's insertions it began with.
-    insertions: u64,
+    /// The insertion that it began with.
+    insertion: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,15 +85,9 @@ pub(crate) enum State {
     VerifyingPin(VerifyPin),
     Initialising(InitializePurchase),
     /// In line for the PSAM.
-    AwaitingPsam {
-        init: InitAnswer,
-        until: Monotonic,
-    },
+    AwaitingPsam(Waiting),
     /// The PSAM is asked for terminal SN and MAC1.
-    Authorising {
-        init: InitAnswer,
-        until: Monotonic,
-    },
+    Authorising(Waiting),
     Intending {
         attempt: Attempt,
         mac1: Mac1,
@@ -113,7 +108,7 @@ pub(crate) enum State {
 }
 
 impl Visit {
-    fn new(serving: Serving, call: CallId, deadline: Monotonic, insertions: u64) -> Self {
+    fn new(serving: Serving, call: CallId, deadline: Monotonic, insertion: u64) -> Self {
         Self {
             serving,
             state: State::Connecting,
@@ -125,7 +120,7 @@ impl Visit {
             call: Some(call),
             checked_until: None,
             deadline,
-            insertions,
+            insertion,
         }
     }
 
@@ -173,13 +168,18 @@ impl Visit {
             .protocol
     }
 
+    /// True while its card is in the reader, as far as the reader has told.
+    pub(crate) fn has_its_card(&self, reader: &DeviceName, devices: &Devices) -> bool {
+        devices.is_still_in(reader, self.insertion)
+    }
+
     pub(crate) fn progress(&self) -> Progress {
         match &self.state {
             State::Connecting | State::Identifying(_) | State::ReadingBalance(_) | State::Initialising(_) => {
                 Progress::ReadingCard
             }
             State::Recovering(..) => Progress::Resolving,
-            State::AwaitingPsam { .. } | State::Authorising { .. } => Progress::WaitingForSam,
+            State::AwaitingPsam(_) | State::Authorising(_) => Progress::WaitingForSam,
             State::CheckingMac2(operation) if self.sale() != Some(*operation) => Progress::Resolving,
             State::WaitingForPin { pad } => Progress::WaitingForPin {
                 tries_left: self.tries_left,
@@ -223,8 +223,8 @@ impl Visit {
             | State::WaitingForPin { .. }
             | State::VerifyingPin(_)
             | State::Initialising(_)
-            | State::AwaitingPsam { .. }
-            | State::Authorising { .. }
+            | State::AwaitingPsam(_)
+            | State::Authorising(_)
             | State::Leaving => false,
         }
     }
@@ -240,7 +240,7 @@ impl Engine {
             serving,
             call,
             self.call_deadline(),
-            self.devices.insertions(reader),
+            self.devices.insertion(reader),
         );
         let earlier = self.visits.insert(reader.clone(), visit);
         assert!(earlier.is_none(), "a reader serves one card at a time");
@@ -291,7 +291,7 @@ impl Engine {
     /// Ends a visit whose card or reader failed.
     pub(crate) fn fail_visit(&mut self, reader: &DeviceName, mut visit: Visit, failure: CallFailure) {
         match failure {
-            CallFailure::NoCard => self.devices.set_absent(reader, visit.insertions),
+            CallFailure::NoCard => self.devices.set_absent(reader, visit.insertion),
             CallFailure::Busy => self.devices.set_busy(reader, self.now.monotonic),
             CallFailure::CardMute => self.devices.set_served(reader, None),
             _ => {}
@@ -358,7 +358,7 @@ impl Engine {
                 let waits = |visit: &Visit| {
                     matches!(
                         visit.state,
-                        State::WaitingForPin { .. } | State::AwaitingPsam { .. } | State::Authorising { .. }
+                        State::WaitingForPin { .. } | State::AwaitingPsam(_) | State::Authorising(_)
                     )
                 };
                 if self.visits.get(&name).is_some_and(waits) {
@@ -414,8 +414,8 @@ impl Engine {
             // The end of this process ends its drivers, and they take the cards' power.
             State::Leaving if self.is_stopping => {}
             State::WaitingForPin { .. } => self.end_wait_for_pin(reader, visit, CloseReason::NoPinInTime),
-            State::AwaitingPsam { .. } => self.give_up_psam(reader, visit),
-            State::Intending { .. } | State::Leaving | State::Authorising { .. } | State::CheckingMac2(_) => {
+            State::AwaitingPsam(_) => self.give_up_psam(reader, visit),
+            State::Intending { .. } | State::Leaving | State::Authorising(_) | State::CheckingMac2(_) => {
                 // The store answers, or the process ends; the driver answers, or leaves; the PSAM has a time limit of its
                 // own: there is nothing to give up here.
                 visit.deadline = self.call_deadline();

@@ -8,7 +8,10 @@
 
 pub mod disk;
 
-use purser_journal::{Journal, Options};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use purser_journal::{Journal, OpenError, Options};
 use purser_ledger::{
     Amount, CardId, CloseReason, Commit, Conclusion, DebitKey, DeviceName, DoubtReason, Entry, Head,
     OperationId, Owner, PaidProof, QueryReason, Reference, Refused, SCHEME_BYTES_MAX, SaleClosed,
@@ -170,8 +173,16 @@ pub fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
+/// Opens it once the lock is free: a child that a test beside this one starts holds the lock's descriptor from its fork to
+/// its exec.
 pub fn open(folder: &TempDir) -> Journal {
-    Journal::open(folder.path(), &NO_RESERVE).expect("the journal opens")
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        match Journal::open(folder.path(), &NO_RESERVE) {
+            Err(OpenError::Locked { .. }) if Instant::now() < until => thread::yield_now(),
+            opened => return opened.expect("the journal opens"),
+        }
+    }
 }
 
 pub fn append_one(journal: &mut Journal, commit: Commit) -> Result<Head, Refused> {
