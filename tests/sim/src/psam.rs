@@ -133,13 +133,13 @@ impl SimPsam {
                 return said(&[], 0x6985);
             }
             Some(Oddity::Refuses(_)) if command.first() == Some(&0x00) => self.oddity = oddity,
-            Some(Oddity::Refuses(status)) => return self.refuse(command, status),
+            Some(Oddity::Refuses(status)) => return said(&[], status),
             Some(Oddity::RefusesCard(asn, status)) => {
                 self.oddity = oddity;
                 if let [0x80, 0x70, _, _, _, data @ ..] = command
                     && data.get(27) == Some(&asn)
                 {
-                    return self.refuse(command, status);
+                    return said(&[], status);
                 }
             }
             Some(Oddity::HeldUp(failure)) => {
@@ -162,15 +162,6 @@ impl SimPsam {
         said
     }
 
-    /// Refuses a command. INIT_SAM ends the attempt before it all the same.
-    fn refuse(&mut self, command: &[u8], status: u16) -> Said {
-        if matches!(command, [0x80, 0x70, ..]) {
-            self.session.begun = None;
-            self.forget_attempt();
-        }
-        said(&[], status)
-    }
-
     fn execute(&mut self, sam: &SoftwareSam, command: &[u8]) -> Said {
         match command {
             [0x00, 0xB0, 0x95, 0x00, ..] => said(&[0x5A; 14], 0x9000),
@@ -184,7 +175,7 @@ impl SimPsam {
                 said(&[], if self.is_locked { 0x6283 } else { 0x9000 })
             }
             [0x00, 0xA4, ..] => said(&[], 0x6A82),
-            [0x80, 0x70 | 0x72, ..] if self.is_locked => self.refuse(command, 0x9303),
+            [0x80, 0x70 | 0x72, ..] if self.is_locked => said(&[], 0x9303),
             [0x80, 0x70 | 0x72, ..] if !self.session.is_selected => said(&[], 0x6985),
             [0x80, 0x70, 0x00, 0x00, 28, data @ ..] => self.init(sam, data),
             [0x80, 0x72, 0x00, 0x00, 0x04, mac2 @ ..] => self.credit(mac2),
