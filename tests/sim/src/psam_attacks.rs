@@ -9,7 +9,7 @@ use purser_purse::pboc::PsamError;
 use crate::kit::CardKind;
 use crate::plastic::Plastic;
 use crate::psam::Oddity;
-use crate::psam_stories::{paid_by, psam, psam_state, sale_until, shop, wait_for_end};
+use crate::psam_stories::{is_next, paid_by, psam, psam_state, sale_until, shop, wait_for_end};
 use crate::regressions::{PRICE, begin, doubt, end, is_called, run_dry, run_until};
 use crate::world::{PSAM, Step, World};
 
@@ -93,6 +93,27 @@ fn a_check_that_has_no_answer_while_the_psam_has_power_ends_in_doubt_and_no_word
             assert_eq!(end(&world, ticket), queried, "{failure:?}");
             world.settle().unwrap();
         }
+    }
+}
+
+#[test]
+fn a_torn_card_whose_proof_the_psam_does_not_answer_about_is_not_believed_at_its_next_visit() {
+    for oddity in [Oddity::HeldUp(CallFailure::TimedOut), Oddity::Refuses(0x6F00)] {
+        let mut world = shop();
+        let ticket = doubt(&mut world, Fault::TearAfterExecute);
+        world.insert(0, 0, 0);
+        run_until(&mut world, |world| is_next(world, PSAM, CommandName::CreditSam));
+        psam(&mut world).oddity = Some(oddity);
+        world.rest().unwrap();
+        let queried = End::Queried(QueryReason::Mac2Unproven);
+        for _ in 0..2 {
+            assert_eq!(end(&world, ticket), queried, "{oddity:?}");
+            world.remove(0);
+            world.rest().unwrap();
+            world.insert(0, 0, 0);
+            world.rest().unwrap();
+        }
+        world.settle().unwrap();
     }
 }
 

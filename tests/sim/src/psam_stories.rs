@@ -38,7 +38,7 @@ pub(crate) fn sale_until(world: &mut World, d: usize, name: CommandName) -> usiz
     ticket
 }
 
-fn is_next(world: &World, d: usize, name: CommandName) -> bool {
+pub(crate) fn is_next(world: &World, d: usize, name: CommandName) -> bool {
     let front = world.shops[0].devices[d].calls.front();
     matches!(front, Some((_, Call::Transmit { command, .. })) if command.name() == name)
 }

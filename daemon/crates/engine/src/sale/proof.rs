@@ -5,10 +5,12 @@
 //! | right | paid | paid | paid |
 //! | wrong | the card is asked: not debited, else in doubt | in doubt | provider asked |
 //! | it has lost its power | the card is asked: its counter and log decide | in doubt | paid, MAC2 not checked |
-//! | nothing, or no | the card is asked: not debited, else in doubt | in doubt | it stays in doubt |
+//! | nothing, or no | the card is asked: not debited, else in doubt | in doubt | provider asked |
+//! | it was busy, and not asked | the same | in doubt | it stays in doubt |
 //!
-//! *It has lost its power* is what the PSAM's reader tells, and nothing that a card can bring about; a PSAM that refuses, takes
-//! too long or loses its driver says nothing: a card that answers slowly, at a reader of the same driver, can have that.
+//! *It has lost its power* is what the PSAM's reader tells; a PSAM that refuses, takes too long or loses its driver says nothing: a
+//! card that answers slowly, at a reader of the same driver, can have that. Another sale's INIT_SAM ends what the PSAM can check
+//! just as a lost power does, and any card can have that: then counter and log decide when a torn card comes back (money rule P1).
 //!
 //! In doubt for a wrong MAC2 is a dispute: no later log record makes it a payment, only a MAC2 that verifies. So is one that the
 //! PSAM did not tell about: the provider is asked, unless the PSAM can still be. Where MAC2 is
@@ -108,10 +110,7 @@ impl Engine {
         match (question.asked_at, known) {
             (AskedAt::Debit, _) => self.ask_card(operation, known, doubt),
             (AskedAt::Check, _) => self.end_question(operation, doubt),
-            (AskedAt::Return, Known::NotChecked(_)) if self.was_unanswered(operation) => {
-                self.end_question(operation, Outcome::Queried(QueryReason::Mac2Unproven));
-            }
-            (AskedAt::Return, Known::NotChecked(_)) => {
+            (AskedAt::Return, Known::NotChecked(_)) if !self.was_unanswered(operation) => {
                 let outcome = Outcome::Paid {
                     answer: Some(answer),
                     proof: Proof::Mac2NotCheckable,
@@ -119,7 +118,11 @@ impl Engine {
                 };
                 self.end_question(operation, outcome);
             }
-            (AskedAt::Return, _) => self.stay_in_doubt(operation),
+            (AskedAt::Return, _) if how == Unchecked::NotAsked => self.stay_in_doubt(operation),
+            // It can be asked no more: were this forgotten, the card's word alone would pay at its next visit.
+            (AskedAt::Return, _) => {
+                self.end_question(operation, Outcome::Queried(QueryReason::Mac2Unproven));
+            }
         }
     }
 
