@@ -404,10 +404,12 @@ fn another_terminal_that_knows_a_batchs_digest_can_do_nothing_with_it() {
     assert_eq!(send(&mut theirs, &batch, 0, &items).refusal(), "OtherTerminal");
     send(&mut ours, &batch, 0, &items).done();
     let mut theirs = Standing::called(&second, 2, "settlement", batch.digest());
-    assert_eq!(
-        theirs.ask("POST", &path(&batch, "/permit"), None).refusal(),
-        "OtherTerminal"
-    );
+    for what in ["/permit", "/void"] {
+        let refused = theirs.ask("POST", &path(&batch, what), None);
+        assert_eq!(refused.refusal(), "OtherTerminal", "{what}");
+    }
+    let told = theirs.ask("GET", &path(&batch, ""), None);
+    assert_eq!(told.refusal(), "OtherTerminal");
     assert_eq!(shop.permit(&mut ours, &batch).sum.total, yen(300));
 }
 
