@@ -29,7 +29,7 @@ pub enum Reason {
     UnknownTerminalNumber,
     /// The PSAM terminal number belongs to another terminal.
     OtherTerminal,
-    /// The terminal's generation is not the one that was reconciled (money rule T1).
+    /// The claim's generation is later than the one that was reconciled (money rule T1).
     OtherGeneration,
     /// A software SAM made it, and the provider's parameters do not allow that (money rule T3).
     SoftwareSamNotAllowed,

@@ -106,12 +106,33 @@ pub(crate) async fn announce(
         let existing = batches::find(&sql, id)?;
         let record = BatchRecord::announce(existing.as_ref().map(|it| &it.record), &batch).map_err(fault)?;
         if existing.is_none() {
+            reconciled(&sql, &batch)?;
             batches::announce(&sql, &batch, now_unix_seconds())?;
         }
         sql.commit()?;
         Ok(shown(&record, id))
     };
     shared.with_store(done).await
+}
+
+/// A new batch is of the generation that a person has reconciled (money rule T1). One that is known goes on: the restored
+/// terminal can have it too, and needs its end.
+fn reconciled(sql: &Connection, batch: &Batch) -> Result<(), Failure> {
+    let generation = generation(sql, batch.owner.as_str())?;
+    if batch.generation == generation {
+        return Ok(());
+    }
+    let cause = format!(
+        "the batch is of generation {}, and the terminal is reconciled with {generation}",
+        batch.generation
+    );
+    let remedy = "have the provider's operator compare the books and reconcile the terminal, or seal the batch again";
+    Err(Fault::conflict("NotReconciled", cause, remedy).transient().into())
+}
+
+fn generation(sql: &Connection, terminal: &str) -> Result<u32, Failure> {
+    let query = "SELECT generation FROM terminal WHERE name = ?1";
+    Ok(sql.prepare_cached(query)?.query_row([terminal], |row| row.get(0))?)
 }
 
 /// How far a batch has come.
@@ -223,11 +244,9 @@ fn decode(paged: &Paged) -> Result<(Items, Digest), Failure> {
 }
 
 fn owner(sql: &Connection, peer: &Peer, row: i64) -> Result<Owner, Failure> {
-    let query = "SELECT generation FROM terminal WHERE name = ?1";
-    let generation = sql.query_row(query, [peer.name.as_str()], |row| row.get(0))?;
     Ok(Owner {
         terminal: peer.name.as_str().to_owned(),
-        generation,
+        generation: generation(sql, peer.name.as_str())?,
         row,
     })
 }

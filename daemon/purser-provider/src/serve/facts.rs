@@ -18,6 +18,7 @@ use crate::store::{self, exists};
 /// Whose batch is judged.
 pub(crate) struct Owner {
     pub(crate) terminal: String,
+    /// The one that was reconciled.
     pub(crate) generation: u32,
     /// The row of the batch.
     pub(crate) row: i64,
@@ -32,7 +33,8 @@ pub(crate) fn of(shared: &Shared, sql: &Connection, owner: &Owner, claim: &Claim
         evidence_digest,
         card_currency: currency(sql, claim.key.card.serial())?,
         number_owner: number_owner(sql, owner, &claim.key)?,
-        is_reconciled: claim.generation == owner.generation,
+        // Sales from before a restore are claimed after it. None is paid twice: its key has no generation in it.
+        is_reconciled: claim.generation <= owner.generation,
         // Until parameters are delivered none forbids it.
         is_software_sam_forbidden: false,
         is_hot_listed: is_hot_listed(sql, &claim.key)?,

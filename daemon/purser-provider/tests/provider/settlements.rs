@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::called::Standing;
 use crate::settling::{Shop, announced, check, claims, path, reason, send};
-use crate::shop::{Customer, forged, seal, yen};
+use crate::shop::{Customer, forged, seal, seal_at, yen};
 use crate::support::{CARD, POINT};
 
 /// Opens the token as the bank does. The bank's private key is 1 in this test, so the shared secret is the x of the ephemeral
@@ -72,23 +72,43 @@ fn a_hot_listed_card_is_held_only_where_the_list_had_reached_the_till_before_the
 }
 
 #[test]
-fn after_a_restore_a_till_is_reconciled_before_its_claims_are_paid() {
+fn after_a_restore_a_till_is_reconciled_and_then_its_sales_from_before_and_after_are_paid_once() {
     let shop = Shop::new();
     let mut customer = Customer::new(CARD);
-    let mut claim = customer.pay(100, 1, 1);
-    claim.generation = 1;
-    let items = claims(&[claim]);
-    let settle = |number: u8| {
-        let batch = seal(number, "till-1", &items);
+    let paid = customer.pay(100, 1, 1);
+    let settle = |number: u8, generation: u32, sales: &[Claim]| {
+        let items = claims(sales);
+        let batch = seal_at(number, "till-1", generation, &items);
         let mut line = announced(&shop.till, number, &batch);
-        reason(&shop.verdicts(&send(&mut line, &batch, 0, &items).done())[0])
+        let verdicts = shop.verdicts(&send(&mut line, &batch, 0, &items).done());
+        shop.permit(&mut line, &batch);
+        verdicts.iter().map(reason).collect::<Vec<_>>()
     };
-    assert_eq!(settle(1), Some(Reason::OtherGeneration));
+    assert_eq!(settle(1, 0, std::slice::from_ref(&paid)), [None]);
+    // Restored: a sale from before that is not settled, one that is, and one from after it.
+    let before = customer.pay(100, 1, 2);
+    let mut after = customer.pay(100, 1, 3);
+    after.generation = 1;
+    let sales = [paid, before, after];
+    let early = settle(2, 0, &sales[2..]);
+    assert_eq!(early, [Some(Reason::OtherGeneration)]);
+    let batch = seal_at(3, "till-1", 1, &claims(&sales));
+    let mut line = Standing::called(&shop.till, 3, "settlement", batch.digest());
+    let body = json!({ "batch": hex::encode(batch.encode()) });
+    let refused = line.ask("PUT", &path(&batch, ""), Some(&body));
+    assert_eq!(refused.refusal(), "NotReconciled");
+    drop(line);
     shop.provider
         .done(&["terminal", "reconcile", "till-1", "--generation", "1"]);
-    assert_eq!(settle(2), None);
+    assert_eq!(settle(4, 1, &sales), [Some(Reason::AlreadyPaid), None, None]);
+    let old = seal_at(5, "till-1", 0, &claims(&sales));
+    let mut line = Standing::called(&shop.till, 5, "settlement", old.digest());
+    let body = json!({ "batch": hex::encode(old.encode()) });
+    let refused = line.ask("PUT", &path(&old, ""), Some(&body));
+    assert_eq!(refused.refusal(), "NotReconciled", "an old image of the machine");
     let back = ["terminal", "reconcile", "till-1", "--generation", "0"];
     assert_eq!(shop.provider.refused(&back), "GenerationGoesBack");
+    assert_eq!(shop.provider.done(&["audit"])[0]["findings"], 0);
 }
 
 #[test]
