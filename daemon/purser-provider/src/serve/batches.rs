@@ -272,7 +272,10 @@ fn judge_item(
         }
         Item::LateRefund(refund) => {
             let charge = batches::charge(sql, &key)?;
-            let ours = charge.filter(|_| is_of_merchant(sql, owner, &key).unwrap_or(false));
+            let ours = match charge {
+                Some(charge) if is_of_merchant(sql, owner, &key)? => Some(charge),
+                Some(_) | None => None,
+            };
             (judge::refund(refund, ours.as_ref()), Digest([0; 32]))
         }
     };
