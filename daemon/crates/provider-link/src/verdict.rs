@@ -10,7 +10,7 @@ use crate::id::Digest;
 pub enum Reason {
     /// The evidence does not verify: it was made by no card of this provider for this amount.
     Forged,
-    /// The evidence is genuine, and the claim says something else than it: another amount, card, terminal or number.
+    /// The claim says something else than its evidence: another amount, card, terminal or number.
     Altered,
     /// The claim has no card proof: only the terminal's own word.
     NoCardProof,

@@ -14,6 +14,7 @@ mod client;
 mod commands;
 mod document;
 mod enrolment;
+mod forgeries;
 mod loads;
 mod settlements;
 mod settling;
