@@ -259,6 +259,11 @@ pub(crate) enum KeyVersion {
         /// The version
         version: u8,
     },
+    /// End a block, once it is known that its keys are still secret; forgeries are counted anew
+    Unblock {
+        /// The version
+        version: u8,
+    },
     /// Show the versions with their key check values
     List,
 }

@@ -47,11 +47,13 @@ pub enum Reason {
     RefundedBefore,
     /// A late refund above what the claim was paid.
     RefundTooLarge,
+    /// The terminal was suspended by the claims before it: this one was not looked at (money rule T3).
+    TerminalSuspended,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Forged,
         Self::Altered,
         Self::NoCardProof,
@@ -71,6 +73,7 @@ impl Reason {
         Self::RefundWithoutClaim,
         Self::RefundedBefore,
         Self::RefundTooLarge,
+        Self::TerminalSuspended,
     ];
 
     fn code(self) -> u8 {
@@ -94,6 +97,7 @@ impl Reason {
             Self::RefundWithoutClaim => 17,
             Self::RefundedBefore => 18,
             Self::RefundTooLarge => 19,
+            Self::TerminalSuspended => 20,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use purser_provider_link::call_back::Purpose;
 use purser_provider_link::{Batch, BatchId, BatchVoid, Decision, Digest, Item, Reason, Verdict, VoidReason};
 use purser_provider_rules::batch::{BatchRecord, Page, Phase, Refusal};
-use purser_provider_rules::{judge, watch};
+use purser_provider_rules::judge;
 use rusqlite::{Connection, Transaction};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,11 +15,11 @@ use super::facts::{self, Owner};
 use super::http::Reply;
 use super::leg::Leg;
 use super::peer::{self, Peer};
-use super::{Shared, call_back};
+use super::{Shared, call_back, forgeries};
 use crate::authority::now_unix_seconds;
 use crate::fault::{Failure, Fault};
 use crate::store::batches::{self, StoredBatch, StoredItem, StoredPage, key_bytes, phase_name};
-use crate::store::{Store, alarm};
+use crate::store::Store;
 
 /// The announcement of a batch.
 #[derive(Debug, Deserialize)]
@@ -187,9 +187,9 @@ pub(crate) async fn page(
             if record.phase() == Phase::Received && !seal.is_of(&stored.batch) {
                 return Err(fault(Refusal::OtherContent));
             }
-            let owner = owner(&sql, peer, stored.row)?;
+            let mut owner = owner(&sql, peer, stored.row)?;
             for (place, (item, document)) in (page.first_place..).zip(items) {
-                judge_item(shared, &sql, &owner, &stored.batch, place, (&item, document))?;
+                judge_item(shared, &sql, &mut owner, &stored.batch, place, (&item, document))?;
             }
             batches::add_page(&sql, stored.row, number, &page)?;
             batches::advance(&sql, stored.row, &record, &seal)?;
@@ -248,6 +248,7 @@ fn owner(sql: &Connection, peer: &Peer, row: i64) -> Result<Owner, Failure> {
         terminal: peer.name.as_str().to_owned(),
         generation: generation(sql, peer.name.as_str())?,
         row,
+        is_suspended: false,
     })
 }
 
@@ -255,7 +256,7 @@ fn owner(sql: &Connection, peer: &Peer, row: i64) -> Result<Owner, Failure> {
 fn judge_item(
     shared: &Shared,
     sql: &Connection,
-    owner: &Owner,
+    owner: &mut Owner,
     batch: &Batch,
     place: u32,
     (item, document): (&Item, Vec<u8>),
@@ -263,12 +264,16 @@ fn judge_item(
     let key = key_bytes(item.key());
     let (decision, evidence) = match item {
         Item::Claim(claim) => {
-            let facts = facts::of(shared, sql, owner, claim)?;
-            let decision = judge::claim(claim, &facts);
-            if decision == Decision::Hold(Reason::Forged) {
-                forged(sql, owner, &key)?;
+            if owner.is_suspended {
+                (Decision::Hold(Reason::TerminalSuspended), facts::digest(claim))
+            } else {
+                let facts = facts::of(shared, sql, owner, claim)?;
+                let decision = judge::claim(claim, &facts);
+                if decision == Decision::Hold(Reason::Forged) {
+                    owner.is_suspended = forgeries::count(sql, owner, &key)?;
+                }
+                (decision, facts.evidence_digest)
             }
-            (decision, facts.evidence_digest)
         }
         Item::LateRefund(refund) => {
             let charge = batches::charge(sql, &key)?;
@@ -301,51 +306,6 @@ pub(crate) fn is_of_merchant(sql: &Connection, owner: &Owner, key: &[u8; 20]) ->
     let query = "SELECT 1 FROM charge JOIN batch ON batch.digest = charge.batch JOIN terminal ON terminal.name = batch.terminal
                  WHERE charge.key = ?1 AND terminal.merchant = (SELECT merchant FROM terminal WHERE name = ?2)";
     crate::store::exists(sql, query, (key, &owner.terminal))
-}
-
-/// Counts a forged claim, and does what is to be done about it (money rule T3).
-fn forged(sql: &Connection, owner: &Owner, key: &[u8; 20]) -> Result<(), Failure> {
-    let now = now_unix_seconds();
-    let serial = &key[..10];
-    let version: Option<u8> = sql.query_row(
-        "SELECT (SELECT key_version FROM card WHERE serial = ?1)",
-        [serial],
-        |row| row.get(0),
-    )?;
-    sql.prepare_cached(
-        "INSERT INTO forged (key, terminal, key_version) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO NOTHING",
-    )?
-    .execute((key, &owner.terminal, version))?;
-    let query = "UPDATE terminal SET forgeries = forgeries + 1 WHERE name = ?1 RETURNING forgeries";
-    let count = sql
-        .prepare_cached(query)?
-        .query_row([&owner.terminal], |row| row.get(0))?;
-    let limits = watch::WatchLimits::default();
-    match watch::of_terminal(watch::Forgeries { count, terminals: 1 }, &limits) {
-        watch::Measure::SuspendTerminal => {
-            sql.execute(
-                "UPDATE terminal SET standing = 'suspended' WHERE name = ?1 AND standing = 'enrolled'",
-                [&owner.terminal],
-            )?;
-            alarm(sql, now, Some(&owner.terminal), "TerminalSuspended")?;
-        }
-        watch::Measure::Alarm => alarm(sql, now, Some(&owner.terminal), "ForgedClaims")?,
-        watch::Measure::Nothing | watch::Measure::BlockKeyVersion => {}
-    }
-    let query = "SELECT count(*), count(DISTINCT terminal) FROM forged WHERE key_version = ?1";
-    let (count, terminals) = sql
-        .prepare_cached(query)?
-        .query_row([version], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    if watch::of_key_version(watch::Forgeries { count, terminals }, &limits)
-        == watch::Measure::BlockKeyVersion
-    {
-        sql.execute(
-            "UPDATE key_version SET is_blocked = 1 WHERE version = ?1",
-            [version],
-        )?;
-        alarm(sql, now, Some(&owner.terminal), "KeyVersionBlocked")?;
-    }
-    Ok(())
 }
 
 /// Voids a batch that has no permit: its claims are free again (money rule B3).

@@ -22,6 +22,8 @@ pub(crate) struct Owner {
     pub(crate) generation: u32,
     /// The row of the batch.
     pub(crate) row: i64,
+    /// A claim of this page has had it suspended.
+    pub(crate) is_suspended: bool,
 }
 
 /// All the facts about a claim at the next place of a batch.

@@ -9,6 +9,7 @@ mod call_back;
 mod calls;
 mod enrol;
 mod facts;
+mod forgeries;
 mod hot_list;
 mod http;
 mod leg;

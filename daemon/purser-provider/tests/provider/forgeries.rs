@@ -3,6 +3,7 @@
 use purser_provider_link::{Claim, Reason};
 use serde_json::json;
 
+use crate::client::Identity;
 use crate::settling::{Shop, announced, claims, path, reason, send};
 use crate::shop::{Customer, forged, seal};
 use crate::support::CARD;
@@ -24,10 +25,13 @@ fn a_forged_debit_is_not_tried_with_other_evidence_and_many_forgeries_suspend_th
     let verdicts = shop.verdicts(&send(&mut line, &batch, 0, &items).done());
     assert_eq!(reason(&verdicts[0]), Some(Reason::ForgedBefore), "no oracle (T3)");
     drop(line);
-    let items = claims(&bad[1..]);
+    let after = customer.pay(10, 1, 11);
+    let items = claims(&[&bad[1..], &[after]].concat());
     let batch = seal(3, "till-1", &items);
     let mut line = announced(&shop.till, 3, &batch);
-    send(&mut line, &batch, 0, &items).done();
+    let verdicts = shop.verdicts(&send(&mut line, &batch, 0, &items).done());
+    let last = verdicts.last().and_then(reason);
+    assert_eq!(last, Some(Reason::TerminalSuspended), "it was not looked at");
     assert_eq!(
         line.ask("POST", &path(&batch, "/permit"), None).refusal(),
         "Suspended"
@@ -58,4 +62,39 @@ fn the_tac_of_one_debit_is_not_found_by_claims_of_others() {
     let reasons: Vec<_> = verdicts.iter().map(reason).collect();
     let altered = Some(Reason::Altered);
     assert_eq!(reasons, [altered, altered, None], "a wrong guess looks like a right one");
+}
+
+/// A merchant's tills are suspended one by one, and all other shops go on.
+#[test]
+fn one_merchant_alone_blocks_no_key_version_and_a_person_ends_a_block() {
+    let shop = Shop::new();
+    let provider = &shop.provider;
+    let other = ["merchant", "add", "other", "--bank", "first", "--account", "000100220000003"];
+    provider.done(&other);
+    let mut customer = Customer::new(CARD);
+    let mut attack = |merchant: &str, terminal: u8| {
+        let name = format!("bad-{terminal}");
+        let code = provider.till_of(merchant, &name, &format!("{terminal:012x}"));
+        let mut till = Identity::new(&provider.authority(), shop.serving.address);
+        till.enrol(&code);
+        let bad: Vec<Claim> = (1..=10).map(|sn| forged(&customer.pay(1, terminal, sn))).collect();
+        let items = claims(&bad);
+        let batch = seal(terminal, &name, &items);
+        let mut line = announced(&till, 1, &batch);
+        send(&mut line, &batch, 0, &items).done();
+    };
+    let is_blocked = || provider.done(&["key", "version", "list"])[0]["is_blocked"] == true;
+    (0x21..=0x26).for_each(|terminal| attack("kiosk", terminal));
+    attack("other", 0x31);
+    assert!(!is_blocked(), "sixty of one merchant and ten of another");
+    attack("other", 0x32);
+    attack("other", 0x33);
+    assert!(is_blocked());
+    let add = ["key", "version", "add", "1"];
+    assert_eq!(provider.refused(&add), "KeyVersionBlocked");
+    provider.done(&["key", "version", "unblock", "1"]);
+    provider.done(&add);
+    attack("other", 0x34);
+    assert!(!is_blocked(), "counted anew");
+    assert_eq!(provider.done(&["audit"])[0]["findings"], 0);
 }
