@@ -18,8 +18,8 @@ use super::peer::{self, Peer};
 use super::{Shared, call_back, forgeries};
 use crate::authority::now_unix_seconds;
 use crate::fault::{Failure, Fault};
-use crate::store::batches::{self, StoredBatch, StoredItem, StoredPage, key_bytes, phase_name};
 use crate::store::Store;
+use crate::store::batches::{self, StoredBatch, StoredItem, StoredPage, key_bytes, phase_name};
 
 /// The announcement of a batch.
 #[derive(Debug, Deserialize)]
@@ -126,13 +126,16 @@ fn reconciled(sql: &Connection, batch: &Batch) -> Result<(), Failure> {
         "the batch is of generation {}, and the terminal is reconciled with {generation}",
         batch.generation
     );
-    let remedy = "have the provider's operator compare the books and reconcile the terminal, or seal the batch again";
+    let remedy =
+        "have the provider's operator compare the books and reconcile the terminal, or seal the batch again";
     Err(Fault::conflict("NotReconciled", cause, remedy).transient().into())
 }
 
 fn generation(sql: &Connection, terminal: &str) -> Result<u32, Failure> {
     let query = "SELECT generation FROM terminal WHERE name = ?1";
-    Ok(sql.prepare_cached(query)?.query_row([terminal], |row| row.get(0))?)
+    Ok(sql
+        .prepare_cached(query)?
+        .query_row([terminal], |row| row.get(0))?)
 }
 
 /// How far a batch has come.

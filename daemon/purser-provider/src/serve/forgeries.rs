@@ -71,7 +71,12 @@ fn of_key_version(
             [version],
         )?;
         if blocked > 0 {
-            alarm(sql, now_unix_seconds(), Some(&owner.terminal), "KeyVersionBlocked")?;
+            alarm(
+                sql,
+                now_unix_seconds(),
+                Some(&owner.terminal),
+                "KeyVersionBlocked",
+            )?;
         }
     }
     Ok(())

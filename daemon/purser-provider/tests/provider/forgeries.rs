@@ -61,7 +61,11 @@ fn the_tac_of_one_debit_is_not_found_by_claims_of_others() {
     let verdicts = shop.verdicts(&send(&mut line, &batch, 0, &items).done());
     let reasons: Vec<_> = verdicts.iter().map(reason).collect();
     let altered = Some(Reason::Altered);
-    assert_eq!(reasons, [altered, altered, None], "a wrong guess looks like a right one");
+    assert_eq!(
+        reasons,
+        [altered, altered, None],
+        "a wrong guess looks like a right one"
+    );
 }
 
 /// A merchant's tills are suspended one by one, and all other shops go on.
@@ -69,7 +73,15 @@ fn the_tac_of_one_debit_is_not_found_by_claims_of_others() {
 fn one_merchant_alone_blocks_no_key_version_and_a_person_ends_a_block() {
     let shop = Shop::new();
     let provider = &shop.provider;
-    let other = ["merchant", "add", "other", "--bank", "first", "--account", "000100220000003"];
+    let other = [
+        "merchant",
+        "add",
+        "other",
+        "--bank",
+        "first",
+        "--account",
+        "000100220000003",
+    ];
     provider.done(&other);
     let mut customer = Customer::new(CARD);
     let mut attack = |merchant: &str, terminal: u8| {
@@ -77,7 +89,9 @@ fn one_merchant_alone_blocks_no_key_version_and_a_person_ends_a_block() {
         let code = provider.till_of(merchant, &name, &format!("{terminal:012x}"));
         let mut till = Identity::new(&provider.authority(), shop.serving.address);
         till.enrol(&code);
-        let bad: Vec<Claim> = (1..=10).map(|sn| forged(&customer.pay(1, terminal, sn))).collect();
+        let bad: Vec<Claim> = (1..=10)
+            .map(|sn| forged(&customer.pay(1, terminal, sn)))
+            .collect();
         let items = claims(&bad);
         let batch = seal(terminal, &name, &items);
         let mut line = announced(&till, 1, &batch);

@@ -389,10 +389,7 @@ fn another_terminal_that_knows_a_batchs_digest_can_do_nothing_with_it() {
     let batch = seal(1, "till-1", &items);
     let mut ours = announced(&shop.till, 1, &batch);
     let theirs = |request| Standing::called(&second, request, "settlement", batch.digest());
-    assert_eq!(
-        send(&mut theirs(1), &batch, 0, &items).refusal(),
-        "OtherTerminal"
-    );
+    assert_eq!(send(&mut theirs(1), &batch, 0, &items).refusal(), "OtherTerminal");
     send(&mut ours, &batch, 0, &items).done();
     for (request, method, rest) in [(2, "POST", "/permit"), (3, "POST", "/void"), (4, "GET", "")] {
         let refused = theirs(request).ask(method, &path(&batch, rest), None);
