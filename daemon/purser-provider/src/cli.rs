@@ -83,7 +83,13 @@ pub(crate) struct Serve {
     /// How long a request's body may take: a full page over a slow mobile line
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(crate) body_seconds: u64,
-    /// How many connections at once: a terminal has two at most
+    /// How long nothing may be asked on a connection
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(crate) idle_seconds: u64,
+    /// The same for a standing link and for one that is open for a load or a settlement: a card may have to be found again
+    #[arg(long, value_name = "N", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub(crate) leg_idle_seconds: u64,
+    /// How many connections at once: a terminal has two at most beside its standing link
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) connections: u32,
     #[command(flatten)]

@@ -23,8 +23,9 @@ pub(crate) struct Acknowledged {
 /// The list as it is now.
 pub(crate) async fn show(shared: &Arc<Shared>, leg: &Arc<Leg>) -> Result<Reply, Failure> {
     let leg = Arc::clone(leg);
-    let done = move |_: &Shared, store: &mut Store| {
-        let sql = store.begin()?;
+    let done = move |_: &Shared, store: &Store| {
+        // One snapshot: the version is of these cards.
+        let sql = store.reader().unchecked_transaction()?;
         peer::terminal(&sql, leg.peer)?;
         let version: i64 = sql.query_row("SELECT hotlist_version FROM provider", (), |row| row.get(0))?;
         let query = "SELECT lower(hex(card)) FROM listing WHERE until_version IS NULL ORDER BY card";
@@ -33,7 +34,7 @@ pub(crate) async fn show(shared: &Arc<Shared>, leg: &Arc<Leg>) -> Result<Reply, 
         let cards: Vec<String> = cards.collect::<Result<_, _>>()?;
         Ok(Reply::ok(json!({ "version": version, "cards": cards })))
     };
-    shared.with_store(done).await
+    shared.with_reader(done).await
 }
 
 /// Takes an acknowledgement. A repeat changes nothing.

@@ -12,6 +12,7 @@ mod called;
 mod card;
 mod client;
 mod commands;
+mod connections;
 mod document;
 mod enrolment;
 mod forgeries;
