@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use purser_provider_link::call_back::Purpose;
 use purser_provider_link::{Batch, BatchId, BatchVoid, Decision, Digest, Item, Reason, Verdict, VoidReason};
+use purser_provider_rules::Evidence;
 use purser_provider_rules::batch::{BatchRecord, Page, Phase, Refusal};
-use purser_provider_rules::judge;
+use purser_provider_rules::judge::{self, NumberOwner};
 use rusqlite::{Connection, Transaction};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -275,6 +276,9 @@ fn judge_item(
                 if decision == Decision::Hold(Reason::Forged) {
                     owner.is_suspended = forgeries::count(sql, owner, &key)?;
                 }
+                if facts.evidence == Evidence::Valid && facts.number_owner == NumberOwner::BatchOwner {
+                    proven(sql, owner, claim.key.terminal_sn)?;
+                }
                 (decision, facts.evidence_digest)
             }
         }
@@ -302,6 +306,14 @@ fn judge_item(
         signature,
     };
     batches::add_item(sql, owner.row, key, &stored)
+}
+
+/// A card has proven that the terminal has come so far.
+fn proven(sql: &Connection, owner: &Owner, terminal_sn: u32) -> Result<(), Failure> {
+    let query = "UPDATE terminal SET highest_sn = ?2 WHERE name = ?1 AND coalesce(highest_sn, -1) < ?2";
+    sql.prepare_cached(query)?
+        .execute((&owner.terminal, terminal_sn))?;
+    Ok(())
 }
 
 /// True when the debit was charged in a batch of the same merchant.

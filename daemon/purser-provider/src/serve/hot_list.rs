@@ -9,8 +9,13 @@ use serde_json::json;
 use super::http::Reply;
 use super::leg::Leg;
 use super::{Shared, facts, peer};
+use crate::authority::now_unix_seconds;
 use crate::fault::{Failure, Fault};
-use crate::store::{Store, signed};
+use crate::store::{Store, alarm, signed};
+
+/// So far beyond the highest terminal SN that a card has proven a terminal may be: what a busy till sells between two
+/// settlements. Without a limit a merchant puts the list into force at a sale that never comes.
+const SN_AHEAD_MAX: u32 = 100_000;
 
 /// A terminal has put a version into force.
 #[derive(Debug, Deserialize)]
@@ -47,8 +52,9 @@ pub(crate) async fn acknowledge(
     let done = move |_: &Shared, store: &mut Store| {
         let sql = store.begin()?;
         let peer = peer::terminal(&sql, leg.peer)?;
-        let query = "SELECT psam_number FROM terminal WHERE name = ?1";
-        let number: Option<[u8; 6]> = sql.query_row(query, [peer.name.as_str()], |row| row.get(0))?;
+        let query = "SELECT psam_number, coalesce(highest_sn, 0) FROM terminal WHERE name = ?1";
+        let (number, highest_sn): (Option<[u8; 6]>, u32) =
+            sql.query_row(query, [peer.name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let number = number.ok_or_else(|| {
             let cause = "only a terminal of the role merchant has a hot list in force";
             Fault::forbidden("OtherRole", cause, "ask the provider's operator")
@@ -57,6 +63,20 @@ pub(crate) async fn acknowledge(
         if i64::from(acknowledged.version) > version {
             let cause = format!("version {} of the hot list does not exist", acknowledged.version);
             return Err(Fault::conflict("UnknownVersion", cause, "take the list again").into());
+        }
+        if acknowledged.from_terminal_sn > highest_sn.saturating_add(SN_AHEAD_MAX) {
+            alarm(
+                &sql,
+                now_unix_seconds(),
+                Some(peer.name.as_str()),
+                "AcknowledgedAhead",
+            )?;
+            sql.commit()?;
+            let cause = format!("the highest terminal SN that has been claimed is {highest_sn}");
+            let remedy = "settle, then acknowledge the list again";
+            return Err(Fault::conflict("AcknowledgedAhead", cause, remedy)
+                .transient()
+                .into());
         }
         let delivery = Delivery {
             from_terminal_sn: acknowledged.from_terminal_sn,

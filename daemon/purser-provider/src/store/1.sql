@@ -44,6 +44,8 @@ CREATE TABLE terminal (
     -- Pinned when it enrols: the provider's account that its permits debit.
     pinned_account TEXT,
     forgeries INTEGER NOT NULL DEFAULT 0,
+    -- The highest terminal SN that a card has proven; null before the first.
+    highest_sn INTEGER CHECK (highest_sn BETWEEN 0 AND 4294967295),
     CHECK ((role = 'merchant') = (merchant IS NOT NULL)),
     CHECK (role = 'provider' OR (psam_number IS NOT NULL AND bank_terminal IS NOT NULL))
 ) STRICT;

@@ -47,6 +47,13 @@ fn a_hot_listed_card_is_held_only_where_the_list_had_reached_the_till_before_the
     let told = |version, from| json!({ "version": version, "from_terminal_sn": from });
     let acknowledge = |body: &Value| shop.till.ask("POST", "/v1/hot-list/acknowledgement", Some(body));
     assert_eq!(acknowledge(&told(2, 3)).refusal(), "UnknownVersion");
+    let never = acknowledge(&told(1, u32::MAX));
+    assert_eq!(never.refusal(), "AcknowledgedAhead", "it would never be in force");
+    let alarm = &shop.provider.done(&["alarms", "--limit", "1"])[0];
+    assert_eq!(
+        (&alarm["alarm"], &alarm["terminal"]),
+        (&json!("AcknowledgedAhead"), &json!("till-1"))
+    );
     acknowledge(&told(1, 3)).done();
     acknowledge(&told(1, 3)).done();
     assert_eq!(acknowledge(&told(1, 2)).refusal(), "GoesBack");
@@ -56,6 +63,10 @@ fn a_hot_listed_card_is_held_only_where_the_list_had_reached_the_till_before_the
     let verdicts = shop.verdicts(&send(&mut line, &batch, 0, &items).done());
     let reasons: Vec<_> = verdicts.iter().map(reason).collect();
     assert_eq!(reasons, [None, Some(Reason::HotListed)]);
+    shop.provider.done(&["hotlist", "remove", CARD]);
+    acknowledge(&told(2, 100_003)).done();
+    shop.provider.done(&["hotlist", "add", CARD, "--reason", "lost"]);
+    assert_eq!(acknowledge(&told(3, 100_004)).refusal(), "AcknowledgedAhead");
     let shown = shop
         .provider
         .done(&["claims", "list", "--batch", &batch.id.to_string()]);
