@@ -68,6 +68,10 @@ fn add(store: &mut Store, add: &TerminalAdd) -> Result<Shown, Failure> {
         let remedy = "choose another name, or see `purser-provider terminal code`";
         return Err(Fault::conflict("NameTaken", cause, remedy).into());
     }
+    if exists(&sql, "SELECT 1 FROM provider WHERE name = ?1", [name.as_str()])? {
+        let cause = format!("{name} is this provider itself");
+        return Err(Fault::conflict("NameTaken", cause, "choose another name").into());
+    }
     if exists(&sql, "SELECT 1 FROM terminal WHERE psam_number = ?1", [number])? {
         let cause = "another terminal has this PSAM terminal number";
         let remedy = "a claim's number says whose sale it is: see `purser-provider terminal list`";
