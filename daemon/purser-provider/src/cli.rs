@@ -58,6 +58,9 @@ pub(crate) enum Verb {
     /// Loads
     #[command(subcommand)]
     Load(Load),
+    /// The batches that terminals settle
+    #[command(subcommand)]
+    Batch(Batch),
     /// Claims and what became of them
     #[command(subcommand)]
     Claims(Claims),
@@ -310,6 +313,17 @@ pub(crate) enum Load {
         currency: Currency,
     },
     /// Show the loads
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Batch {
+    /// Void a batch of a suspended or revoked terminal: its claims can be claimed again
+    Void {
+        /// Its number: 32 hex digits
+        batch: String,
+    },
+    /// Show the newest 1,000 batches
     List,
 }
 

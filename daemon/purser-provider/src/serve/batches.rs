@@ -334,16 +334,15 @@ pub(crate) async fn void(shared: &Arc<Shared>, leg: &Arc<Leg>, id: BatchId) -> R
         };
         if after.phase() != stored.record.phase() {
             let signature = shared.authority.sign(&void.encode())?;
-            sql.execute(
-                "UPDATE batch SET phase = 'voided', void_document = ?2, void_signature = ?3 WHERE number = ?1",
-                (stored.row, void.encode(), signature),
-            )?;
+            batches::void(&sql, stored.row, &void, &signature)?;
         }
         let query = "SELECT void_document, void_signature FROM batch WHERE number = ?1";
         let (document, signature): (Vec<u8>, Vec<u8>) =
             sql.query_row(query, [stored.row], |row| Ok((row.get(0)?, row.get(1)?)))?;
         sql.commit()?;
-        Ok(Reply::ok(json!({ "void": hex::encode(document), "signature": hex::encode(signature) })))
+        Ok(Reply::ok(
+            json!({ "void": hex::encode(document), "signature": hex::encode(signature) }),
+        ))
     })
     .await
 }

@@ -1,11 +1,11 @@
 //! Claims that no card made, and what is done about who brings them (money rule T3).
 
-use purser_provider_link::{Claim, Reason};
+use purser_provider_link::{BatchVoid, Claim, Reason, VoidReason};
 use serde_json::json;
 
 use crate::client::Identity;
 use crate::settling::{Shop, announced, claims, path, reason, send};
-use crate::shop::{Customer, forged, seal};
+use crate::shop::{Customer, forged, seal, yen};
 use crate::support::CARD;
 
 #[test]
@@ -66,6 +66,49 @@ fn the_tac_of_one_debit_is_not_found_by_claims_of_others() {
         [altered, altered, None],
         "a wrong guess looks like a right one"
     );
+}
+
+/// The terminal cannot ask for the void itself, and its batch must not be stuck (money rule B3).
+#[test]
+fn an_operator_voids_the_batch_of_a_suspended_terminal_and_no_other() {
+    let shop = Shop::new();
+    let mut customer = Customer::new(CARD);
+    let items = claims(&[customer.pay(300, 1, 1)]);
+    let (first, second) = (seal(1, "till-1", &items), seal(2, "till-1", &items));
+    let mut line = announced(&shop.till, 1, &first);
+    send(&mut line, &first, 0, &items).done();
+    drop(line);
+    let void = |id: &str| shop.provider.refused(&["batch", "void", id]);
+    let id = first.id.to_string();
+    assert_eq!(void(&id), "NotSuspended");
+    assert_eq!(void(&"00".repeat(16)), "UnknownBatch");
+    shop.provider.done(&["terminal", "suspend", "till-1"]);
+    for _ in 0..2 {
+        let told = shop.provider.done(&["batch", "void", &id]);
+        assert_eq!(told[0]["phase"], "voided", "a repeat is the same");
+    }
+    shop.provider.done(&["terminal", "resume", "till-1"]);
+    let mut line = announced(&shop.till, 2, &first);
+    assert_eq!(
+        line.ask("POST", &path(&first, "/permit"), None).refusal(),
+        "Voided"
+    );
+    let told = line.ask("POST", &path(&first, "/void"), None).done();
+    let document = BatchVoid::decode(&shop.signed(&told["void"], &told["signature"])).unwrap();
+    assert_eq!(
+        (document.batch, document.reason),
+        (first.digest(), VoidReason::TerminalSuspended)
+    );
+    drop(line);
+    let mut line = announced(&shop.till, 3, &second);
+    send(&mut line, &second, 0, &items).done();
+    assert_eq!(shop.permit(&mut line, &second).sum.total, yen(300), "paid once");
+    shop.provider.done(&["terminal", "suspend", "till-1"]);
+    assert_eq!(void(&second.id.to_string()), "Permitted");
+    let phases = shop.provider.done(&["batch", "list"]);
+    let phases: Vec<_> = phases.iter().map(|it| it["phase"].clone()).collect();
+    assert_eq!(phases, ["permitted", "voided"]);
+    assert_eq!(shop.provider.done(&["audit"])[0]["findings"], 0);
 }
 
 /// A merchant's tills are suspended one by one, and all other shops go on.
