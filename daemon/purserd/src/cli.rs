@@ -67,6 +67,12 @@ pub enum Verb {
     CheckConfig,
     /// Read the whole journal, also while the daemon runs, and find any changed byte of an entry
     VerifyJournal(VerifyJournal),
+    /// Make what follows from the entries of a damaged journal anew, so that the shop sells again; purserd must not run
+    MendJournal {
+        /// Why; noted in journal.mends with who and when
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// Look at everything on this machine that purserd needs, and say what is wrong; also while it does not run
     Doctor {
         /// Print one JSON object
@@ -90,8 +96,8 @@ pub struct VerifyJournal {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-   0  done; for verify-journal: the journal is whole
-   1  start-up failed, verify-journal found a fault, or doctor found something
+   0  done; for verify-journal and mend-journal: the journal is whole
+   1  start-up failed, verify-journal found a fault, mend-journal cannot mend it, or doctor found something
    2  the command line is wrong
   65  the journal is damaged, of a newer version or not readable as one; a restart does not help
   74  the journal could not be written or read; the next start recovers

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use purser_journal::{OpenError, Reader, Report, VerifyError, verify};
+use jiff::Timestamp;
+use purser_journal::{MendError, OpenError, Reader, Report, VerifyError, mend, verify};
 use serde_json::json;
 
 use crate::cli::VerifyJournal;
@@ -23,6 +24,39 @@ pub(crate) fn verify_journal(state_dir: &Path, how: &VerifyJournal) -> Exit {
         Err(VerifyError::Open(error)) => exit_of(&error),
         Err(VerifyError::Read(error)) if error.is_damage() => Exit::Failed,
         Err(VerifyError::Read(_)) => Exit::StoreBroken,
+    }
+}
+
+/// `purserd mend-journal`.
+pub(crate) fn mend_journal(state_dir: &Path, reason: &str) -> Exit {
+    // One line, whatever was typed.
+    let reason = reason.replace(char::is_control, " ");
+    let (now, uid) = (Timestamp::now(), rustix::process::getuid().as_raw());
+    match mend(state_dir, &format!("{now} user {uid}: {reason:?}")) {
+        Ok(mended) => {
+            println!(
+                "mended: {}; the damaged file is kept as {}",
+                chain(&mended.finding),
+                mended.kept.display()
+            );
+            print(state_dir, &Ok(mended.report));
+            Exit::Done
+        }
+        Err(MendError::Whole) => {
+            println!("{}", MendError::Whole);
+            Exit::Done
+        }
+        Err(error) => {
+            tell(state_dir, &error);
+            match error {
+                MendError::Open(error) => exit_of(&error),
+                MendError::Read(error) if !error.is_damage() => Exit::StoreBroken,
+                MendError::Exchange(_) => Exit::StoreBroken,
+                MendError::Whole | MendError::Entries(_) | MendError::Read(_) | MendError::Again(_) => {
+                    Exit::Failed
+                }
+            }
+        }
     }
 }
 

@@ -16,6 +16,7 @@ pub fn main() -> Exit {
         Verb::Run => run(&cli.places),
         Verb::CheckConfig => check_config(&cli.places.config),
         Verb::VerifyJournal(how) => journal_verbs::verify_journal(&cli.places.state_dir, &how),
+        Verb::MendJournal { reason } => journal_verbs::mend_journal(&cli.places.state_dir, &reason),
         Verb::Doctor { json } => crate::doctor::doctor(&cli.places, json),
         Verb::Head => journal_verbs::head(&cli.places.state_dir),
     }

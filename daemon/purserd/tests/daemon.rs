@@ -325,6 +325,32 @@ fn a_journal_that_is_held_tells_the_sales_that_it_has_and_begins_no_new_one() {
     let new = begin("till-101");
     assert_eq!(new["error"], "org.purser.Purser1.JournalDamaged", "{new}");
     assert_eq!(new["parameters"]["transient"], false);
+    assert_eq!(mend(&daemon).status.code(), Some(75), "not while it runs");
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.exit_code(), Some(0));
+
+    let mended = mend(&daemon);
+    assert_eq!(mended.status.code(), Some(0), "{mended:?}");
+    let note = fs::read_to_string(daemon.path("state/journal.mends")).unwrap();
+    assert!(
+        note.contains("the disk was changed") && note.contains(" user "),
+        "{note}"
+    );
+    daemon.child = command(daemon.folder.path()).spawn().unwrap();
+    daemon.await_line("READY=1");
+    let new = begin("till-101");
+    // There is no driver here, and nothing else keeps it from beginning.
+    assert_eq!(new["error"], "org.purser.Purser1.NoReader", "{new}");
+    assert_eq!(begin("till-50")["parameters"]["standing"], "completed");
+    assert!(!is_held());
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.exit_code(), Some(0));
+}
+
+fn mend(daemon: &Daemon) -> std::process::Output {
+    Command::new(env!("CARGO_BIN_EXE_purserd"))
+        .args(["mend-journal", "--reason", "the disk was changed", "--state-dir"])
+        .arg(daemon.path("state"))
+        .output()
+        .unwrap()
 }

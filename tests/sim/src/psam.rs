@@ -121,6 +121,11 @@ impl SimPsam {
         if !self.session.has_power {
             return Said::default();
         }
+        if let [0x80, 0x70, ..] = command {
+            // Also one that is refused ends what the one before began.
+            self.session.begun = None;
+            self.forget_attempt();
+        }
         match oddity {
             Some(Oddity::WrongState) => {
                 self.cut();
@@ -128,13 +133,13 @@ impl SimPsam {
                 return said(&[], 0x6985);
             }
             Some(Oddity::Refuses(_)) if command.first() == Some(&0x00) => self.oddity = oddity,
-            Some(Oddity::Refuses(status)) => return self.refuse(command, status),
+            Some(Oddity::Refuses(status)) => return said(&[], status),
             Some(Oddity::RefusesCard(asn, status)) => {
                 self.oddity = oddity;
                 if let [0x80, 0x70, _, _, _, data @ ..] = command
                     && data.get(27) == Some(&asn)
                 {
-                    return self.refuse(command, status);
+                    return said(&[], status);
                 }
             }
             Some(Oddity::HeldUp(failure)) => {
@@ -155,15 +160,6 @@ impl SimPsam {
             _ => {}
         }
         said
-    }
-
-    /// Refuses a command. INIT_SAM ends the attempt before it all the same.
-    fn refuse(&mut self, command: &[u8], status: u16) -> Said {
-        if matches!(command, [0x80, 0x70, ..]) {
-            self.session.begun = None;
-            self.forget_attempt();
-        }
-        said(&[], status)
     }
 
     fn execute(&mut self, sam: &SoftwareSam, command: &[u8]) -> Said {
@@ -188,8 +184,6 @@ impl SimPsam {
     }
 
     fn init(&mut self, sam: &SoftwareSam, data: &[u8]) -> Said {
-        self.session.begun = None;
-        self.forget_attempt();
         let Some(next) = self.counter.checked_add(1) else {
             return said(&[], 0x9402);
         };

@@ -15,6 +15,7 @@ const JOURNAL_FILE: &str = "journal.db";
 const KEY_FILE: &str = "chain.key";
 const LOCK_FILE: &str = "journal.lock";
 const HEAD_FILE: &str = "journal.head";
+const MENDS_FILE: &str = "journal.mends";
 /// Files hold what buyers bought: for the owner only.
 pub(crate) const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
@@ -39,6 +40,10 @@ impl StateFolder {
 
     pub(crate) fn wal_index(&self) -> PathBuf {
         self.0.join(format!("{JOURNAL_FILE}-shm"))
+    }
+
+    pub(crate) fn mends(&self) -> PathBuf {
+        self.0.join(MENDS_FILE)
     }
 
     pub(crate) fn head_file(&self) -> PathBuf {

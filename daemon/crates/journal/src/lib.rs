@@ -7,6 +7,7 @@
 //!   journal.db-shm    SQLite's index of the WAL
 //!   chain.key         32 random bytes; the record chain's key
 //!   journal.head      how far the journal had come; what finds a lost tail (head_file.rs)
+//!   journal.mends     who had what mended, when and why (mend.rs)
 //!   journal.lock      locked by the one process that may write; holds its process id
 //! ```
 //! [`Journal`] is the one writer ([`purser_ledger::Store`]); [`JournalThread`] runs it on a thread of its own; [`Reader`]
@@ -21,6 +22,7 @@ mod files;
 mod head_file;
 mod journal;
 mod memory;
+mod mend;
 mod reader;
 mod references;
 mod room;
@@ -33,6 +35,7 @@ mod verify;
 
 pub use error::{OpenError, ReadError};
 pub use journal::{FullCheck, Journal, Maintained, Options};
+pub use mend::{MendError, Mended, mend};
 pub use reader::{Overview, Query, Reader, Recorded};
 pub use room::{DiskRoom, FOLLOWING_FRAMES, OPENING_FRAMES, SLACK_FRAMES, WAL_FRAMES_MIN};
 pub use thread::{Done, Job, JournalThread, NotTaken};

@@ -226,6 +226,11 @@ impl Operation {
         }
     }
 
+    /// True while another entry can follow: a proof, or a conclusion.
+    pub fn may_get_entries(&self) -> bool {
+        self.is_open() || (self.was_in_doubt && self.conclusion.is_none())
+    }
+
     /// True while the card can still tell: it is asked whenever it is presented (money rule P1).
     pub fn waits_for_card(&self) -> bool {
         matches!(self.standing, Standing::Intended | Standing::InDoubt(_))

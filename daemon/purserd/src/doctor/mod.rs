@@ -184,6 +184,36 @@ mod tests {
     #[error("{0}")]
     struct Told(&'static str, #[source] std::io::Error);
 
+    /// What is found where the PSAM is in this reader, and the driver `readers` serves so many devices.
+    fn shared(reader: &str, devices: &str) -> Option<String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().expect("it has one")).expect("a folder");
+            fs::write(path, text).expect("a file");
+        };
+        write(
+            "drivers.d/readers.toml",
+            &format!("path = \"none.so\"\ndevices = \"{devices}\"\n"),
+        );
+        write(
+            "purser.toml",
+            &format!(
+                "terminal.psam_terminal_number = \"010203040506\"\nsam.psam = {{ reader = \"{reader}\" }}\n\
+                 issuers.0102030405060708 = \"JPY\"\n"
+            ),
+        );
+        let config = Config::load(&folder.path().join("purser.toml")).expect("a whole configuration");
+        shared_driver_finding(&config).map(|finding| finding.name)
+    }
+
+    #[test]
+    fn a_psam_behind_a_driver_that_serves_other_readers_too_is_found() {
+        let name = "psam_shares_driver".to_owned();
+        assert_eq!(shared("readers/sam", "many"), Some(name));
+        assert_eq!(shared("readers", "one"), None);
+    }
+
     #[test]
     fn an_error_is_told_with_its_reasons_and_its_own_remedy_where_it_has_one() {
         let reason = || std::io::Error::other("the disk is gone");

@@ -47,7 +47,8 @@ impl DaemonFacts {
             ));
         }
         problems.extend(self.check.cause().map(|cause| {
-            let remedy = "keep a copy of the state folder, check its disk, and run purserd verify-journal";
+            let remedy = "keep a copy of the state folder, check its disk, and run purserd verify-journal; where it names a \
+                          table or the file, stop purserd and run purserd mend-journal";
             problem("journal_damaged", cause, remedy)
         }));
         let devices = self.all_devices();

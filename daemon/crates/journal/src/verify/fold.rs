@@ -57,7 +57,7 @@ impl Refold {
                 .map_err(|source| Finding::Books { number, source })?;
         }
         self.totals = self.totals.after(&recorded.content.entry, books);
-        if operation.is_open() || (operation.was_in_doubt && operation.conclusion.is_none()) {
+        if operation.may_get_entries() {
             self.alive.insert(id, Alive { opening, operation });
         }
         Ok(())
