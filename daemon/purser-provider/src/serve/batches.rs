@@ -53,7 +53,7 @@ pub(crate) fn fault(refusal: Refusal) -> Failure {
     }
 }
 
-/// Does something with a batch on a leg that is open for it.
+/// Changes a batch on a leg that is open for it.
 pub(crate) async fn with_batch(
     shared: &Arc<Shared>,
     leg: &Arc<Leg>,
@@ -61,23 +61,47 @@ pub(crate) async fn with_batch(
     act: impl FnOnce(&Shared, Transaction<'_>, &Peer, StoredBatch) -> Result<Reply, Failure> + Send + 'static,
 ) -> Result<Reply, Failure> {
     let leg = Arc::clone(leg);
-    let done = move |shared: &Shared, store: &mut Store| {
-        let sql = store.begin()?;
-        let peer = peer::terminal(&sql, leg.peer)?;
-        let stored = batches::find(&sql, id)?;
-        // One answer for a batch that is not there and one that this leg is not for.
-        let subject = stored.as_ref().map_or(Digest([0; 32]), |it| it.batch.digest());
-        call_back::authenticated(&leg, &peer, Purpose::Settlement, subject)?;
-        let stored =
-            stored.ok_or_else(|| Fault::unknown("UnknownBatch", "there is no such batch", "announce it"))?;
-        // A digest is no secret: another terminal can be called back for it, and may do nothing with it.
-        if stored.batch.owner != peer.name {
-            let cause = "the batch was sealed by another terminal";
-            return Err(Fault::forbidden("OtherTerminal", cause, "settle your own batches").into());
-        }
-        act(shared, sql, &peer, stored)
-    };
-    shared.with_store(done).await
+    shared
+        .with_store(move |shared, store| {
+            let sql = store.begin()?;
+            let (peer, stored) = of_leg(&sql, &leg, id)?;
+            act(shared, sql, &peer, stored)
+        })
+        .await
+}
+
+/// Reads a batch on a leg that is open for it: one snapshot, also while a long commit is under way.
+async fn read_batch(
+    shared: &Arc<Shared>,
+    leg: &Arc<Leg>,
+    id: BatchId,
+    read: impl FnOnce(&Connection, StoredBatch) -> Result<Reply, Failure> + Send + 'static,
+) -> Result<Reply, Failure> {
+    let leg = Arc::clone(leg);
+    shared
+        .with_reader(move |_, store| {
+            let sql = store.reader().unchecked_transaction()?;
+            let (_, stored) = of_leg(&sql, &leg, id)?;
+            read(&sql, stored)
+        })
+        .await
+}
+
+/// The batch, if the leg is open for it and it is the terminal's own.
+fn of_leg(sql: &Connection, leg: &Leg, id: BatchId) -> Result<(Peer, StoredBatch), Failure> {
+    let peer = peer::terminal(sql, leg.peer)?;
+    let stored = batches::find(sql, id)?;
+    // One answer for a batch that is not there and one that this leg is not for.
+    let subject = stored.as_ref().map_or(Digest([0; 32]), |it| it.batch.digest());
+    call_back::authenticated(leg, &peer, Purpose::Settlement, subject)?;
+    let stored =
+        stored.ok_or_else(|| Fault::unknown("UnknownBatch", "there is no such batch", "announce it"))?;
+    // A digest is no secret: another terminal can be called back for it, and may do nothing with it.
+    if stored.batch.owner != peer.name {
+        let cause = "the batch was sealed by another terminal";
+        return Err(Fault::forbidden("OtherTerminal", cause, "settle your own batches").into());
+    }
+    Ok((peer, stored))
 }
 
 fn shown(record: &BatchRecord, id: BatchId) -> Reply {
@@ -141,10 +165,7 @@ fn generation(sql: &Connection, terminal: &str) -> Result<u32, Failure> {
 
 /// How far a batch has come.
 pub(crate) async fn show(shared: &Arc<Shared>, leg: &Arc<Leg>, id: BatchId) -> Result<Reply, Failure> {
-    with_batch(shared, leg, id, move |_, _, _, stored| {
-        Ok(shown(&stored.record, id))
-    })
-    .await
+    read_batch(shared, leg, id, move |_, stored| Ok(shown(&stored.record, id))).await
 }
 
 /// Takes a page: its items are judged and stored with their signed verdicts. A repeat gets the verdicts that are there.
@@ -212,10 +233,10 @@ pub(crate) async fn verdicts(
     id: BatchId,
     number: u32,
 ) -> Result<Reply, Failure> {
-    with_batch(shared, leg, id, move |_, sql, _, stored| {
-        let page = batches::page(&sql, stored.row, number)?;
+    read_batch(shared, leg, id, move |sql, stored| {
+        let page = batches::page(sql, stored.row, number)?;
         let page = page.ok_or_else(|| fault(Refusal::PageSkipped(number)))?;
-        let verdicts = batches::items(&sql, stored.row, page.first_place, page.count)?;
+        let verdicts = batches::items(sql, stored.row, page.first_place, page.count)?;
         Ok(verdicts_shown(&verdicts))
     })
     .await

@@ -141,3 +141,31 @@ fn a_leg_that_is_open_outlives_a_connection_on_which_nothing_is_asked() {
     let stands = leg.ask("GET", &path(&batch, ""), None).done();
     assert_eq!(stands["phase"], json!("received"));
 }
+
+/// A permit of a million claims is one commit. Everybody else is known and sees how things stand meanwhile.
+#[test]
+fn who_only_reads_waits_for_no_commit() {
+    let (provider, _serving, till) = shop(&[]);
+    let mut customer = Customer::new(CARD);
+    let items = claims(&[customer.pay(100, 1, 1)]);
+    let batch = seal(1, "till-1", &items);
+    let mut leg = announced(&till, 1, &batch);
+    let verdicts = send(&mut leg, &batch, 0, &items).done();
+    let mut sql = rusqlite::Connection::open(provider.path("provider/provider.db")).unwrap();
+    let behaviour = rusqlite::TransactionBehavior::Immediate;
+    let long = sql.transaction_with_behavior(behaviour).unwrap();
+    let began = std::time::Instant::now();
+    till.ask("GET", "/v1/provider", None).done();
+    till.ask("GET", "/v1/hot-list", None).done();
+    assert_eq!(
+        leg.ask("GET", &path(&batch, ""), None).done()["phase"],
+        "received"
+    );
+    let again = leg.ask("GET", &path(&batch, "/verdicts/0"), None).done();
+    assert_eq!(again, verdicts);
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "a writer would wait a minute"
+    );
+    drop(long);
+}
