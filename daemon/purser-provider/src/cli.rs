@@ -58,6 +58,9 @@ pub(crate) enum Verb {
     /// Loads
     #[command(subcommand)]
     Load(Load),
+    /// The batches that terminals settle
+    #[command(subcommand)]
+    Batch(Batch),
     /// Claims and what became of them
     #[command(subcommand)]
     Claims(Claims),
@@ -83,7 +86,13 @@ pub(crate) struct Serve {
     /// How long a request's body may take: a full page over a slow mobile line
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(crate) body_seconds: u64,
-    /// How many connections at once: a terminal has two at most
+    /// How long nothing may be asked on a connection
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(crate) idle_seconds: u64,
+    /// The same for a standing link and for one that is open for a load or a settlement: a card may have to be found again
+    #[arg(long, value_name = "N", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub(crate) leg_idle_seconds: u64,
+    /// How many connections at once: a terminal has two at most beside its standing link
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) connections: u32,
     #[command(flatten)]
@@ -259,6 +268,11 @@ pub(crate) enum KeyVersion {
         /// The version
         version: u8,
     },
+    /// End a block, once it is known that its keys are still secret; forgeries are counted anew
+    Unblock {
+        /// The version
+        version: u8,
+    },
     /// Show the versions with their key check values
     List,
 }
@@ -299,6 +313,17 @@ pub(crate) enum Load {
         currency: Currency,
     },
     /// Show the loads
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Batch {
+    /// Void a batch of a suspended or revoked terminal: its claims can be claimed again
+    Void {
+        /// Its number: 32 hex digits
+        batch: String,
+    },
+    /// Show the newest 1,000 batches
     List,
 }
 

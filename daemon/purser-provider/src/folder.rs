@@ -56,8 +56,17 @@ impl Folder {
         self.0.join("signing.pub")
     }
 
-    /// Makes the folder, open to its owner only. One that is there must be empty.
+    /// Makes the folder, open to its owner only, durable under its name. One that is there must be empty.
     pub(crate) fn make(&self) -> Result<(), Failure> {
+        self.make_it()?;
+        let parent = match self.0.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            Some(_) | None => Path::new("."),
+        };
+        sync(parent)
+    }
+
+    fn make_it(&self) -> Result<(), Failure> {
         let mut builder = std::fs::DirBuilder::new();
         match builder.mode(0o700).create(&self.0) {
             Ok(()) => Ok(()),
@@ -83,9 +92,13 @@ impl Folder {
 
     /// Makes what is written durable under its name.
     pub(crate) fn sync(&self) -> Result<(), Failure> {
-        let synced = File::open(&self.0).and_then(|folder| folder.sync_all());
-        synced.map_err(|source| file("written to the disk", &self.0, source))
+        sync(&self.0)
     }
+}
+
+fn sync(folder: &Path) -> Result<(), Failure> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|source| file("written to the disk", folder, source))
 }
 
 fn file(done: &'static str, path: &Path, source: io::Error) -> Failure {

@@ -10,7 +10,7 @@ use crate::id::Digest;
 pub enum Reason {
     /// The evidence does not verify: it was made by no card of this provider for this amount.
     Forged,
-    /// The evidence is genuine, and the claim says something else than it: another amount, card, terminal or number.
+    /// The claim says something else than its evidence: another amount, card, terminal or number.
     Altered,
     /// The claim has no card proof: only the terminal's own word.
     NoCardProof,
@@ -29,7 +29,7 @@ pub enum Reason {
     UnknownTerminalNumber,
     /// The PSAM terminal number belongs to another terminal.
     OtherTerminal,
-    /// The terminal's generation is not the one that was reconciled (money rule T1).
+    /// The claim's generation is later than the one that was reconciled (money rule T1).
     OtherGeneration,
     /// A software SAM made it, and the provider's parameters do not allow that (money rule T3).
     SoftwareSamNotAllowed,
@@ -47,11 +47,13 @@ pub enum Reason {
     RefundedBefore,
     /// A late refund above what the claim was paid.
     RefundTooLarge,
+    /// The terminal was suspended by the claims before it: this one was not looked at (money rule T3).
+    TerminalSuspended,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Forged,
         Self::Altered,
         Self::NoCardProof,
@@ -71,6 +73,7 @@ impl Reason {
         Self::RefundWithoutClaim,
         Self::RefundedBefore,
         Self::RefundTooLarge,
+        Self::TerminalSuspended,
     ];
 
     fn code(self) -> u8 {
@@ -94,6 +97,7 @@ impl Reason {
             Self::RefundWithoutClaim => 17,
             Self::RefundedBefore => 18,
             Self::RefundTooLarge => 19,
+            Self::TerminalSuspended => 20,
         }
     }
 

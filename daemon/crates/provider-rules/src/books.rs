@@ -124,8 +124,14 @@ impl Books {
     }
 
     /// Books out of a store.
-    pub fn restore(currency: Currency, balances: BTreeMap<Account, u64>) -> Self {
-        Self { currency, balances }
+    ///
+    /// # Errors
+    /// [`BooksError::TooLarge`]: no books ever came to that. Stop and audit.
+    pub fn restore(currency: Currency, balances: BTreeMap<Account, u64>) -> Result<Self, BooksError> {
+        for (account, minor) in &balances {
+            Amount::new(*minor, currency).map_err(|_| BooksError::TooLarge(*account))?;
+        }
+        Ok(Self { currency, balances })
     }
 
     /// The balance of one account.

@@ -7,7 +7,7 @@ pub enum Evidence {
     Valid,
     /// It does not verify.
     Invalid,
-    /// It verifies, and the message says something else: another amount, card, terminal or number.
+    /// The message says something else than its proof: another amount, card, terminal or number. The proof is not checked then.
     Differs,
     /// There is none.
     Missing,

@@ -61,7 +61,7 @@ pub struct Facts {
     pub card_currency: Option<Currency>,
     /// Whose PSAM terminal number it names.
     pub number_owner: NumberOwner,
-    /// True when the claim's generation is one that was reconciled (money rule T1).
+    /// True when the claim's generation is the one that was reconciled, or an earlier one (money rule T1).
     pub is_reconciled: bool,
     /// True when a software SAM made it, and none was allowed there (money rule T3).
     pub is_software_sam_forbidden: bool,

@@ -7,8 +7,8 @@ pub struct WatchLimits {
     pub alarm: u32,
     /// So many of one terminal suspend it; never fewer than `alarm`.
     pub suspend_terminal: u32,
-    /// So many of one key version, from at least two terminals, block it. One terminal alone cannot take a key version
-    /// away from every shop.
+    /// So many of one key version, from terminals of at least two merchants, block it. One merchant alone, with however many
+    /// tills, cannot take a key version away from every shop.
     pub block_key_version: u32,
 }
 
@@ -26,10 +26,11 @@ impl Default for WatchLimits {
 /// The forgeries of one terminal or one key version since a person last looked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Forgeries {
-    /// How many.
+    /// How many. For a key version: of each terminal at most [`WatchLimits::suspend_terminal`] count, and of each merchant at
+    /// most half of [`WatchLimits::block_key_version`].
     pub count: u32,
-    /// From how many terminals, for a key version.
-    pub terminals: u32,
+    /// From the terminals of how many merchants, for a key version.
+    pub merchants: u32,
 }
 
 /// What is done about it.
@@ -58,7 +59,7 @@ pub fn of_terminal(forgeries: Forgeries, limits: &WatchLimits) -> Measure {
 
 /// The measure after one more forgery under a key version.
 pub fn of_key_version(forgeries: Forgeries, limits: &WatchLimits) -> Measure {
-    if forgeries.count >= limits.block_key_version && forgeries.terminals >= 2 {
+    if forgeries.count >= limits.block_key_version && forgeries.merchants >= 2 {
         Measure::BlockKeyVersion
     } else if forgeries.count >= limits.alarm {
         Measure::Alarm

@@ -20,6 +20,8 @@ struct Batch {
     document: Vec<u8>,
     phase: String,
     received: u32,
+    /// Pages, items' digest, claimed, refunds: what `serve` has counted up.
+    counted: (u32, Vec<u8>, i64, i64),
     permit: Option<Vec<u8>>,
     void: Option<(Vec<u8>, Vec<u8>)>,
 }
@@ -42,7 +44,7 @@ struct Walked {
 pub(super) fn check(audit: &mut Audit<'_>) -> Result<(), Failure> {
     let query =
         "SELECT number, lower(hex(id)), terminal, digest, document, phase, received, permit, void_document,
-                        void_signature FROM batch ORDER BY number";
+                        void_signature, pages, items, claimed, refunds FROM batch ORDER BY number";
     let mut statement = audit.sql.prepare(query)?;
     let mut rows = statement.query(())?;
     let mut charges = 0;
@@ -58,6 +60,7 @@ pub(super) fn check(audit: &mut Audit<'_>) -> Result<(), Failure> {
             received: row.get(6)?,
             permit: row.get(7)?,
             void: void.0.zip(void.1),
+            counted: (row.get(10)?, row.get(11)?, row.get(12)?, row.get(13)?),
         };
         charges += one(audit, &batch)?;
     }
@@ -68,7 +71,27 @@ pub(super) fn check(audit: &mut Audit<'_>) -> Result<(), Failure> {
     audit.check(stored == charges, "Charges", || {
         format!("{stored} debits are charged, and permits cover {charges}")
     });
+    forged(audit)?;
     debts(audit)
+}
+
+/// A debit is kept as forged only where a claim of it was, by the terminal and under the key version that are named.
+fn forged(audit: &mut Audit<'_>) -> Result<(), Failure> {
+    // The two bytes of a verdict that hold for the reason "forged", see raw.rs.
+    let query = "SELECT lower(hex(key)) FROM forged WHERE NOT EXISTS
+                   (SELECT 1 FROM item JOIN batch ON batch.number = item.batch
+                    WHERE item.key = forged.key AND substr(verdict, 75, 2) = x'0301' AND batch.terminal = forged.terminal)
+                 OR key_version IS NOT (SELECT key_version FROM card WHERE serial = substr(forged.key, 1, 10))";
+    let mut statement = audit.sql.prepare(query)?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        let key: String = row.get(0)?;
+        audit.find(
+            "Forged",
+            format!("debit {key} is kept as forged, and no claim of it was"),
+        );
+    }
+    Ok(())
 }
 
 fn one(audit: &mut Audit<'_>, batch: &Batch) -> Result<u64, Failure> {
@@ -85,7 +108,16 @@ fn one(audit: &mut Audit<'_>, batch: &Batch) -> Result<u64, Failure> {
         format!("batch {name} is another one than its document says")
     });
     let walked = walk(audit, batch, &told)?;
-    pages(audit, batch, walked.count)?;
+    let pages = pages(audit, batch, walked.count)?;
+    let counted = (
+        pages,
+        walked.items.to_vec(),
+        signed(walked.claimed),
+        signed(walked.refunds),
+    );
+    audit.check(batch.counted == counted, "BatchCounts", || {
+        format!("what is counted up of batch {name} is not what its pages and items come to")
+    });
     let is_whole = walked.count == told.count
         && walked.items == told.items
         && (walked.claimed, walked.refunds) == (told.claimed, told.refunds);
@@ -320,7 +352,8 @@ fn signed(minor: u64) -> i64 {
     i64::try_from(minor).unwrap_or(i64::MAX)
 }
 
-fn pages(audit: &mut Audit<'_>, batch: &Batch, count: u32) -> Result<(), Failure> {
+/// How many pages there are; each holds what came.
+fn pages(audit: &mut Audit<'_>, batch: &Batch, count: u32) -> Result<u32, Failure> {
     let mut statement = audit.sql.prepare_cached(
         "SELECT page, content, first_place, count FROM page WHERE batch = ?1 ORDER BY page",
     )?;
@@ -347,7 +380,7 @@ fn pages(audit: &mut Audit<'_>, batch: &Batch, count: u32) -> Result<(), Failure
     audit.check(next_place == count, "Page", || {
         format!("the pages of batch {} are not its items", batch.name)
     });
-    Ok(())
+    Ok(next_page)
 }
 
 fn permits(audit: &mut Audit<'_>, batch: &Batch, told: &raw::Batch, walked: &Walked) -> Result<(), Failure> {

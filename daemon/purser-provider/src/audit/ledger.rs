@@ -33,6 +33,12 @@ pub(super) fn check(audit: &mut Audit<'_>) -> Result<(), Failure> {
                 format!("{account} holds {stored} {currency}; the evidence comes to {minor}")
             });
         }
+        let query = "SELECT coalesce(sum(refunded), 0) FROM charge WHERE currency = ?1";
+        let refunded: i64 = audit.sql.query_row(query, [&currency], |row| row.get(0))?;
+        audit.check(i128::from(refunded) == expected.refunds_owed, "Refunds", || {
+            let owed = expected.refunds_owed;
+            format!("{refunded} {currency} of the charges is refunded; the permits' items owe {owed}")
+        });
         let places =
             expected.outstanding + expected.loads_in_doubt + expected.refunds_owed + expected.permits;
         let sources = expected.issued + expected.unexplained + expected.merchant_debt;

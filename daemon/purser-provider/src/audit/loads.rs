@@ -14,6 +14,7 @@ struct Load {
     phase: String,
     card: Option<Vec<u8>>,
     tac: Option<Vec<u8>>,
+    void_challenge: Option<Vec<u8>>,
     void_proof: Option<Vec<u8>>,
 }
 
@@ -41,8 +42,7 @@ fn read(stored: &[u8]) -> Option<Said> {
 }
 
 pub(super) fn check(audit: &mut Audit<'_>) -> Result<(), Failure> {
-    let query =
-        "SELECT id, lower(hex(id)), currency, minor, phase, card, tac, void_proof FROM load ORDER BY id";
+    let query = "SELECT id, lower(hex(id)), currency, minor, phase, card, tac, void_proof, void_challenge FROM load ORDER BY id";
     let mut statement = audit.sql.prepare(query)?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
@@ -55,6 +55,7 @@ pub(super) fn check(audit: &mut Audit<'_>) -> Result<(), Failure> {
             card: row.get(5)?,
             tac: row.get(6)?,
             void_proof: row.get(7)?,
+            void_challenge: row.get(8)?,
         };
         one(audit, &load)?;
     }
@@ -132,14 +133,17 @@ fn end(
         said.zip(keys).is_some_and(|(said, keys)| {
             said.initialize.mac1(&keys.load) == said.mac1
                 && Some(said.initialize.online_sn) == online_sn
+                && i64::from(said.initialize.amount) == load.minor
+                && load.void_challenge.as_deref() == Some(&said.initialize.terminal_number[..])
                 && load.card.as_deref() == Some(&said.card[..])
         })
     };
     let holds = match load.phase.as_str() {
-        "open" => attempts == 0 && load.tac.is_none(),
+        "open" => attempts == 0 && load.tac.is_none() && load.void_proof.is_none(),
         "released" => attempts > 0 && load.tac.is_none() && load.void_proof.is_none(),
-        "done" => attempts > 0 && is_proven,
-        "voided" => load.tac.is_none() && (attempts == 0 || is_void_proven()),
+        "done" => attempts > 0 && is_proven && load.void_proof.is_none(),
+        "voided" if attempts == 0 => load.tac.is_none() && load.void_proof.is_none(),
+        "voided" => load.tac.is_none() && is_void_proven(),
         _ => false,
     };
     audit.check(holds, "LoadPhase", || {

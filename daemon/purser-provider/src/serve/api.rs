@@ -125,7 +125,7 @@ pub(crate) async fn call(
         }
         Endpoint::Provider => {
             shared
-                .with_store(move |shared, store| provider(shared, store, &leg))
+                .with_reader(move |shared, store| provider(shared, store, &leg))
                 .await
         }
         Endpoint::Request => call_back::request(&shared, &leg, http::object(&body)?).await,

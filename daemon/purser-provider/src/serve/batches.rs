@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use purser_provider_link::call_back::Purpose;
 use purser_provider_link::{Batch, BatchId, BatchVoid, Decision, Digest, Item, Reason, Verdict, VoidReason};
+use purser_provider_rules::Evidence;
 use purser_provider_rules::batch::{BatchRecord, Page, Phase, Refusal};
-use purser_provider_rules::{judge, watch};
+use purser_provider_rules::judge::{self, NumberOwner};
 use rusqlite::{Connection, Transaction};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,11 +16,11 @@ use super::facts::{self, Owner};
 use super::http::Reply;
 use super::leg::Leg;
 use super::peer::{self, Peer};
-use super::{Shared, call_back};
+use super::{Shared, call_back, forgeries};
 use crate::authority::now_unix_seconds;
 use crate::fault::{Failure, Fault};
+use crate::store::Store;
 use crate::store::batches::{self, StoredBatch, StoredItem, StoredPage, key_bytes, phase_name};
-use crate::store::{Store, alarm};
 
 /// The announcement of a batch.
 #[derive(Debug, Deserialize)]
@@ -52,7 +53,7 @@ pub(crate) fn fault(refusal: Refusal) -> Failure {
     }
 }
 
-/// Does something with a batch on a leg that is open for it.
+/// Changes a batch on a leg that is open for it.
 pub(crate) async fn with_batch(
     shared: &Arc<Shared>,
     leg: &Arc<Leg>,
@@ -60,23 +61,47 @@ pub(crate) async fn with_batch(
     act: impl FnOnce(&Shared, Transaction<'_>, &Peer, StoredBatch) -> Result<Reply, Failure> + Send + 'static,
 ) -> Result<Reply, Failure> {
     let leg = Arc::clone(leg);
-    let done = move |shared: &Shared, store: &mut Store| {
-        let sql = store.begin()?;
-        let peer = peer::terminal(&sql, leg.peer)?;
-        let stored = batches::find(&sql, id)?;
-        // One answer for a batch that is not there and one that this leg is not for.
-        let subject = stored.as_ref().map_or(Digest([0; 32]), |it| it.batch.digest());
-        call_back::authenticated(&leg, &peer, Purpose::Settlement, subject)?;
-        let stored =
-            stored.ok_or_else(|| Fault::unknown("UnknownBatch", "there is no such batch", "announce it"))?;
-        // A digest is no secret: another terminal can be called back for it, and may do nothing with it.
-        if stored.batch.owner != peer.name {
-            let cause = "the batch was sealed by another terminal";
-            return Err(Fault::forbidden("OtherTerminal", cause, "settle your own batches").into());
-        }
-        act(shared, sql, &peer, stored)
-    };
-    shared.with_store(done).await
+    shared
+        .with_store(move |shared, store| {
+            let sql = store.begin()?;
+            let (peer, stored) = of_leg(&sql, &leg, id)?;
+            act(shared, sql, &peer, stored)
+        })
+        .await
+}
+
+/// Reads a batch on a leg that is open for it: one snapshot, also while a long commit is under way.
+async fn read_batch(
+    shared: &Arc<Shared>,
+    leg: &Arc<Leg>,
+    id: BatchId,
+    read: impl FnOnce(&Connection, StoredBatch) -> Result<Reply, Failure> + Send + 'static,
+) -> Result<Reply, Failure> {
+    let leg = Arc::clone(leg);
+    shared
+        .with_reader(move |_, store| {
+            let sql = store.reader().unchecked_transaction()?;
+            let (_, stored) = of_leg(&sql, &leg, id)?;
+            read(&sql, stored)
+        })
+        .await
+}
+
+/// The batch, if the leg is open for it and it is the terminal's own.
+fn of_leg(sql: &Connection, leg: &Leg, id: BatchId) -> Result<(Peer, StoredBatch), Failure> {
+    let peer = peer::terminal(sql, leg.peer)?;
+    let stored = batches::find(sql, id)?;
+    // One answer for a batch that is not there and one that this leg is not for.
+    let subject = stored.as_ref().map_or(Digest([0; 32]), |it| it.batch.digest());
+    call_back::authenticated(leg, &peer, Purpose::Settlement, subject)?;
+    let stored =
+        stored.ok_or_else(|| Fault::unknown("UnknownBatch", "there is no such batch", "announce it"))?;
+    // A digest is no secret: another terminal can be called back for it, and may do nothing with it.
+    if stored.batch.owner != peer.name {
+        let cause = "the batch was sealed by another terminal";
+        return Err(Fault::forbidden("OtherTerminal", cause, "settle your own batches").into());
+    }
+    Ok((peer, stored))
 }
 
 fn shown(record: &BatchRecord, id: BatchId) -> Reply {
@@ -106,6 +131,7 @@ pub(crate) async fn announce(
         let existing = batches::find(&sql, id)?;
         let record = BatchRecord::announce(existing.as_ref().map(|it| &it.record), &batch).map_err(fault)?;
         if existing.is_none() {
+            reconciled(&sql, &batch)?;
             batches::announce(&sql, &batch, now_unix_seconds())?;
         }
         sql.commit()?;
@@ -114,12 +140,32 @@ pub(crate) async fn announce(
     shared.with_store(done).await
 }
 
+/// A new batch is of the generation that a person has reconciled (money rule T1). One that is known goes on: the restored
+/// terminal can have it too, and needs its end.
+fn reconciled(sql: &Connection, batch: &Batch) -> Result<(), Failure> {
+    let generation = generation(sql, batch.owner.as_str())?;
+    if batch.generation == generation {
+        return Ok(());
+    }
+    let cause = format!(
+        "the batch is of generation {}, and the terminal is reconciled with {generation}",
+        batch.generation
+    );
+    let remedy =
+        "have the provider's operator compare the books and reconcile the terminal, or seal the batch again";
+    Err(Fault::conflict("NotReconciled", cause, remedy).transient().into())
+}
+
+fn generation(sql: &Connection, terminal: &str) -> Result<u32, Failure> {
+    let query = "SELECT generation FROM terminal WHERE name = ?1";
+    Ok(sql
+        .prepare_cached(query)?
+        .query_row([terminal], |row| row.get(0))?)
+}
+
 /// How far a batch has come.
 pub(crate) async fn show(shared: &Arc<Shared>, leg: &Arc<Leg>, id: BatchId) -> Result<Reply, Failure> {
-    with_batch(shared, leg, id, move |_, _, _, stored| {
-        Ok(shown(&stored.record, id))
-    })
-    .await
+    read_batch(shared, leg, id, move |_, stored| Ok(shown(&stored.record, id))).await
 }
 
 /// Takes a page: its items are judged and stored with their signed verdicts. A repeat gets the verdicts that are there.
@@ -166,9 +212,9 @@ pub(crate) async fn page(
             if record.phase() == Phase::Received && !seal.is_of(&stored.batch) {
                 return Err(fault(Refusal::OtherContent));
             }
-            let owner = owner(&sql, peer, stored.row)?;
+            let mut owner = owner(&sql, peer, stored.row)?;
             for (place, (item, document)) in (page.first_place..).zip(items) {
-                judge_item(shared, &sql, &owner, &stored.batch, place, (&item, document))?;
+                judge_item(shared, &sql, &mut owner, &stored.batch, place, (&item, document))?;
             }
             batches::add_page(&sql, stored.row, number, &page)?;
             batches::advance(&sql, stored.row, &record, &seal)?;
@@ -187,10 +233,10 @@ pub(crate) async fn verdicts(
     id: BatchId,
     number: u32,
 ) -> Result<Reply, Failure> {
-    with_batch(shared, leg, id, move |_, sql, _, stored| {
-        let page = batches::page(&sql, stored.row, number)?;
+    read_batch(shared, leg, id, move |sql, stored| {
+        let page = batches::page(sql, stored.row, number)?;
         let page = page.ok_or_else(|| fault(Refusal::PageSkipped(number)))?;
-        let verdicts = batches::items(&sql, stored.row, page.first_place, page.count)?;
+        let verdicts = batches::items(sql, stored.row, page.first_place, page.count)?;
         Ok(verdicts_shown(&verdicts))
     })
     .await
@@ -223,12 +269,11 @@ fn decode(paged: &Paged) -> Result<(Items, Digest), Failure> {
 }
 
 fn owner(sql: &Connection, peer: &Peer, row: i64) -> Result<Owner, Failure> {
-    let query = "SELECT generation FROM terminal WHERE name = ?1";
-    let generation = sql.query_row(query, [peer.name.as_str()], |row| row.get(0))?;
     Ok(Owner {
         terminal: peer.name.as_str().to_owned(),
-        generation,
+        generation: generation(sql, peer.name.as_str())?,
         row,
+        is_suspended: false,
     })
 }
 
@@ -236,7 +281,7 @@ fn owner(sql: &Connection, peer: &Peer, row: i64) -> Result<Owner, Failure> {
 fn judge_item(
     shared: &Shared,
     sql: &Connection,
-    owner: &Owner,
+    owner: &mut Owner,
     batch: &Batch,
     place: u32,
     (item, document): (&Item, Vec<u8>),
@@ -244,16 +289,26 @@ fn judge_item(
     let key = key_bytes(item.key());
     let (decision, evidence) = match item {
         Item::Claim(claim) => {
-            let facts = facts::of(shared, sql, owner, claim)?;
-            let decision = judge::claim(claim, &facts);
-            if decision == Decision::Hold(Reason::Forged) {
-                forged(sql, owner, &key)?;
+            if owner.is_suspended {
+                (Decision::Hold(Reason::TerminalSuspended), facts::digest(claim))
+            } else {
+                let facts = facts::of(shared, sql, owner, claim)?;
+                let decision = judge::claim(claim, &facts);
+                if decision == Decision::Hold(Reason::Forged) {
+                    owner.is_suspended = forgeries::count(sql, owner, &key)?;
+                }
+                if facts.evidence == Evidence::Valid && facts.number_owner == NumberOwner::BatchOwner {
+                    proven(sql, owner, claim.key.terminal_sn)?;
+                }
+                (decision, facts.evidence_digest)
             }
-            (decision, facts.evidence_digest)
         }
         Item::LateRefund(refund) => {
             let charge = batches::charge(sql, &key)?;
-            let ours = charge.filter(|_| is_of_merchant(sql, owner, &key).unwrap_or(false));
+            let ours = match charge {
+                Some(charge) if is_of_merchant(sql, owner, &key)? => Some(charge),
+                Some(_) | None => None,
+            };
             (judge::refund(refund, ours.as_ref()), Digest([0; 32]))
         }
     };
@@ -274,56 +329,19 @@ fn judge_item(
     batches::add_item(sql, owner.row, key, &stored)
 }
 
+/// A card has proven that the terminal has come so far.
+fn proven(sql: &Connection, owner: &Owner, terminal_sn: u32) -> Result<(), Failure> {
+    let query = "UPDATE terminal SET highest_sn = ?2 WHERE name = ?1 AND coalesce(highest_sn, -1) < ?2";
+    sql.prepare_cached(query)?
+        .execute((&owner.terminal, terminal_sn))?;
+    Ok(())
+}
+
 /// True when the debit was charged in a batch of the same merchant.
 pub(crate) fn is_of_merchant(sql: &Connection, owner: &Owner, key: &[u8; 20]) -> Result<bool, Failure> {
     let query = "SELECT 1 FROM charge JOIN batch ON batch.digest = charge.batch JOIN terminal ON terminal.name = batch.terminal
                  WHERE charge.key = ?1 AND terminal.merchant = (SELECT merchant FROM terminal WHERE name = ?2)";
     crate::store::exists(sql, query, (key, &owner.terminal))
-}
-
-/// Counts a forged claim, and does what is to be done about it (money rule T3).
-fn forged(sql: &Connection, owner: &Owner, key: &[u8; 20]) -> Result<(), Failure> {
-    let now = now_unix_seconds();
-    let serial = &key[..10];
-    let version: Option<u8> = sql.query_row(
-        "SELECT (SELECT key_version FROM card WHERE serial = ?1)",
-        [serial],
-        |row| row.get(0),
-    )?;
-    sql.prepare_cached(
-        "INSERT INTO forged (key, terminal, key_version) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO NOTHING",
-    )?
-    .execute((key, &owner.terminal, version))?;
-    let query = "UPDATE terminal SET forgeries = forgeries + 1 WHERE name = ?1 RETURNING forgeries";
-    let count = sql
-        .prepare_cached(query)?
-        .query_row([&owner.terminal], |row| row.get(0))?;
-    let limits = watch::WatchLimits::default();
-    match watch::of_terminal(watch::Forgeries { count, terminals: 1 }, &limits) {
-        watch::Measure::SuspendTerminal => {
-            sql.execute(
-                "UPDATE terminal SET standing = 'suspended' WHERE name = ?1 AND standing = 'enrolled'",
-                [&owner.terminal],
-            )?;
-            alarm(sql, now, Some(&owner.terminal), "TerminalSuspended")?;
-        }
-        watch::Measure::Alarm => alarm(sql, now, Some(&owner.terminal), "ForgedClaims")?,
-        watch::Measure::Nothing | watch::Measure::BlockKeyVersion => {}
-    }
-    let query = "SELECT count(*), count(DISTINCT terminal) FROM forged WHERE key_version = ?1";
-    let (count, terminals) = sql
-        .prepare_cached(query)?
-        .query_row([version], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    if watch::of_key_version(watch::Forgeries { count, terminals }, &limits)
-        == watch::Measure::BlockKeyVersion
-    {
-        sql.execute(
-            "UPDATE key_version SET is_blocked = 1 WHERE version = ?1",
-            [version],
-        )?;
-        alarm(sql, now, Some(&owner.terminal), "KeyVersionBlocked")?;
-    }
-    Ok(())
 }
 
 /// Voids a batch that has no permit: its claims are free again (money rule B3).
@@ -337,16 +355,15 @@ pub(crate) async fn void(shared: &Arc<Shared>, leg: &Arc<Leg>, id: BatchId) -> R
         };
         if after.phase() != stored.record.phase() {
             let signature = shared.authority.sign(&void.encode())?;
-            sql.execute(
-                "UPDATE batch SET phase = 'voided', void_document = ?2, void_signature = ?3 WHERE number = ?1",
-                (stored.row, void.encode(), signature),
-            )?;
+            batches::void(&sql, stored.row, &void, &signature)?;
         }
         let query = "SELECT void_document, void_signature FROM batch WHERE number = ?1";
         let (document, signature): (Vec<u8>, Vec<u8>) =
             sql.query_row(query, [stored.row], |row| Ok((row.get(0)?, row.get(1)?)))?;
         sql.commit()?;
-        Ok(Reply::ok(json!({ "void": hex::encode(document), "signature": hex::encode(signature) })))
+        Ok(Reply::ok(
+            json!({ "void": hex::encode(document), "signature": hex::encode(signature) }),
+        ))
     })
     .await
 }

@@ -9,8 +9,13 @@ use serde_json::json;
 use super::http::Reply;
 use super::leg::Leg;
 use super::{Shared, facts, peer};
+use crate::authority::now_unix_seconds;
 use crate::fault::{Failure, Fault};
-use crate::store::{Store, signed};
+use crate::store::{Store, alarm, signed};
+
+/// So far beyond the highest terminal SN that a card has proven a terminal may be: what a busy till sells between two
+/// settlements. Without a limit a merchant puts the list into force at a sale that never comes.
+const SN_AHEAD_MAX: u32 = 100_000;
 
 /// A terminal has put a version into force.
 #[derive(Debug, Deserialize)]
@@ -23,8 +28,9 @@ pub(crate) struct Acknowledged {
 /// The list as it is now.
 pub(crate) async fn show(shared: &Arc<Shared>, leg: &Arc<Leg>) -> Result<Reply, Failure> {
     let leg = Arc::clone(leg);
-    let done = move |_: &Shared, store: &mut Store| {
-        let sql = store.begin()?;
+    let done = move |_: &Shared, store: &Store| {
+        // One snapshot: the version is of these cards.
+        let sql = store.reader().unchecked_transaction()?;
         peer::terminal(&sql, leg.peer)?;
         let version: i64 = sql.query_row("SELECT hotlist_version FROM provider", (), |row| row.get(0))?;
         let query = "SELECT lower(hex(card)) FROM listing WHERE until_version IS NULL ORDER BY card";
@@ -33,7 +39,7 @@ pub(crate) async fn show(shared: &Arc<Shared>, leg: &Arc<Leg>) -> Result<Reply, 
         let cards: Vec<String> = cards.collect::<Result<_, _>>()?;
         Ok(Reply::ok(json!({ "version": version, "cards": cards })))
     };
-    shared.with_store(done).await
+    shared.with_reader(done).await
 }
 
 /// Takes an acknowledgement. A repeat changes nothing.
@@ -46,8 +52,9 @@ pub(crate) async fn acknowledge(
     let done = move |_: &Shared, store: &mut Store| {
         let sql = store.begin()?;
         let peer = peer::terminal(&sql, leg.peer)?;
-        let query = "SELECT psam_number FROM terminal WHERE name = ?1";
-        let number: Option<[u8; 6]> = sql.query_row(query, [peer.name.as_str()], |row| row.get(0))?;
+        let query = "SELECT psam_number, coalesce(highest_sn, 0) FROM terminal WHERE name = ?1";
+        let (number, highest_sn): (Option<[u8; 6]>, u32) =
+            sql.query_row(query, [peer.name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let number = number.ok_or_else(|| {
             let cause = "only a terminal of the role merchant has a hot list in force";
             Fault::forbidden("OtherRole", cause, "ask the provider's operator")
@@ -56,6 +63,20 @@ pub(crate) async fn acknowledge(
         if i64::from(acknowledged.version) > version {
             let cause = format!("version {} of the hot list does not exist", acknowledged.version);
             return Err(Fault::conflict("UnknownVersion", cause, "take the list again").into());
+        }
+        if acknowledged.from_terminal_sn > highest_sn.saturating_add(SN_AHEAD_MAX) {
+            alarm(
+                &sql,
+                now_unix_seconds(),
+                Some(peer.name.as_str()),
+                "AcknowledgedAhead",
+            )?;
+            sql.commit()?;
+            let cause = format!("the highest terminal SN that has been claimed is {highest_sn}");
+            let remedy = "settle, then acknowledge the list again";
+            return Err(Fault::conflict("AcknowledgedAhead", cause, remedy)
+                .transient()
+                .into());
         }
         let delivery = Delivery {
             from_terminal_sn: acknowledged.from_terminal_sn,

@@ -10,12 +10,16 @@ use hyper::{Request, Response};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::api::Endpoint;
 use super::leg::Leg;
-use super::{Shared, api};
+use super::{Shared, api, peer};
 use crate::fault::{Failure, Fault, fault_json};
 
 /// The longest body: a full page of the longest claims, in hex.
 pub(crate) const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The longest body of an enrolment: anybody may send one.
+const ENROLMENT_BYTES_MAX: usize = 4 * 1024;
 
 /// What is answered.
 pub(crate) struct Reply {
@@ -42,14 +46,15 @@ pub(crate) async fn answer(
     leg: Arc<Leg>,
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
-    let reply = handle(shared, leg, request)
-        .await
-        .unwrap_or_else(|failure| refusal(&failure));
+    leg.begin_request();
+    let done = handle(shared, Arc::clone(&leg), request).await;
+    leg.end_request();
+    let reply = done.unwrap_or_else(|failure| refusal(&failure));
     let mut response = Response::new(Full::new(Bytes::from(reply.body.to_string())));
     *response.status_mut() = reply.status.try_into().expect("every status here is one of HTTP");
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if reply.hangs_up {
+    if reply.hangs_up || leg.is_stranger() {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -87,21 +92,28 @@ async fn handle(shared: Arc<Shared>, leg: Arc<Leg>, request: Request<Incoming>) 
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
     let (endpoint, parameters) = api::find(head.method.as_str(), &path)?;
-    let body = read(body, shared.body_time).await?;
+    let bytes_max = if endpoint == Endpoint::Enrol {
+        ENROLMENT_BYTES_MAX
+    } else {
+        // Who is not let in sends no page either.
+        peer::of_leg(&shared, &leg).await?;
+        BODY_BYTES_MAX
+    };
+    let body = read(body, bytes_max, shared.body_time).await?;
     api::call(shared, leg, endpoint, parameters, body).await
 }
 
-async fn read(body: Incoming, time: Duration) -> Result<Bytes, Failure> {
+async fn read(body: Incoming, bytes_max: usize, time: Duration) -> Result<Bytes, Failure> {
     let too_long = || {
-        let cause = format!("a body has at most {BODY_BYTES_MAX} bytes");
+        let cause = format!("a body has at most {bytes_max} bytes here");
         Fault::with_status(413, "BodyTooLong", cause, "send pages of at most 1,000 items")
     };
     // Said at once where the head tells the length.
     let told = body.size_hint().lower();
-    if usize::try_from(told).map_or(true, |told| told > BODY_BYTES_MAX) {
+    if usize::try_from(told).map_or(true, |told| told > bytes_max) {
         return Err(too_long().into());
     }
-    let whole = tokio::time::timeout(time, Limited::new(body, BODY_BYTES_MAX).collect()).await;
+    let whole = tokio::time::timeout(time, Limited::new(body, bytes_max).collect()).await;
     let fault = match whole {
         Ok(Ok(body)) => return Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => too_long(),

@@ -8,8 +8,10 @@ use purser_ledger::Monotonic;
 use purser_provider_link::TerminalName;
 use purser_provider_link::call_back::{Challenge, ChannelBinding, LegId, Refusal, Request, Ticket};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::peer::Fingerprint;
+use super::places::Place;
 
 /// What is to be told on a leg.
 #[derive(Clone, Debug)]
@@ -30,6 +32,11 @@ struct State {
     terminal: Option<TerminalName>,
     is_link: bool,
     is_probed: bool,
+    /// Since when nothing is asked on it; none while a request is answered.
+    idle_since: Option<Instant>,
+    place: Option<Place>,
+    /// True when it was no enrolled terminal's as it began.
+    is_stranger: bool,
 }
 
 /// One connection.
@@ -56,7 +63,10 @@ impl Leg {
             peer,
             binding,
             is_called,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                idle_since: Some(Instant::now()),
+                ..State::default()
+            }),
             told: Notify::new(),
             closed: Notify::new(),
         }
@@ -77,9 +87,52 @@ impl Leg {
         self.state().terminal.get_or_insert_with(|| terminal.clone());
     }
 
-    /// Makes it the terminal's standing link; false when it was that before.
+    /// Keeps the place that the connection has, until it ends or becomes a link.
+    pub(crate) fn set_place(&self, place: Place, is_stranger: bool) {
+        let mut state = self.state();
+        state.place = Some(place);
+        state.is_stranger = is_stranger;
+    }
+
+    /// True when one answer is all that it gets.
+    pub(crate) fn is_stranger(&self) -> bool {
+        self.state().is_stranger
+    }
+
+    /// Makes it the terminal's standing link; false when it was that before. The call-back's machine lets a terminal have one,
+    /// so it does not count among those on which the terminal asks.
     pub(crate) fn becomes_link(&self) -> bool {
-        !std::mem::replace(&mut self.state().is_link, true)
+        let mut state = self.state();
+        state.place = None;
+        !std::mem::replace(&mut state.is_link, true)
+    }
+
+    /// A request is here with its headers.
+    pub(crate) fn begin_request(&self) {
+        self.state().idle_since = None;
+    }
+
+    /// It is answered.
+    pub(crate) fn end_request(&self) {
+        self.state().idle_since = Some(Instant::now());
+    }
+
+    /// Waits until nothing has been asked for too long: `leg` where a call is waited for or a call-back has opened it, else `any`.
+    pub(crate) async fn until_idle(&self, any: Duration, leg: Duration) {
+        loop {
+            let until = {
+                let state = self.state();
+                let is_leg = self.is_called || state.is_link || state.open_for.is_some();
+                let limit = if is_leg { leg } else { any };
+                match state.idle_since {
+                    Some(since) if since + limit <= Instant::now() => return,
+                    Some(since) => since + limit,
+                    // Whatever is asked now, it is not idle for so long.
+                    None => Instant::now() + any,
+                }
+            };
+            tokio::time::sleep_until(until).await;
+        }
     }
 
     pub(crate) fn is_link(&self) -> bool {

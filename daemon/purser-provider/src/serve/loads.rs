@@ -156,9 +156,24 @@ async fn with_load(
         call_back::authenticated(&leg, &peer, Purpose::Load, subject)?;
         let record =
             record.ok_or_else(|| Fault::unknown("UnknownLoad", "there is no such load", "open it first"))?;
+        // The bank has booked it for one terminal. Once a MAC2 has left, any may complete or void it (money rule L3).
+        let is_of_peer = "SELECT 1 FROM load WHERE id = ?1 AND terminal = ?2";
+        if record.phase() == Phase::Open && !exists(&sql, is_of_peer, (id.0, peer.name.as_str()))? {
+            let cause = "the load was paid at another terminal, and nothing of it has been released";
+            return Err(Fault::forbidden("OtherTerminal", cause, "begin it there").into());
+        }
         act(shared, sql, &peer, record)
     };
     shared.with_store(done).await
+}
+
+/// What a card's answer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// Value: not under a blocked key version.
+    Attempt,
+    /// The proof that nothing happened: also under a blocked one, or the load would never end (money rule L3).
+    Void,
 }
 
 /// The keys under which a card answers, or why its answer cannot be checked.
@@ -167,6 +182,7 @@ fn card_keys(
     sql: &Connection,
     card: &[u8; 10],
     version: u8,
+    usage: Use,
 ) -> Result<Result<CardKeys, Evidence>, Failure> {
     let query = "SELECT key_version, is_blocked FROM card JOIN key_version ON version = key_version WHERE serial = ?1";
     let found: Option<(u8, bool)> = sql
@@ -174,8 +190,8 @@ fn card_keys(
         .query_row([card], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     Ok(match (found, shared.card_keys.version(version)) {
-        (Some((_, true)), _) => Err(Evidence::BlockedKey),
-        (Some((known, false)), Some(masters)) if known == version => Ok(masters.card(card)),
+        (Some((_, true)), _) if usage == Use::Attempt => Err(Evidence::BlockedKey),
+        (Some((known, _)), Some(masters)) if known == version => Ok(masters.card(card)),
         (Some(_), _) | (None, _) => Err(Evidence::UnknownKey),
     })
 }
@@ -187,8 +203,9 @@ fn judge(
     peer: &Peer,
     said: &CardSaid,
     amount: u32,
+    usage: Use,
 ) -> Result<(Initialized, Option<CardKeys>), Failure> {
-    let keys = card_keys(shared, sql, &said.card, said.key_version)?;
+    let keys = card_keys(shared, sql, &said.card, said.key_version, usage)?;
     let mac1 = match &keys {
         Err(evidence) => *evidence,
         Ok(_) if said.algorithm != TRIPLE_DES => Evidence::UnknownKey,
@@ -249,7 +266,7 @@ pub(crate) async fn attempt(
     with_load(shared, leg, id, move |shared, sql, peer, record| {
         check_card(&sql, &record, &said)?;
         let amount = purse_amount(&record)?;
-        let (initialized, keys) = judge(shared, &sql, peer, &said, amount)?;
+        let (initialized, keys) = judge(shared, &sql, peer, &said, amount, Use::Attempt)?;
         let known = loads::known(&sql, &said.card, id)?;
         let answer = match record.attempt(number, &initialized, &known) {
             Ok(answer) => answer,
@@ -393,7 +410,7 @@ pub(crate) async fn void(
 ) -> Result<Reply, Failure> {
     with_load(shared, leg, id, move |shared, sql, peer, record| {
         let amount = purse_amount(&record)?;
-        let (initialized, _) = judge(shared, &sql, peer, &said, amount)?;
+        let (initialized, _) = judge(shared, &sql, peer, &said, amount, Use::Void)?;
         // Six bytes of the host's choice are covered by MAC1 in place of the terminal's number.
         let after = match record.void(&initialized, VoidChallenge(said.terminal_number)) {
             Ok(after) => after,

@@ -1,7 +1,8 @@
 //! `serve`: HTTPS and JSON over mutual TLS 1.3.
 //!
 //! One connection carries one request after the other. Who speaks is the certificate; each request asks the data base
-//! anew whether that terminal may still ask. Limits: the number of connections, [`http::BODY_BYTES_MAX`], and a body's time.
+//! anew whether that terminal may still ask, before it reads the body. Limits: the number of connections ([`places`]), a
+//! body's length and time, and how long nothing may be asked on a connection.
 
 mod api;
 mod batches;
@@ -9,12 +10,14 @@ mod call_back;
 mod calls;
 mod enrol;
 mod facts;
+mod forgeries;
 mod hot_list;
 mod http;
 mod leg;
 mod loads;
 mod peer;
 mod permits;
+mod places;
 mod tls;
 
 use std::io::Write;
@@ -23,7 +26,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use purser_provider_link::ProviderName;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -39,15 +42,20 @@ use crate::masters::KeyFile;
 use crate::store::{Provider, Store};
 use calls::Calls;
 use leg::Leg;
+use places::Places;
 
-/// A peer that has not finished its TLS handshake, or a request's headers, by then is gone.
+/// A peer that has not finished its TLS handshake by then is gone.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// The longest request line with all headers.
 const HEADER_BYTES_MAX: usize = 16 * 1024;
 
 /// What every connection shares.
 pub(crate) struct Shared {
-    pub(crate) store: Mutex<Store>,
+    store: Mutex<Store>,
+    /// A connection of its own for reading: who is asking is found out while a long commit is under way.
+    reader: Mutex<Store>,
+    places: Places,
+    idle: Idle,
     pub(crate) authority: Authority,
     pub(crate) provider: Provider,
     pub(crate) card_keys: KeyFile,
@@ -56,7 +64,33 @@ pub(crate) struct Shared {
     pub(crate) body_time: Duration,
 }
 
+/// How long nothing may be asked on a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Idle {
+    /// On any: the next request's headers have come by then.
+    any: Duration,
+    /// On a standing link, one that the provider has opened, and one that is open for a load or a settlement.
+    leg: Duration,
+}
+
 impl Shared {
+    /// Reads the data base, on a thread that may wait.
+    pub(crate) async fn with_reader<T: Send + 'static>(
+        self: &Arc<Self>,
+        act: impl FnOnce(&Self, &Store) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let shared = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || {
+            let store = shared
+                .reader
+                .lock()
+                .expect("a panic ends the process, so no lock is poisoned");
+            act(&shared, &store)
+        });
+        done.await
+            .expect("a panic ends the process, and nothing cancels this task")
+    }
+
     /// Does something with the data base, on a thread that may wait.
     pub(crate) async fn with_store<T: Send + 'static>(
         self: &Arc<Self>,
@@ -91,6 +125,12 @@ pub(crate) fn serve(folder: &Folder, serve: &Serve, json: bool) -> Result<Exit, 
     let calls = Calls::new(name, connector);
     let shared = Arc::new(Shared {
         store: Mutex::new(store),
+        reader: Mutex::new(Store::open(folder)?),
+        places: Places::new(usize::try_from(serve.connections).unwrap_or(Semaphore::MAX_PERMITS)),
+        idle: Idle {
+            any: Duration::from_secs(serve.idle_seconds),
+            leg: Duration::from_secs(serve.leg_idle_seconds),
+        },
         authority,
         provider,
         card_keys,
@@ -107,14 +147,12 @@ pub(crate) fn serve(folder: &Folder, serve: &Serve, json: bool) -> Result<Exit, 
             address: serve.listen.clone(),
             source,
         })?;
-        let places = usize::try_from(serve.connections).unwrap_or(Semaphore::MAX_PERMITS);
-        let places = Arc::new(Semaphore::new(places));
         tell(listener.local_addr()?, json)?;
         tokio::spawn(Calls::run_timers(Arc::clone(&shared)));
         let ended = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
         let mut ended = ended?;
         tokio::select! {
-            () = accept(listener, tls, shared, places) => {}
+            () = accept(listener, tls, shared) => {}
             _ = ended.recv() => {}
             interrupted = tokio::signal::ctrl_c() => interrupted?,
         }
@@ -132,10 +170,10 @@ fn tell(address: SocketAddr, json: bool) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-async fn accept(listener: TcpListener, tls: TlsAcceptor, shared: Arc<Shared>, places: Arc<Semaphore>) {
+async fn accept(listener: TcpListener, tls: TlsAcceptor, shared: Arc<Shared>) {
     loop {
         // Without a place nobody is accepted: the system's queue holds the next ones for a while.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+        let Some(place) = shared.places.any().await else {
             return;
         };
         let Ok((stream, _)) = listener.accept().await else {
@@ -160,10 +198,19 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, shared: Arc<Shared>) {
     let session = stream.get_ref().1;
     let peer = peer::Fingerprint::of(session.peer_certificates());
     let binding = tls::binding(|out| session.export_keying_material(out, tls::EXPORTER_LABEL, None));
-    if let Some(binding) = binding {
-        let leg = shared.calls.leg(peer, binding, false);
-        serve_leg(stream, leg, shared).await;
-    }
+    let Some(binding) = binding else { return };
+    let found = shared
+        .with_reader(move |_, store| peer::terminal(store.reader(), peer))
+        .await;
+    let known = match &found {
+        Ok(terminal) => shared.places.terminal(&terminal.name, shared.idle.any).await,
+        Err(_) => shared.places.stranger(),
+    };
+    // Too many: it ends without an answer, which costs the least.
+    let Some(place) = known else { return };
+    let leg = shared.calls.leg(peer, binding, false);
+    leg.set_place(place, found.is_err());
+    serve_leg(stream, leg, shared).await;
 }
 
 /// Answers what is asked on a connection, whoever has opened it, until it ends.
@@ -177,15 +224,16 @@ where
         async move { Ok::<_, std::convert::Infallible>(http::answer(shared, leg, request).await) }
     });
     let mut server = http1::Builder::new();
+    // Without hyper's own clock for headers: it knows nothing of legs, and ends them all after the same time.
     server
-        .timer(TokioTimer::new())
-        .header_read_timeout(HANDSHAKE_TIME)
+        .header_read_timeout(None)
         .max_buf_size(HEADER_BYTES_MAX)
         .half_close(false);
     // How a connection ends is the peer's business: what was asked on it can be asked again.
     tokio::select! {
         _ = server.serve_connection(TokioIo::new(stream), service) => {}
         () = leg.until_closed() => {}
+        () = leg.until_idle(shared.idle.any, shared.idle.leg) => {}
     }
     Calls::lost(&shared, &leg);
 }

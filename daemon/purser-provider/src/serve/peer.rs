@@ -103,6 +103,6 @@ pub(crate) fn terminal(sql: &Connection, fingerprint: Option<Fingerprint>) -> Re
 pub(crate) async fn of_leg(shared: &Arc<Shared>, leg: &Leg) -> Result<Peer, Failure> {
     let fingerprint = leg.peer;
     shared
-        .with_store(move |_, store| terminal(store.reader(), fingerprint))
+        .with_reader(move |_, store| terminal(store.reader(), fingerprint))
         .await
 }

@@ -29,7 +29,7 @@ const PERMIT_SECONDS: i64 = 14 * 86_400;
 
 /// Gives the batch's permit: a new one, or the one that it has.
 pub(crate) async fn permit(shared: &Arc<Shared>, leg: &Arc<Leg>, id: BatchId) -> Result<Reply, Failure> {
-    with_batch(shared, leg, id, move |shared, sql, peer, stored| {
+    with_batch(shared, leg, id, move |shared, sql, _, stored| {
         let new = PermitId(random()?);
         let permit = match stored.record.permit(new) {
             Ok(_) => new,
@@ -38,7 +38,7 @@ pub(crate) async fn permit(shared: &Arc<Shared>, leg: &Arc<Leg>, id: BatchId) ->
         };
         if !matches!(stored.record.phase(), Phase::Permitted(_)) {
             let settled = charge_all(shared, &sql, &stored)?;
-            issue(shared, &sql, &stored, peer.name.as_str(), permit, &settled)?;
+            issue(shared, &sql, &stored, permit, &settled)?;
         }
         let query = "SELECT document, signature FROM permit WHERE id = ?1 ORDER BY generation DESC LIMIT 1";
         let (document, signature): (Vec<u8>, Vec<u8>) =
@@ -178,7 +178,6 @@ fn issue(
     shared: &Shared,
     sql: &Connection,
     stored: &StoredBatch,
-    terminal: &str,
     id: PermitId,
     settled: &Settled,
 ) -> Result<(), Failure> {
@@ -186,7 +185,7 @@ fn issue(
                  JOIN merchant ON merchant.name = terminal.merchant JOIN bank ON bank.name = merchant.bank
                  WHERE terminal.name = ?1";
     let (bank_terminal, account, sealing_key): (String, String, Vec<u8>) =
-        sql.query_row(query, [terminal], |row| {
+        sql.query_row(query, [stored.batch.owner.as_str()], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?;
     let characters: Option<[u8; 8]> = bank_terminal.as_bytes().try_into().ok();

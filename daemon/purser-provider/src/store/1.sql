@@ -44,6 +44,8 @@ CREATE TABLE terminal (
     -- Pinned when it enrols: the provider's account that its permits debit.
     pinned_account TEXT,
     forgeries INTEGER NOT NULL DEFAULT 0,
+    -- The highest terminal SN that a card has proven; null before the first.
+    highest_sn INTEGER CHECK (highest_sn BETWEEN 0 AND 4294967295),
     CHECK ((role = 'merchant') = (merchant IS NOT NULL)),
     CHECK (role = 'provider' OR (psam_number IS NOT NULL AND bank_terminal IS NOT NULL))
 ) STRICT;
@@ -178,8 +180,14 @@ CREATE TABLE item (
 CREATE INDEX item_by_key ON item (key, batch);
 
 -- Debits whose claim was forged: no other evidence is tried (money rule T3).
-CREATE TABLE forged (key BLOB PRIMARY KEY, terminal TEXT NOT NULL, key_version INTEGER) STRICT, WITHOUT ROWID;
-CREATE INDEX forged_by_version ON forged (key_version, terminal);
+CREATE TABLE forged (
+    key BLOB PRIMARY KEY,
+    terminal TEXT NOT NULL,
+    key_version INTEGER,
+    -- 0 once a person has unblocked the key version.
+    is_counted INTEGER NOT NULL DEFAULT 1 CHECK (is_counted IN (0, 1))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX forged_by_version ON forged (key_version, is_counted, terminal);
 
 CREATE TABLE charge (
     key BLOB PRIMARY KEY,

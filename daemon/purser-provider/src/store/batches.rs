@@ -1,7 +1,7 @@
 //! Batches, pages, items, charges. Nothing here holds more than one page of a batch in memory.
 
 use purser_ledger::DebitKey;
-use purser_provider_link::{Batch, BatchId, Digest, PermitId, Seal, Verdict, VoidReason};
+use purser_provider_link::{Batch, BatchId, BatchVoid, Digest, PermitId, Seal, Verdict, VoidReason};
 use purser_provider_rules::batch::{BatchRecord, Phase};
 use purser_provider_rules::judge::Charge;
 use rusqlite::{Connection, OptionalExtension};
@@ -61,6 +61,7 @@ pub(crate) fn find(sql: &Connection, id: BatchId) -> Result<Option<StoredBatch>,
         ("receiving", None) => Phase::Receiving,
         ("received", None) => Phase::Received,
         ("permitted", Some(permit)) => Phase::Permitted(PermitId(permit)),
+        // Why stands in the signed void: nothing else depends on it.
         ("voided", None) => Phase::Voided(VoidReason::AskedByTerminal),
         _ => return Err(Failure::Damaged("the phase of a batch")),
     };
@@ -188,6 +189,15 @@ pub(crate) fn items(sql: &Connection, row: i64, from: u32, count: u32) -> Result
         });
     }
     Ok(items)
+}
+
+/// Stores the signed void of a batch that has no permit.
+pub(crate) fn void(sql: &Connection, row: i64, void: &BatchVoid, signature: &[u8]) -> Result<(), Failure> {
+    sql.execute(
+        "UPDATE batch SET phase = 'voided', void_document = ?2, void_signature = ?3 WHERE number = ?1",
+        (row, void.encode(), signature),
+    )?;
+    Ok(())
 }
 
 /// What a debit was charged with.

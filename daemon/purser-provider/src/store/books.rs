@@ -7,7 +7,7 @@ use purser_provider_rules::books::{Account, Books, Transfer};
 use purser_provider_rules::shadow::Shadow;
 use rusqlite::Connection;
 
-use super::signed;
+use super::{amount, signed};
 use crate::fault::Failure;
 
 /// The books of one currency.
@@ -24,7 +24,7 @@ pub(crate) fn books(sql: &Connection, currency: Currency) -> Result<Books, Failu
             u64::try_from(minor).map_err(|_| Failure::Damaged("a balance"))?,
         );
     }
-    Ok(Books::restore(currency, balances))
+    Books::restore(currency, balances).map_err(|_| Failure::Damaged("a balance"))
 }
 
 /// Makes the transfers, all or none.
@@ -57,12 +57,12 @@ pub(crate) fn save(sql: &Connection, before: &Books, after: &Books) -> Result<()
 
 /// A card's shadow account.
 pub(crate) fn shadow(sql: &Connection, serial: &[u8; 10]) -> Result<Shadow, Failure> {
-    let mut statement = sql.prepare_cached("SELECT loaded, spent FROM card WHERE serial = ?1")?;
-    let (loaded, spent): (i64, i64) = statement.query_row([serial], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let minor = |it: i64| u64::try_from(it).map_err(|_| Failure::Damaged("a shadow account"));
+    let mut statement = sql.prepare_cached("SELECT loaded, spent, currency FROM card WHERE serial = ?1")?;
+    let (loaded, spent, currency): (i64, i64, String) =
+        statement.query_row([serial], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     Ok(Shadow {
-        loaded: minor(loaded)?,
-        spent: minor(spent)?,
+        loaded: amount(loaded, &currency)?.minor(),
+        spent: amount(spent, &currency)?.minor(),
     })
 }
 

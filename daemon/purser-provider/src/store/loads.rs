@@ -35,6 +35,7 @@ pub(crate) fn find(sql: &Connection, id: LoadId) -> Result<Option<LoadRecord>, F
         return Ok(None);
     };
     let phase = PHASES.into_iter().find(|it| phase_name(*it) == phase);
+    let phase = phase.ok_or(Failure::Damaged("the phase of a load"))?;
     let query = "SELECT number, online_sn, content FROM load_attempt WHERE load = ?1 ORDER BY number";
     let mut statement = sql.prepare_cached(query)?;
     let attempts = statement.query_map([id.0], |row| {
@@ -47,10 +48,11 @@ pub(crate) fn find(sql: &Connection, id: LoadId) -> Result<Option<LoadRecord>, F
     Ok(Some(LoadRecord::restore(Stored {
         id,
         amount: amount(minor, &currency)?,
-        phase: phase.ok_or(Failure::Damaged("the phase of a load"))?,
+        phase,
         card: card.map(|serial| CardId::new(Scheme::Pboc, serial)),
         attempts: attempts.collect::<Result<_, _>>()?,
-        challenge: challenge.map(VoidChallenge),
+        // Of a load that is void it is kept as evidence only.
+        challenge: challenge.filter(|_| phase != Phase::Voided).map(VoidChallenge),
     })))
 }
 
@@ -70,16 +72,17 @@ pub(crate) fn open(sql: &Connection, record: &LoadRecord, terminal: &str, now: i
     Ok(())
 }
 
-/// Stores where a load stands; its attempts are stored by [`add_attempt`].
+/// Stores where a load stands; its attempts are stored by [`add_attempt`]. The challenge of a void stays: its proof is over it.
 pub(crate) fn store(sql: &Connection, record: &LoadRecord) -> Result<(), Failure> {
     let challenge = record.challenge().map(|it| it.0);
-    sql.prepare_cached("UPDATE load SET phase = ?2, card = ?3, void_challenge = ?4 WHERE id = ?1")?
-        .execute((
-            record.id().0,
-            phase_name(record.phase()),
-            record.card().map(|card| *card.serial()),
-            challenge,
-        ))?;
+    let change = "UPDATE load SET phase = ?2, card = ?3,
+                    void_challenge = CASE WHEN ?2 = 'voided' THEN void_challenge ELSE ?4 END WHERE id = ?1";
+    sql.prepare_cached(change)?.execute((
+        record.id().0,
+        phase_name(record.phase()),
+        record.card().map(|card| *card.serial()),
+        challenge,
+    ))?;
     Ok(())
 }
 

@@ -23,14 +23,20 @@ pub(crate) fn in_use<'a>(store: &Store, keys: &'a KeyFile, version: u8) -> Resul
         return Err(unknown(version));
     };
     if is_blocked {
-        let cause = format!("key version {version} is blocked");
-        return Err(Fault::conflict("KeyVersionBlocked", cause, "use a newer version").into());
+        return Err(blocked(version));
     }
     let masters = of_file(keys, version)?;
     if !is_equal(&masters.check_values(), &check_values) {
         return Err(other_keys(version));
     }
     Ok(masters)
+}
+
+fn blocked(version: u8) -> Failure {
+    let cause = format!("key version {version} is blocked");
+    let remedy =
+        "use a newer version; or, if its keys are still secret, `purser-provider key version unblock`";
+    Fault::conflict("KeyVersionBlocked", cause, remedy).into()
 }
 
 fn unknown(version: u8) -> Failure {
@@ -63,16 +69,14 @@ pub(super) fn key(store: &mut Store, folder: &Folder, verb: &Key) -> Result<Show
             let keys = key_file(folder, card_keys)?;
             let check_values = of_file(&keys, *version)?.check_values();
             let sql = store.begin()?;
-            let known: Option<[u8; 9]> = sql
-                .query_row(
-                    "SELECT check_values FROM key_version WHERE version = ?1",
-                    [version],
-                    |row| row.get(0),
-                )
+            let query = "SELECT check_values, is_blocked FROM key_version WHERE version = ?1";
+            let known: Option<([u8; 9], bool)> = sql
+                .query_row(query, [version], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?;
             match known {
-                Some(known) if is_equal(&known, &check_values) => {}
-                Some(_) => return Err(other_keys(*version)),
+                Some((known, _)) if !is_equal(&known, &check_values) => return Err(other_keys(*version)),
+                Some((_, true)) => return Err(blocked(*version)),
+                Some((_, false)) => {}
                 None => {
                     sql.execute(
                         "INSERT INTO key_version (version, check_values) VALUES (?1, ?2)",
@@ -86,38 +90,47 @@ pub(super) fn key(store: &mut Store, folder: &Folder, verb: &Key) -> Result<Show
                 json!({ "key_version": version, "is_blocked": false }),
             ))
         }
-        KeyVersion::Block { version } => {
-            let sql = store.begin()?;
-            if sql.execute(
-                "UPDATE key_version SET is_blocked = 1 WHERE version = ?1",
-                [version],
-            )? == 0
-            {
-                return Err(unknown(*version));
-            }
-            sql.commit()?;
-            Ok(Shown::one(
-                format!("key version {version} is blocked"),
-                json!({ "key_version": version, "is_blocked": true }),
-            ))
-        }
-        KeyVersion::List => {
-            let query = "SELECT version, is_blocked, check_values,
+        KeyVersion::Block { version } => set_blocked(store, *version, true),
+        KeyVersion::Unblock { version } => set_blocked(store, *version, false),
+        KeyVersion::List => list(store),
+    }
+}
+
+/// Blocks, or ends that: a person has looked, so the forgeries so far do not count towards the next block.
+fn set_blocked(store: &mut Store, version: u8, is_blocked: bool) -> Result<Shown, Failure> {
+    let sql = store.begin()?;
+    let query = "UPDATE key_version SET is_blocked = ?2 WHERE version = ?1";
+    if sql.execute(query, (version, is_blocked))? == 0 {
+        return Err(unknown(version));
+    }
+    if !is_blocked {
+        sql.execute(
+            "UPDATE forged SET is_counted = 0 WHERE key_version = ?1",
+            [version],
+        )?;
+    }
+    sql.commit()?;
+    let stands = if is_blocked { "blocked" } else { "in use" };
+    Ok(Shown::one(
+        format!("key version {version} is {stands}"),
+        json!({ "key_version": version, "is_blocked": is_blocked }),
+    ))
+}
+
+fn list(store: &Store) -> Result<Shown, Failure> {
+    let query = "SELECT version, is_blocked, check_values,
                                 (SELECT count(*) FROM card WHERE key_version = version)
                          FROM key_version ORDER BY version";
-            let mut statement = store.reader().prepare(query)?;
-            let rows = statement.query_map((), |row| {
-                let (version, is_blocked, values): (u8, bool, [u8; 9]) =
-                    (row.get(0)?, row.get(1)?, row.get(2)?);
-                let cards: i64 = row.get(3)?;
-                Ok(json!({
-                    "key_version": version, "is_blocked": is_blocked, "cards": cards,
-                    "load": hex::encode(&values[..3]), "purchase": hex::encode(&values[3..6]),
-                    "tac": hex::encode(&values[6..]),
-                }))
-            })?;
-            let columns = &["key_version", "is_blocked", "cards", "load", "purchase", "tac"];
-            Ok(Shown::list(columns, rows.collect::<Result<_, _>>()?))
-        }
-    }
+    let mut statement = store.reader().prepare(query)?;
+    let rows = statement.query_map((), |row| {
+        let (version, is_blocked, values): (u8, bool, [u8; 9]) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let cards: i64 = row.get(3)?;
+        Ok(json!({
+            "key_version": version, "is_blocked": is_blocked, "cards": cards,
+            "load": hex::encode(&values[..3]), "purchase": hex::encode(&values[3..6]),
+            "tac": hex::encode(&values[6..]),
+        }))
+    })?;
+    let columns = &["key_version", "is_blocked", "cards", "load", "purchase", "tac"];
+    Ok(Shown::list(columns, rows.collect::<Result<_, _>>()?))
 }

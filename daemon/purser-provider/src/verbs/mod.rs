@@ -1,6 +1,7 @@
 //! What each verb does. A change is one commit: done, or nothing happened.
 
 mod accounts;
+mod batches;
 mod cards;
 mod claims;
 mod hotlist;
@@ -36,6 +37,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, Failure> {
         Verb::Card(verb) => cards::card(&mut Store::open(&folder)?, &folder, verb)?,
         Verb::Key(verb) => keys::key(&mut Store::open(&folder)?, &folder, verb)?,
         Verb::Load(verb) => loads::load(&mut Store::open(&folder)?, verb)?,
+        Verb::Batch(verb) => batches::batch(&mut Store::open(&folder)?, &folder, verb)?,
         Verb::Claims(verb) => claims::claims(&Store::open(&folder)?, verb)?,
         Verb::Alarms { limit } => claims::alarms(&Store::open(&folder)?, *limit)?,
         Verb::Liability => claims::liability(&Store::open(&folder)?)?,

@@ -63,16 +63,7 @@ fn add(store: &mut Store, add: &TerminalAdd) -> Result<Shown, Failure> {
     }
     let (role, now) = (role_name(add.role), now_unix_seconds());
     let sql = store.begin()?;
-    if exists(&sql, "SELECT 1 FROM terminal WHERE name = ?1", [name.as_str()])? {
-        let cause = format!("there is a terminal {name}");
-        let remedy = "choose another name, or see `purser-provider terminal code`";
-        return Err(Fault::conflict("NameTaken", cause, remedy).into());
-    }
-    if exists(&sql, "SELECT 1 FROM terminal WHERE psam_number = ?1", [number])? {
-        let cause = "another terminal has this PSAM terminal number";
-        let remedy = "a claim's number says whose sale it is: see `purser-provider terminal list`";
-        return Err(Fault::conflict("NumberTaken", cause, remedy).into());
-    }
+    check_free(&sql, name.as_str(), number)?;
     let has_merchant = |merchant: &String| exists(&sql, "SELECT 1 FROM merchant WHERE name = ?1", [merchant]);
     if let Some(merchant) = &add.merchant
         && !has_merchant(merchant)?
@@ -101,6 +92,25 @@ fn add(store: &mut Store, add: &TerminalAdd) -> Result<Shown, Failure> {
     let code = make_code(&sql, name.as_str(), now)?;
     sql.commit()?;
     Ok(code_shown(name.as_str(), &code, now))
+}
+
+/// Name and number say who somebody is: nobody else has them.
+fn check_free(sql: &Transaction<'_>, name: &str, number: Option<[u8; 6]>) -> Result<(), Failure> {
+    if exists(sql, "SELECT 1 FROM terminal WHERE name = ?1", [name])? {
+        let cause = format!("there is a terminal {name}");
+        let remedy = "choose another name, or see `purser-provider terminal code`";
+        return Err(Fault::conflict("NameTaken", cause, remedy).into());
+    }
+    if exists(sql, "SELECT 1 FROM provider WHERE name = ?1", [name])? {
+        let cause = format!("{name} is this provider itself");
+        return Err(Fault::conflict("NameTaken", cause, "choose another name").into());
+    }
+    if exists(sql, "SELECT 1 FROM terminal WHERE psam_number = ?1", [number])? {
+        let cause = "another terminal has this PSAM terminal number";
+        let remedy = "a claim's number says whose sale it is: see `purser-provider terminal list`";
+        return Err(Fault::conflict("NumberTaken", cause, remedy).into());
+    }
+    Ok(())
 }
 
 fn role_name(role: Role) -> &'static str {

@@ -124,6 +124,15 @@ const PLANTED: &[(&str, &str)] = &[
         "UPDATE load SET void_proof = zeroblob(36) WHERE phase = 'voided'",
         "LoadPhase",
     ),
+    // A genuine answer of the card, to another challenge than the void's, or for another amount.
+    (
+        "UPDATE load SET void_proof = (SELECT initialize FROM load_attempt WHERE load = id) WHERE phase = 'voided' AND void_proof IS NOT NULL",
+        "LoadPhase",
+    ),
+    (
+        "UPDATE load SET void_challenge = NULL WHERE phase = 'voided' AND void_proof IS NOT NULL",
+        "LoadPhase",
+    ),
     ("DELETE FROM load WHERE phase = 'done'", "Reference"),
     ("DELETE FROM load_attempt", "LoadPhase"),
     (
@@ -198,7 +207,24 @@ const PLANTED: &[(&str, &str)] = &[
     ),
     ("UPDATE page SET content = zeroblob(32) WHERE batch = 1", "Page"),
     ("DELETE FROM page WHERE batch = 4", "Page"),
+    ("UPDATE batch SET pages = 2 WHERE number = 1", "BatchCounts"),
+    (
+        "UPDATE batch SET items = zeroblob(32) WHERE number = 4",
+        "BatchCounts",
+    ),
+    (
+        "UPDATE batch SET claimed = claimed + 1 WHERE number = 4",
+        "BatchCounts",
+    ),
+    ("UPDATE batch SET refunds = 1 WHERE number = 3", "BatchCounts"),
     ("DELETE FROM forged", "Forged"),
+    ("UPDATE forged SET terminal = 'desk'", "Forged"),
+    ("UPDATE forged SET key_version = NULL", "Forged"),
+    (
+        "INSERT INTO forged (key, terminal, key_version) SELECT key, 'till-1', 1 FROM item WHERE batch = 4",
+        "Forged",
+    ),
+    ("UPDATE charge SET refunded = 50 WHERE minor = 100", "Refunds"),
     ("DELETE FROM charge WHERE minor = 500", "Charge"),
     ("UPDATE charge SET minor = 501 WHERE minor = 500", "Charge"),
     ("UPDATE charge SET refunded = 0 WHERE minor = 500", "Charge"),

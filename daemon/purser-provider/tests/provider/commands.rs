@@ -254,3 +254,35 @@ fn each_change_of_the_hot_list_is_a_new_version() {
         "UnknownCard"
     );
 }
+
+#[test]
+fn a_terminal_does_not_have_the_providers_own_name() {
+    let provider = Provider::furnished();
+    let add = [
+        "terminal",
+        "add",
+        "provider.example",
+        "--role",
+        "provider",
+        "--standing-link",
+    ];
+    assert_eq!(provider.refused(&add), "NameTaken");
+}
+
+#[test]
+fn a_balance_that_cannot_be_is_told_and_ends_no_process() {
+    let provider = Provider::furnished();
+    let file = provider.path("provider/provider.db");
+    let sql = rusqlite::Connection::open(file).unwrap();
+    sql.execute("INSERT INTO books VALUES ('JPY', 'issued', ?1)", [i64::MAX])
+        .unwrap();
+    let output = provider.run(&["liability"]);
+    assert_eq!(output.status.code(), Some(5), "{output:?}");
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("contradicts itself in a balance"), "{told}");
+    assert_eq!(
+        provider.run(&["audit"]).status.code(),
+        Some(1),
+        "it names the account"
+    );
+}

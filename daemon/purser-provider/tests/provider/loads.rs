@@ -202,6 +202,60 @@ fn a_void_needs_the_cards_fresh_answer_over_the_hosts_challenge() {
     assert_eq!(books(&provider), (0, 0));
 }
 
+/// A block keeps value from being released. What was released before it has to come to an end.
+#[test]
+fn a_released_load_is_voided_under_a_blocked_key_version_too() {
+    let (provider, _serving, terminal) = desk();
+    let mut card = Inserted::new();
+    let mut line = Standing::called(&terminal, 1, "load", subject(1, 1_000));
+    attempt(&mut line, 1, 1, &card.initialize(1_000, DESK)).done();
+    provider.done(&["key", "version", "block", "1"]);
+    let again = card.initialize(1_000, DESK);
+    assert_eq!(attempt(&mut line, 1, 2, &again).refusal(), "Mac1");
+    let path = format!("/v1/loads/{}/void", load_id(1));
+    let begun = line.ask("POST", &path, None).done();
+    let proof = card.initialize(1_000, begun["void_challenge"].as_str().unwrap());
+    let mut forged = proof.clone();
+    forged["mac1"] = "00000000".into();
+    assert_eq!(line.ask("PUT", &path, Some(&forged)).refusal(), "Mac1");
+    assert_eq!(line.ask("PUT", &path, Some(&proof)).done()["phase"], "voided");
+    assert_eq!(provider.done(&["audit"])[0]["findings"], 0);
+}
+
+#[test]
+fn a_load_that_is_paid_at_one_desk_begins_there_and_is_completed_at_any() {
+    let (provider, serving, terminal) = desk();
+    let added = provider.done(&[
+        "terminal",
+        "add",
+        "annex",
+        "--role",
+        "provider",
+        "--standing-link",
+    ]);
+    let mut annex = Identity::new(&provider.authority(), serving.address);
+    annex.enrol(added[0]["enrolment_code"].as_str().unwrap());
+    let mut card = Inserted::new();
+    let there = |request| Standing::called(&annex, request, "load", subject(1, 1_000));
+    let said = card.initialize(1_000, DESK);
+    assert_eq!(attempt(&mut there(1), 1, 1, &said).refusal(), "OtherTerminal");
+    let void = format!("/v1/loads/{}/void", load_id(1));
+    assert_eq!(
+        there(2).ask("POST", &void, None).refusal(),
+        "OtherTerminal",
+        "the bank would not know"
+    );
+    let mut line = Standing::called(&terminal, 1, "load", subject(1, 1_000));
+    attempt(&mut line, 1, 1, &said).done();
+    // Torn; the buyer goes to the other desk (money rule L3).
+    card.insert();
+    let mut line = there(3);
+    let released = attempt(&mut line, 1, 2, &card.initialize(1_000, "0000000000d2")).done();
+    let tac = card.credit(&released);
+    assert_eq!(confirm(&mut line, 1, &tac).done()["phase"], "done");
+    assert_eq!(provider.done(&["audit"])[0]["findings"], 0);
+}
+
 #[test]
 fn loads_that_must_not_be_are_refused_by_name() {
     let (provider, _serving, terminal) = desk();

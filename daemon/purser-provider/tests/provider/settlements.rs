@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::called::Standing;
 use crate::settling::{Shop, announced, check, claims, path, reason, send};
-use crate::shop::{Customer, forged, seal, yen};
+use crate::shop::{Customer, forged, seal, seal_at, yen};
 use crate::support::{CARD, POINT};
 
 /// Opens the token as the bank does. The bank's private key is 1 in this test, so the shared secret is the x of the ephemeral
@@ -47,6 +47,13 @@ fn a_hot_listed_card_is_held_only_where_the_list_had_reached_the_till_before_the
     let told = |version, from| json!({ "version": version, "from_terminal_sn": from });
     let acknowledge = |body: &Value| shop.till.ask("POST", "/v1/hot-list/acknowledgement", Some(body));
     assert_eq!(acknowledge(&told(2, 3)).refusal(), "UnknownVersion");
+    let never = acknowledge(&told(1, u32::MAX));
+    assert_eq!(never.refusal(), "AcknowledgedAhead", "it would never be in force");
+    let alarm = &shop.provider.done(&["alarms", "--limit", "1"])[0];
+    assert_eq!(
+        (&alarm["alarm"], &alarm["terminal"]),
+        (&json!("AcknowledgedAhead"), &json!("till-1"))
+    );
     acknowledge(&told(1, 3)).done();
     acknowledge(&told(1, 3)).done();
     assert_eq!(acknowledge(&told(1, 2)).refusal(), "GoesBack");
@@ -56,6 +63,10 @@ fn a_hot_listed_card_is_held_only_where_the_list_had_reached_the_till_before_the
     let verdicts = shop.verdicts(&send(&mut line, &batch, 0, &items).done());
     let reasons: Vec<_> = verdicts.iter().map(reason).collect();
     assert_eq!(reasons, [None, Some(Reason::HotListed)]);
+    shop.provider.done(&["hotlist", "remove", CARD]);
+    acknowledge(&told(2, 100_003)).done();
+    shop.provider.done(&["hotlist", "add", CARD, "--reason", "lost"]);
+    assert_eq!(acknowledge(&told(3, 100_004)).refusal(), "AcknowledgedAhead");
     let shown = shop
         .provider
         .done(&["claims", "list", "--batch", &batch.id.to_string()]);
@@ -72,23 +83,43 @@ fn a_hot_listed_card_is_held_only_where_the_list_had_reached_the_till_before_the
 }
 
 #[test]
-fn after_a_restore_a_till_is_reconciled_before_its_claims_are_paid() {
+fn after_a_restore_a_till_is_reconciled_and_then_its_sales_from_before_and_after_are_paid_once() {
     let shop = Shop::new();
     let mut customer = Customer::new(CARD);
-    let mut claim = customer.pay(100, 1, 1);
-    claim.generation = 1;
-    let items = claims(&[claim]);
-    let settle = |number: u8| {
-        let batch = seal(number, "till-1", &items);
+    let paid = customer.pay(100, 1, 1);
+    let settle = |number: u8, generation: u32, sales: &[Claim]| {
+        let items = claims(sales);
+        let batch = seal_at(number, "till-1", generation, &items);
         let mut line = announced(&shop.till, number, &batch);
-        reason(&shop.verdicts(&send(&mut line, &batch, 0, &items).done())[0])
+        let verdicts = shop.verdicts(&send(&mut line, &batch, 0, &items).done());
+        shop.permit(&mut line, &batch);
+        verdicts.iter().map(reason).collect::<Vec<_>>()
     };
-    assert_eq!(settle(1), Some(Reason::OtherGeneration));
+    assert_eq!(settle(1, 0, std::slice::from_ref(&paid)), [None]);
+    // Restored: a sale from before that is not settled, one that is, and one from after it.
+    let before = customer.pay(100, 1, 2);
+    let mut after = customer.pay(100, 1, 3);
+    after.generation = 1;
+    let sales = [paid, before, after];
+    let early = settle(2, 0, &sales[2..]);
+    assert_eq!(early, [Some(Reason::OtherGeneration)]);
+    let batch = seal_at(3, "till-1", 1, &claims(&sales));
+    let mut line = Standing::called(&shop.till, 3, "settlement", batch.digest());
+    let body = json!({ "batch": hex::encode(batch.encode()) });
+    let refused = line.ask("PUT", &path(&batch, ""), Some(&body));
+    assert_eq!(refused.refusal(), "NotReconciled");
+    drop(line);
     shop.provider
         .done(&["terminal", "reconcile", "till-1", "--generation", "1"]);
-    assert_eq!(settle(2), None);
+    assert_eq!(settle(4, 1, &sales), [Some(Reason::AlreadyPaid), None, None]);
+    let old = seal_at(5, "till-1", 0, &claims(&sales));
+    let mut line = Standing::called(&shop.till, 5, "settlement", old.digest());
+    let body = json!({ "batch": hex::encode(old.encode()) });
+    let refused = line.ask("PUT", &path(&old, ""), Some(&body));
+    assert_eq!(refused.refusal(), "NotReconciled", "an old image of the machine");
     let back = ["terminal", "reconcile", "till-1", "--generation", "0"];
     assert_eq!(shop.provider.refused(&back), "GenerationGoesBack");
+    assert_eq!(shop.provider.done(&["audit"])[0]["findings"], 0);
 }
 
 #[test]
@@ -361,38 +392,6 @@ fn a_voided_batch_frees_its_claims_and_never_has_a_permit() {
 }
 
 #[test]
-fn a_forged_debit_is_not_tried_with_other_evidence_and_many_forgeries_suspend_the_terminal() {
-    let shop = Shop::new();
-    let mut customer = Customer::new(CARD);
-    let good: Vec<Claim> = (1..=10).map(|sn| customer.pay(10, 1, sn)).collect();
-    let bad: Vec<Claim> = good.iter().map(forged).collect();
-    let items = claims(&bad[..1]);
-    let batch = seal(1, "till-1", &items);
-    let mut line = announced(&shop.till, 1, &batch);
-    send(&mut line, &batch, 0, &items).done();
-    drop(line);
-    let items = claims(&good[..1]);
-    let batch = seal(2, "till-1", &items);
-    let mut line = announced(&shop.till, 2, &batch);
-    let verdicts = shop.verdicts(&send(&mut line, &batch, 0, &items).done());
-    assert_eq!(reason(&verdicts[0]), Some(Reason::ForgedBefore), "no oracle (T3)");
-    drop(line);
-    let items = claims(&bad[1..]);
-    let batch = seal(3, "till-1", &items);
-    let mut line = announced(&shop.till, 3, &batch);
-    send(&mut line, &batch, 0, &items).done();
-    assert_eq!(
-        line.ask("POST", &path(&batch, "/permit"), None).refusal(),
-        "Suspended"
-    );
-    let alarms = shop.provider.done(&["alarms", "--limit", "1"]);
-    assert_eq!(
-        (&alarms[0]["alarm"], &alarms[0]["terminal"]),
-        (&json!("TerminalSuspended"), &json!("till-1"))
-    );
-}
-
-#[test]
 fn another_terminal_that_knows_a_batchs_digest_can_do_nothing_with_it() {
     let shop = Shop::new();
     let second = shop.second_till();
@@ -400,14 +399,13 @@ fn another_terminal_that_knows_a_batchs_digest_can_do_nothing_with_it() {
     let items = claims(&[customer.pay(300, 1, 1)]);
     let batch = seal(1, "till-1", &items);
     let mut ours = announced(&shop.till, 1, &batch);
-    let mut theirs = Standing::called(&second, 1, "settlement", batch.digest());
-    assert_eq!(send(&mut theirs, &batch, 0, &items).refusal(), "OtherTerminal");
+    let theirs = |request| Standing::called(&second, request, "settlement", batch.digest());
+    assert_eq!(send(&mut theirs(1), &batch, 0, &items).refusal(), "OtherTerminal");
     send(&mut ours, &batch, 0, &items).done();
-    let mut theirs = Standing::called(&second, 2, "settlement", batch.digest());
-    assert_eq!(
-        theirs.ask("POST", &path(&batch, "/permit"), None).refusal(),
-        "OtherTerminal"
-    );
+    for (request, method, rest) in [(2, "POST", "/permit"), (3, "POST", "/void"), (4, "GET", "")] {
+        let refused = theirs(request).ask(method, &path(&batch, rest), None);
+        assert_eq!(refused.refusal(), "OtherTerminal", "{rest}");
+    }
     assert_eq!(shop.permit(&mut ours, &batch).sum.total, yen(300));
 }
 

@@ -155,6 +155,11 @@ pub(crate) fn forged(claim: &Claim) -> Claim {
 
 /// Seals claims.
 pub(crate) fn seal(batch: u8, terminal: &str, items: &[Item]) -> Batch {
+    seal_at(batch, terminal, 0, items)
+}
+
+/// Seals claims as a terminal of this generation.
+pub(crate) fn seal_at(batch: u8, terminal: &str, generation: u32, items: &[Item]) -> Batch {
     let mut seal = Seal::begin(BatchId([batch; 16]), "JPY".parse().unwrap());
     for item in items {
         seal.add(item).unwrap();
@@ -165,6 +170,6 @@ pub(crate) fn seal(batch: u8, terminal: &str, items: &[Item]) -> Batch {
         trusted: true,
     };
     let provider = ProviderName::new("provider.example").unwrap();
-    seal.finish(TerminalName::new(terminal).unwrap(), 0, provider, at)
-        .unwrap()
+    let owner = TerminalName::new(terminal).unwrap();
+    seal.finish(owner, generation, provider, at).unwrap()
 }

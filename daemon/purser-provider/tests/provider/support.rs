@@ -197,6 +197,11 @@ impl Provider {
 
     /// A new terminal of the merchant, with a standing link; its enrolment code.
     pub(crate) fn till(&self, name: &str, number: &str) -> String {
+        self.till_of("kiosk", name, number)
+    }
+
+    /// A new terminal of any merchant.
+    pub(crate) fn till_of(&self, merchant: &str, name: &str, number: &str) -> String {
         let added = self.done(&[
             "terminal",
             "add",
@@ -204,7 +209,7 @@ impl Provider {
             "--role",
             "merchant",
             "--merchant",
-            "kiosk",
+            merchant,
             "--psam-number",
             number,
             "--bank-terminal",

@@ -242,13 +242,13 @@ fn an_odd_time_or_a_shadow_below_zero_is_a_flag_and_no_refusal() {
 }
 
 #[test]
-fn many_forgeries_alarm_then_suspend_and_one_terminal_blocks_no_key() {
+fn many_forgeries_alarm_then_suspend_and_one_merchant_blocks_no_key() {
     let limits = WatchLimits::default();
-    let of = |count| watch::of_terminal(Forgeries { count, terminals: 1 }, &limits);
+    let of = |count| watch::of_terminal(Forgeries { count, merchants: 1 }, &limits);
     assert_eq!(of(2), Measure::Nothing);
     assert_eq!(of(3), Measure::Alarm);
     assert_eq!(of(10), Measure::SuspendTerminal);
-    let key = |count, terminals| watch::of_key_version(Forgeries { count, terminals }, &limits);
+    let key = |count, merchants| watch::of_key_version(Forgeries { count, merchants }, &limits);
     assert_eq!(key(1_000, 1), Measure::Alarm);
     assert_eq!(key(50, 2), Measure::BlockKeyVersion);
     let suspended = TerminalStanding::Enrolled.after(Measure::SuspendTerminal);

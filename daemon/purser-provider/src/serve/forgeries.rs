@@ -1,0 +1,83 @@
+//! Who brings too many forged claims, and what is done about it (money rule T3).
+
+use purser_provider_rules::watch::{self, Forgeries, Measure, WatchLimits};
+use rusqlite::Connection;
+
+use super::facts::Owner;
+use crate::authority::now_unix_seconds;
+use crate::fault::Failure;
+use crate::store::alarm;
+
+/// Counts a forged claim, and does what is to be done about it. True when its terminal is suspended by it.
+pub(crate) fn count(sql: &Connection, owner: &Owner, key: &[u8; 20]) -> Result<bool, Failure> {
+    let serial = &key[..10];
+    let version: Option<u8> = sql.query_row(
+        "SELECT (SELECT key_version FROM card WHERE serial = ?1)",
+        [serial],
+        |row| row.get(0),
+    )?;
+    sql.prepare_cached(
+        "INSERT INTO forged (key, terminal, key_version) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO NOTHING",
+    )?
+    .execute((key, &owner.terminal, version))?;
+    let limits = WatchLimits::default();
+    of_key_version(sql, owner, version, &limits)?;
+    of_terminal(sql, owner, &limits)
+}
+
+fn of_terminal(sql: &Connection, owner: &Owner, limits: &WatchLimits) -> Result<bool, Failure> {
+    let query = "UPDATE terminal SET forgeries = forgeries + 1 WHERE name = ?1 RETURNING forgeries";
+    let count = sql
+        .prepare_cached(query)?
+        .query_row([&owner.terminal], |row| row.get(0))?;
+    let now = now_unix_seconds();
+    match watch::of_terminal(Forgeries { count, merchants: 1 }, limits) {
+        Measure::SuspendTerminal => {
+            sql.execute(
+                "UPDATE terminal SET standing = 'suspended' WHERE name = ?1 AND standing = 'enrolled'",
+                [&owner.terminal],
+            )?;
+            alarm(sql, now, Some(&owner.terminal), "TerminalSuspended")?;
+            Ok(true)
+        }
+        Measure::Alarm => {
+            alarm(sql, now, Some(&owner.terminal), "ForgedClaims")?;
+            Ok(false)
+        }
+        Measure::Nothing | Measure::BlockKeyVersion => Ok(false),
+    }
+}
+
+/// No terminal counts for more than what suspends it, and no merchant for more than half: one merchant's many forgeries and
+/// a stray one of another's block nothing.
+fn of_key_version(
+    sql: &Connection,
+    owner: &Owner,
+    version: Option<u8>,
+    limits: &WatchLimits,
+) -> Result<(), Failure> {
+    let query = "SELECT coalesce(sum(min(forgeries, ?3)), 0), count(*) FROM
+                   (SELECT sum(min(of_terminal, ?2)) AS forgeries FROM
+                      (SELECT terminal AS name, count(*) AS of_terminal FROM forged
+                       WHERE key_version = ?1 AND is_counted = 1 GROUP BY terminal)
+                    JOIN terminal USING (name) GROUP BY merchant)";
+    let parameters = (version, limits.suspend_terminal, limits.block_key_version / 2);
+    let (count, merchants) = sql
+        .prepare_cached(query)?
+        .query_row(parameters, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if watch::of_key_version(Forgeries { count, merchants }, limits) == Measure::BlockKeyVersion {
+        let blocked = sql.execute(
+            "UPDATE key_version SET is_blocked = 1 WHERE version = ?1 AND NOT is_blocked",
+            [version],
+        )?;
+        if blocked > 0 {
+            alarm(
+                sql,
+                now_unix_seconds(),
+                Some(&owner.terminal),
+                "KeyVersionBlocked",
+            )?;
+        }
+    }
+    Ok(())
+}
