@@ -167,6 +167,10 @@ impl From<rusqlite::Error> for VerifyError {
 /// and tells the gravest that it found: a finding that hits all sales ([`Finding::hits_all`]) before one that hits its own, and of
 /// two such the first.
 ///
+/// Beside a damaged entry it is not known what follows from all of them: then the counts of rows, the balances and the list of
+/// open operations are not compared, and damage to these is found when the entry is whole again. The structure of the file, and
+/// that its indexes are equal to its tables, is checked always.
+///
 /// `expect` is a head that was printed earlier: the journal must hold that very entry, and may have grown since. The same
 /// holds for the head in `journal.head`, where that is there.
 /// `progress` is called now and then with the number of entries checked and the number of all.
