@@ -34,11 +34,12 @@ pub(crate) fn mend_journal(state_dir: &Path, reason: &str) -> Exit {
     let (now, uid) = (Timestamp::now(), rustix::process::getuid().as_raw());
     match mend(state_dir, &format!("{now} user {uid}: {reason:?}")) {
         Ok(mended) => {
-            println!(
-                "mended: {}; the damaged file is kept as {}",
-                chain(&mended.finding),
-                mended.kept.display()
+            let finding = mended.finding.map_or_else(
+                || "a mend that was interrupted is ended".to_owned(),
+                |finding| chain(&finding),
             );
+            let kept = mended.kept.display();
+            println!("mended: {finding}; the damaged file is kept as {kept}");
             print(state_dir, &Ok(mended.report));
             Exit::Done
         }
@@ -52,9 +53,12 @@ pub(crate) fn mend_journal(state_dir: &Path, reason: &str) -> Exit {
                 MendError::Open(error) => exit_of(&error),
                 MendError::Read(error) if !error.is_damage() => Exit::StoreBroken,
                 MendError::Exchange(_) => Exit::StoreBroken,
-                MendError::Whole | MendError::Entries(_) | MendError::Read(_) | MendError::Again(_) => {
-                    Exit::Failed
-                }
+                MendError::Whole
+                | MendError::Entries(_)
+                | MendError::Twice { .. }
+                | MendError::Read(_)
+                | MendError::Again(_)
+                | MendError::Unvouched => Exit::Failed,
             }
         }
     }
@@ -122,9 +126,18 @@ fn print(state_dir: &Path, checked: &Result<Report, VerifyError>) {
             "the journal is whole: {} entries, {operations} operations, {debits} debits, {open} in doubt\nhead {head}",
             head.number
         ),
-        Err(error) => tell(state_dir, error),
+        Err(error) => {
+            tell(state_dir, error);
+            if matches!(error, VerifyError::Found(finding) if !finding.hits_all()) {
+                eprintln!("note: {NOT_COMPARED}");
+            }
+        }
     }
 }
+
+/// What a full check leaves out beside a damaged entry.
+pub(crate) const NOT_COMPARED: &str = "the balances, the list of open payments and the counts of rows were not compared with the \
+    entries, because one of these is damaged";
 
 fn as_json(checked: &Result<Report, VerifyError>) -> serde_json::Value {
     match checked {

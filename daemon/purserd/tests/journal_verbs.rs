@@ -102,7 +102,9 @@ fn a_changed_byte_of_an_entry_exits_with_1() {
     let place = bytes.windows(6).position(|window| window == b"till-2").unwrap();
     bytes[place + 5] = b'9';
     fs::write(&path, bytes).unwrap();
-    assert_eq!(purserd(state.path(), &["verify-journal"]).status.code(), Some(1));
+    let output = purserd(state.path(), &["verify-journal"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("were not compared with the entries"));
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! A group of commits: one SQL transaction, one sync.
 
-use purser_ledger::{Commit, Entry, Existing, Head, Operation, Reference, Refused, admit};
+use purser_ledger::{Commit, Entry, Existing, Head, Operation, OperationId, Reference, Refused, admit};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::chain::ChainKey;
-use crate::memory::{Memory, Staged, count};
+use crate::memory::{Memory, Staged, check_whole, count};
 use crate::room::{COMMITS_TO_END_MAX, commits_to_end};
 use crate::{Journal, ReadError, rows};
 
@@ -96,6 +96,9 @@ impl Step<'_> {
                 Some(reference) => rows::operation_by_reference(self.conn, reference, Some(self.key))?,
                 None => None,
             };
+            if let Some(found) = &by_reference {
+                check_whole(self.known(staged, found.id), found)?;
+            }
             let existing = Existing {
                 operation: before.as_ref(),
                 by_reference: by_reference.as_ref(),
@@ -122,10 +125,19 @@ impl Step<'_> {
 
     fn operation(&self, staged: &Staged, commit: &Commit) -> Result<Option<Operation>, ReadError> {
         let id = commit.operation;
-        match staged.changed.get(&id).or_else(|| self.memory.open.get(&id)) {
-            Some(operation) => Ok(Some(operation.clone())),
-            None => rows::operation(self.conn, id.bytes(), Some(self.key)),
+        if let Some(operation) = self.known(staged, id) {
+            return Ok(Some(operation.clone()));
         }
+        let found = rows::operation(self.conn, id.bytes(), Some(self.key))?;
+        if let Some(found) = &found {
+            check_whole(None, found)?;
+        }
+        Ok(found)
+    }
+
+    /// An operation as the group or the memory has it.
+    fn known<'a>(&'a self, staged: &'a Staged, id: OperationId) -> Option<&'a Operation> {
+        staged.changed.get(&id).or_else(|| self.memory.open.get(&id))
     }
 
     fn is_debit_key_taken(&self, entry: &Entry) -> Result<bool, ReadError> {

@@ -69,7 +69,8 @@ pub enum OpenError {
     },
     /// There is a key of a journal, but no journal.
     #[error(
-        "journal.db is missing, empty or no file, but chain.key beside it belongs to a journal that was here; put journal.db and \
+        "journal.db is missing, empty or no file, but chain.key beside it belongs to a journal that was here; where \
+         journal.db.new lies in its place, mending was interrupted: run purserd mend-journal again; otherwise put journal.db and \
          journal.db-wal back, or, to begin anew after reconciling with the provider, move the whole folder away"
     )]
     Gone,

@@ -34,6 +34,11 @@ impl StateFolder {
         self.0.join(JOURNAL_FILE)
     }
 
+    /// A journal that is made anew, until it takes the old one's name.
+    pub(crate) fn new_journal(&self) -> PathBuf {
+        self.0.join(format!("{JOURNAL_FILE}.new"))
+    }
+
     pub(crate) fn wal(&self) -> PathBuf {
         self.0.join(format!("{JOURNAL_FILE}-wal"))
     }

@@ -60,6 +60,30 @@ impl HeadFile {
     }
 }
 
+/// Notes a head so that it outlives a power cut. `own` gives the file to whom it is to belong to.
+///
+/// # Errors
+/// It could not be written: the head is not vouched for.
+pub(crate) fn keep(
+    folder: &StateFolder,
+    key: &ChainKey,
+    head: Head,
+    own: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<()> {
+    if head == Head::EMPTY {
+        return Ok(());
+    }
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(FILE_MODE)
+        .open(folder.head_file())?;
+    own(&file)?;
+    file.write_all_at(line(key, head).as_bytes(), 0)?;
+    file.sync_all()
+}
+
 fn line(key: &ChainKey, head: Head) -> String {
     let mac = Head {
         number: head.number,

@@ -57,6 +57,23 @@ impl Memory {
     }
 }
 
+/// Refuses an operation of which an entry was not found: each that is found fits the record chain, but an index that lost the
+/// newest would tell a sale that was paid as one that is in doubt. `known` is the operation as the memory has it, which has every
+/// one that is open.
+pub(crate) fn check_whole(known: Option<&Operation>, found: &Operation) -> Result<(), ReadError> {
+    let is_whole = match known {
+        Some(known) => known.head == found.head,
+        None => !found.is_open(),
+    };
+    if is_whole {
+        Ok(())
+    } else {
+        Err(ReadError::Row {
+            table: "entries_by_operation",
+        })
+    }
+}
+
 /// What the commits of one group have changed so far.
 #[derive(Debug)]
 pub(crate) struct Staged {

@@ -5,20 +5,22 @@
 //! open stays open. Where an entry itself is damaged nothing is mended; the right files must be put back.
 //!
 //! ```text
-//! lock ─ check ─ every entry into journal.db.new, synced ─ a line in journal.mends, synced ─ journal.db (and its WAL) aside
-//!      ─ journal.db.new takes its name ─ check again
+//! lock ─ check ─ every entry into journal.db.new, synced ─ check that ─ its head into journal.head, a line in journal.mends,
+//!      both synced ─ journal.db aside, then its WAL ─ journal.db.new takes its name
 //! ```
 //! A crash before the old file is set aside changes nothing. After that a start refuses the folder by name until the new file has
-//! its name: mend again, or put the old files back.
+//! its name: mend again, which goes on from there, or put the old files back.
+
+mod exchange;
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use purser_ledger::{Head, Operation, OperationId};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use crate::chain::ChainKey;
 use crate::files::{FILE_MODE, StateFolder};
@@ -43,14 +45,36 @@ pub enum MendError {
     /// The journal cannot be read, or the new one not written.
     #[error("the journal cannot be read to its end, or the new one not written; nothing was changed")]
     Read(#[from] ReadError),
+    /// Two operations have one reference, or one debit's key: damaged rows hid the first when the second began.
+    #[error(
+        "entries {first} and {second} begin two operations with one reference, or one terminal serial number: no journal can \
+         hold both; reconcile both with the provider, then, to begin anew, move the whole folder away and keep it; nothing \
+         was changed"
+    )]
+    Twice {
+        /// The entry that began the first.
+        first: u64,
+        /// The entry that began the second.
+        second: u64,
+    },
     /// The files could not be exchanged.
     #[error(
-        "the files could not be exchanged; the old ones are named journal.db.damaged…, the new one journal.db.new"
+        "the files could not be exchanged; check the disk, then mend again, which goes on from here; the old ones are named \
+         journal.db.damaged…, the new one journal.db.new"
     )]
     Exchange(#[source] io::Error),
-    /// The new journal is not whole.
-    #[error("the journal was made anew, and is not whole; put the old files back")]
+    /// The new journal is not whole. It has not taken the old one's place.
+    #[error(
+        "journal.db.new, which was made anew, is not whole and does not take journal.db's place; where journal.db is missing, \
+         put it back: it is named journal.db.damaged…"
+    )]
     Again(#[source] VerifyError),
+    /// There is a new journal and no old one, but nothing tells that the new one is as long as the old one was.
+    #[error(
+        "journal.db is missing, and journal.head does not vouch for journal.db.new; put journal.db and journal.db-wal back: they \
+         are named journal.db.damaged…"
+    )]
+    Unvouched,
 }
 
 impl MendError {
@@ -59,7 +83,12 @@ impl MendError {
         match self {
             Self::Open(error) => error.is_transient(),
             Self::Read(error) => error.is_transient(),
-            Self::Whole | Self::Entries(_) | Self::Exchange(_) | Self::Again(_) => false,
+            Self::Whole
+            | Self::Entries(_)
+            | Self::Twice { .. }
+            | Self::Exchange(_)
+            | Self::Again(_)
+            | Self::Unvouched => false,
         }
     }
 }
@@ -79,8 +108,8 @@ impl From<io::Error> for MendError {
 /// What was mended.
 #[derive(Debug)]
 pub struct Mended {
-    /// What had been found.
-    pub finding: VerifyError,
+    /// What had been found; none where a mend that had been interrupted was brought to its end.
+    pub finding: Option<VerifyError>,
     /// Where the damaged file is kept.
     pub kept: PathBuf,
     /// The journal as it is now.
@@ -88,14 +117,30 @@ pub struct Mended {
 }
 
 /// Makes the rows and pages of a journal anew from its entries, and notes it in `journal.mends` behind `note`: one line that says
-/// who did it, when and why. Nobody else may have the journal open. Needs as much free space as the journal has.
+/// who did it, when and why. Nobody else may have the journal open. Needs as much free space as the journal has. What it makes
+/// belongs to whom `journal.db` belongs to, whoever calls it. Where a mend was interrupted in the exchange of the files, goes on
+/// from there.
 ///
 /// # Errors
 /// [`MendError`] says what is to be done.
 pub fn mend(state_dir: &Path, note: &str) -> Result<Mended, MendError> {
     let folder = StateFolder::new(state_dir);
-    let _lock = folder.lock()?;
+    let lock = folder.lock()?;
     let key = folder.key()?.ok_or(OpenError::KeyMissing)?;
+    let is_under_way = exchange::is_under_way(&folder)?;
+    let owner = exchange::Owner::of(&if is_under_way {
+        folder.new_journal()
+    } else {
+        folder.journal()
+    });
+    let owner = owner.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => OpenError::Gone,
+        _ => error.into(),
+    })?;
+    owner.take(&lock)?;
+    if is_under_way {
+        return go_on(&folder, &key, &owner, note);
+    }
     let finding = match verify(state_dir, None, |_, _| {}) {
         Ok(_) => return Err(MendError::Whole),
         Err(VerifyError::Found(entries @ (Finding::TailCut { .. } | Finding::OtherHead { .. }))) => {
@@ -105,49 +150,54 @@ pub fn mend(state_dir: &Path, note: &str) -> Result<Mended, MendError> {
         Err(VerifyError::Open(error)) => return Err(error.into()),
         Err(finding) => finding,
     };
-    let head = make_anew(&folder, &key).inspect_err(|_| {
+    let made = make_anew(&folder, &key, &owner).and_then(|head| {
+        let report = verify::verify_new(&folder, head).map_err(MendError::Again)?;
+        head_file::keep(&folder, &key, head, |file| owner.take(file))?;
+        Ok(report)
+    });
+    let report = made.inspect_err(|_| {
         // What is left of it is in nobody's way but the disk's.
-        let _ = fs::remove_file(new_file(&folder));
+        let _ = fs::remove_file(folder.new_journal());
     })?;
-    let kept = free_name(&folder)?;
-    write_note(&folder, &format!("{note}; found: {finding:?}; head {head}\n"))?;
-    exchange(&folder, &kept).map_err(MendError::Exchange)?;
-    let report = verify(state_dir, Some(head), |_, _| {}).map_err(MendError::Again)?;
+    let kept = exchange::free_name(&folder)?;
+    let line = format!("{note}; found: {finding:?}; head {}\n", report.head);
+    exchange::write_note(&folder, &owner, &line)?;
+    exchange::exchange(&folder, &kept).map_err(MendError::Exchange)?;
     Ok(Mended {
-        finding,
+        finding: Some(finding),
         kept,
         report,
     })
 }
 
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
-}
-
-fn new_file(folder: &StateFolder) -> PathBuf {
-    with_ending(&folder.journal(), ".new")
+/// Ends the exchange in which a mend was interrupted. It had noted the new journal's head: that tells a journal that is as long as
+/// the old one from what an earlier mend may have left.
+fn go_on(
+    folder: &StateFolder,
+    key: &ChainKey,
+    owner: &exchange::Owner,
+    note: &str,
+) -> Result<Mended, MendError> {
+    let noted = head_file::noted(folder, key)?.ok_or(MendError::Unvouched)?;
+    let report = verify::verify_new(folder, noted).map_err(MendError::Again)?;
+    if report.head != noted {
+        return Err(MendError::Unvouched);
+    }
+    let kept = exchange::begun_name(folder)?;
+    let line = format!("{note}; went on with the mend before; head {}\n", report.head);
+    exchange::write_note(folder, owner, &line)?;
+    exchange::exchange(folder, &kept).map_err(MendError::Exchange)?;
+    Ok(Mended {
+        finding: None,
+        kept,
+        report,
+    })
 }
 
 /// Writes a data base of all entries, each of which the record chain vouches for.
-fn make_anew(folder: &StateFolder, key: &ChainKey) -> Result<Head, MendError> {
+fn make_anew(folder: &StateFolder, key: &ChainKey, owner: &exchange::Owner) -> Result<Head, MendError> {
     let noted = head_file::noted(folder, key).map_err(OpenError::from)?;
-    let path = new_file(folder);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(FILE_MODE)
-        .open(&path)?;
-    let mut new = Connection::open(&path)?;
-    new.pragma_update(None, "page_size", rows::signed(schema::PAGE_BYTES))?;
-    // Nobody reads it before it is whole; a crash leaves nothing that is needed.
-    new.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
-    schema::migrate(&mut new)?;
+    let mut new = create_new(folder, owner)?;
     let old = connect(folder, Beside::NobodyWithoutWal)?;
     let sql = new.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut anew = Anew::default();
@@ -179,6 +229,53 @@ fn make_anew(folder: &StateFolder, key: &ChainKey) -> Result<Head, MendError> {
     Ok(head)
 }
 
+/// An empty journal in `journal.db.new`, in place of what an earlier mend left.
+fn create_new(folder: &StateFolder, owner: &exchange::Owner) -> Result<Connection, MendError> {
+    let path = folder.new_journal();
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(FILE_MODE)
+        .open(&path)?;
+    owner.take(&file)?;
+    let mut new = Connection::open(&path)?;
+    new.pragma_update(None, "page_size", rows::signed(schema::PAGE_BYTES))?;
+    // Nobody reads it before it is whole; a crash leaves nothing that is needed.
+    new.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+    schema::migrate(&mut new)?;
+    Ok(new)
+}
+
+/// The entry that began another operation with this one's reference or debit key.
+fn begun_before(conn: &Connection, operation: &Operation) -> Result<Option<u64>, MendError> {
+    let key = operation.key();
+    let first: Option<i64> = conn
+        .prepare_cached(
+            "SELECT opening FROM operations WHERE reference = ?1
+             UNION ALL
+             SELECT opening FROM operations WHERE id = (
+                 SELECT operation FROM debits
+                 WHERE terminal_number = ?2 AND terminal_sn = ?3 AND scheme = ?4 AND card = ?5)
+             LIMIT 1",
+        )?
+        .query_row(
+            (
+                operation.reference.as_str(),
+                key.map(|key| key.terminal_number),
+                key.map(|key| key.terminal_sn),
+                key.map(|key| rows::scheme_name(key.card.scheme())),
+                key.map(|key| key.card.serial()),
+            ),
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(first.and_then(|first| u64::try_from(first).ok()))
+}
+
 /// What has been written so far.
 #[derive(Default)]
 struct Anew {
@@ -198,7 +295,13 @@ impl Anew {
             .map_err(|source| MendError::Entries(Finding::OutOfOrder { number, source }))?;
         let operation = operation.expect("a fold that succeeds makes an operation");
         match before {
-            None => rows::insert_operation(conn, &operation)?,
+            None => {
+                if let Some(first) = begun_before(conn, &operation)? {
+                    let second = number;
+                    return Err(MendError::Twice { first, second });
+                }
+                rows::insert_operation(conn, &operation)?;
+            }
             Some(before) if before.is_open() && !operation.is_open() => rows::close_operation(conn, id)?,
             Some(_) => {}
         }
@@ -215,39 +318,4 @@ impl Anew {
         }
         Ok(())
     }
-}
-
-/// A name for the damaged file that nothing has yet.
-fn free_name(folder: &StateFolder) -> io::Result<PathBuf> {
-    for number in 1_u32.. {
-        let name = with_ending(&folder.journal(), &format!(".damaged-{number}"));
-        if !name.try_exists()? {
-            return Ok(name);
-        }
-    }
-    Err(io::ErrorKind::AlreadyExists.into())
-}
-
-fn write_note(folder: &StateFolder, line: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(FILE_MODE)
-        .open(folder.mends())?;
-    file.write_all(line.as_bytes())?;
-    file.sync_all()?;
-    folder.sync()
-}
-
-/// The WAL first: beside a data base without it a start is refused, and beside another one's it would be lost.
-fn exchange(folder: &StateFolder, kept: &Path) -> io::Result<()> {
-    for (companion, ending) in [(folder.wal(), "-wal"), (folder.wal_index(), "-shm")] {
-        match fs::rename(companion, with_ending(kept, ending)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    fs::rename(folder.journal(), kept)?;
-    fs::rename(new_file(folder), folder.journal())?;
-    folder.sync()
 }

@@ -193,13 +193,25 @@ pub(crate) fn connect(folder: &StateFolder, beside: Beside) -> Result<Connection
 }
 
 fn connect_to(folder: &StateFolder, path: &Path, beside: Beside) -> Result<Connection, OpenError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = if beside == Beside::Writer || folder.wal().try_exists()? {
-        Connection::open_with_flags(path, flags)?
+    if beside == Beside::Writer || folder.wal().try_exists()? {
+        checked(Connection::open_with_flags(path, FLAGS)?)
     } else {
-        let uri = format!("file:{}?immutable=1", uri_path(path));
-        Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?
-    };
+        connect_alone(path)
+    }
+}
+
+const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+/// A connection that cannot write to a file that nobody writes and that has no WAL.
+pub(crate) fn connect_alone(path: &Path) -> Result<Connection, OpenError> {
+    let uri = format!("file:{}?immutable=1", uri_path(path));
+    checked(Connection::open_with_flags(
+        uri,
+        FLAGS | OpenFlags::SQLITE_OPEN_URI,
+    )?)
+}
+
+fn checked(conn: Connection) -> Result<Connection, OpenError> {
     conn.busy_timeout(BUSY)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     conn.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;")?;

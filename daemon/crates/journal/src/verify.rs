@@ -11,7 +11,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::chain::ChainKey;
 use crate::files::StateFolder;
 use crate::head_file;
-use crate::reader::{Beside, connect};
+use crate::reader::{Beside, connect, connect_alone};
 use crate::rows::RawEntry;
 use crate::{OpenError, ReadError, schema};
 use fold::Refold;
@@ -167,6 +167,10 @@ impl From<rusqlite::Error> for VerifyError {
 /// and tells the gravest that it found: a finding that hits all sales ([`Finding::hits_all`]) before one that hits its own, and of
 /// two such the first.
 ///
+/// Beside a damaged entry it is not known what follows from all of them: then the counts of rows, the balances and the list of
+/// open operations are not compared, and damage to these is found when the entry is whole again. The structure of the file, and
+/// that its indexes are equal to its tables, is checked always.
+///
 /// `expect` is a head that was printed earlier: the journal must hold that very entry, and may have grown since. The same
 /// holds for the head in `journal.head`, where that is there.
 /// `progress` is called now and then with the number of entries checked and the number of all.
@@ -185,13 +189,33 @@ pub fn verify(
     let noted = noted.map_err(OpenError::from)?.flatten();
     let vouched: Vec<Head> = expect.into_iter().chain(noted).collect();
     let conn = connect(&folder, Beside::NobodyWithoutWal)?;
-    let moment = rusqlite::Transaction::new_unchecked(&conn, TransactionBehavior::Deferred)?;
+    verify_on(&conn, key.as_ref(), &vouched, progress)
+}
+
+/// Checks a journal that was made anew and has not its name yet: it must hold `expect`.
+pub(crate) fn verify_new(folder: &StateFolder, expect: Head) -> Result<Report, VerifyError> {
+    let key = folder.key()?;
+    let vouched: Vec<Head> = Some(expect)
+        .filter(|head| *head != Head::EMPTY)
+        .into_iter()
+        .collect();
+    let conn = connect_alone(&folder.new_journal())?;
+    verify_on(&conn, key.as_ref(), &vouched, |_, _| {})
+}
+
+fn verify_on(
+    conn: &Connection,
+    key: Option<&ChainKey>,
+    vouched: &[Head],
+    progress: impl FnMut(u64, u64),
+) -> Result<Report, VerifyError> {
+    let moment = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Deferred)?;
     let mut check = Check {
         head: Head::EMPTY,
         refold: Refold::default(),
         findings: Findings::default(),
     };
-    check.entries(&moment, key.as_ref(), &vouched, progress)?;
+    check.entries(&moment, key, vouched, progress)?;
     if check.findings.is_empty() {
         // What follows from all entries is not known where one of them is not.
         check.findings.take(check.refold.compare(&moment))?;

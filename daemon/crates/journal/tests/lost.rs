@@ -3,11 +3,13 @@
 
 mod common;
 
+use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{NO_RESERVE, Sale, folder, open, store};
-use purser_journal::{Finding, Journal, OpenError, VerifyError, verify};
+use purser_journal::{Finding, Journal, OpenError, VerifyError, mend, verify};
+use purser_ledger::{Conclusion, Find, FindError, Store};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -236,4 +238,74 @@ fn a_reference_that_its_index_no_longer_finds_is_found_at_the_start() {
         fs::remove_file(file(&folder, "journal.db-shm")).expect("it goes");
     }
     assert!(refused >= 3, "{refused}");
+}
+
+/// Hides an entry of a sale from the index by which a sale's entries are found. Its row in that index: the header, the operation,
+/// and the number twice.
+fn hide_entry(folder: &TempDir, sale: Sale, number: u8) {
+    let path = file(folder, "journal.db");
+    let mut bytes = fs::read(&path).expect("readable");
+    let mut row = vec![4, 44, 1, 1];
+    row.extend(sale.id().bytes());
+    row.extend([number, number]);
+    let places: Vec<usize> = (0..bytes.len())
+        .filter(|at| bytes[*at..].starts_with(&row))
+        .collect();
+    assert!(!places.is_empty());
+    places.iter().for_each(|at| bytes[at + 10] ^= 0x10);
+    fs::write(path, bytes).expect("written");
+}
+
+#[test]
+fn a_start_is_refused_where_an_entry_is_hidden_from_its_sale_and_mending_shows_it_again() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    let sale = Sale::new(1);
+    store(&mut journal, sale.intended());
+    store(&mut journal, sale.paid(1, false));
+    journal.maintain().expect("the journal works");
+    drop(journal);
+    hide_entry(&folder, sale, 2);
+    let error = refusal(&folder);
+    assert!(
+        error
+            .source()
+            .is_some_and(|it| it.to_string().contains("entries_by_operation"))
+    );
+    mend(folder.path(), "a test").expect("the entries are whole");
+    let found = open(&folder)
+        .find(&Find::Reference(sale.reference()))
+        .expect("readable");
+    assert!(found.is_some_and(|found| !found.is_open()));
+}
+
+#[test]
+fn a_paid_sale_whose_newest_entry_is_lost_to_the_index_at_work_is_damaged_and_not_in_doubt() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    let (sale, open_sale) = (Sale::new(1), Sale::new(2));
+    store(&mut journal, sale.intended());
+    store(&mut journal, open_sale.intended());
+    store(&mut journal, open_sale.in_doubt(1));
+    store(&mut journal, sale.paid(1, false));
+    let find = |journal: &Journal, sale: Sale| journal.find(&Find::Reference(sale.reference()));
+    for sale in [sale, open_sale] {
+        assert!(matches!(find(&journal, sale), Ok(Some(_))));
+    }
+    // Another connection stands for the disk: it takes the newest entry of both from the index and the table.
+    let conn = Connection::open(file(&folder, "journal.db")).expect("it opens");
+    conn.execute_batch(
+        "DROP TRIGGER entries_never_vanish; PRAGMA foreign_keys = OFF; DELETE FROM entries WHERE number >= 3",
+    )
+    .expect("spoilt");
+    for sale in [sale, open_sale] {
+        let found = find(&journal, sale);
+        assert!(matches!(found, Err(FindError::Damaged(_))), "{found:?}");
+    }
+    // Nor is a new entry added behind what was found of it.
+    assert!(
+        journal
+            .append(&[sale.concluded(1, Conclusion::GoodsGiven, None)])
+            .is_err()
+    );
 }

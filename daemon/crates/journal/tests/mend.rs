@@ -4,11 +4,12 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 
 use common::{Sale, folder, open, store, store_some_of_each};
 use purser_journal::{Finding, MendError, OpenError, mend, verify};
-use purser_ledger::{Find, Store};
+use purser_ledger::{Entry, Find, Store};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -138,4 +139,72 @@ fn a_journal_whose_tail_is_gone_or_that_is_in_use_is_not_mended() {
         matches!(refused, MendError::Entries(Finding::TailCut { .. })),
         "{refused:?}"
     );
+}
+
+#[test]
+fn two_operations_with_one_reference_are_told_by_their_entries() {
+    let folder = some_of_each();
+    spoil(
+        folder.path(),
+        "DELETE FROM operations WHERE opening = 1; DELETE FROM debits WHERE terminal_sn = 1",
+    );
+    let mut journal = open(&folder);
+    let mut repeated = Sale::new(20).intended();
+    if let Entry::SaleIntended(intended) = &mut repeated.entry {
+        intended.reference = Sale::new(1).reference();
+    }
+    let head = store(&mut journal, repeated);
+    drop(journal);
+    assert_twice(&folder, head.number);
+}
+
+#[test]
+fn two_operations_with_one_terminal_serial_number_are_told_by_their_entries() {
+    let folder = some_of_each();
+    spoil(folder.path(), "DELETE FROM debits WHERE terminal_sn = 1");
+    let mut journal = open(&folder);
+    let mut repeated = Sale::new(20).intended();
+    if let Entry::SaleIntended(intended) = &mut repeated.entry {
+        intended.key = Sale::new(1).key();
+    }
+    let head = store(&mut journal, repeated);
+    drop(journal);
+    assert_twice(&folder, head.number);
+}
+
+fn assert_twice(folder: &TempDir, again: u64) {
+    let before = fs::read(folder.path().join("journal.db")).expect("readable");
+    let refused = mend(folder.path(), NOTE).expect_err("one of the two would be lost");
+    assert!(
+        matches!(refused, MendError::Twice { first: 1, second } if second == again),
+        "{refused:?}"
+    );
+    assert!(!refused.is_transient() && refused.to_string().contains("reconcile both"));
+    assert!(fs::read(folder.path().join("journal.db")).expect("readable") == before);
+    assert!(!folder.path().join("journal.db.new").exists());
+}
+
+#[test]
+fn what_root_mends_belongs_to_whom_the_journal_belonged() {
+    const OWNER: (u32, u32) = (1234, 4321);
+    let folder = some_of_each();
+    spoil(folder.path(), "DELETE FROM debits WHERE terminal_sn = 2");
+    for name in ["journal.head", "journal.lock"] {
+        fs::remove_file(folder.path().join(name)).expect("it goes");
+    }
+    for file in fs::read_dir(folder.path()).expect("readable") {
+        let path = file.expect("readable").path();
+        chown(&path, Some(OWNER.0), Some(OWNER.1)).expect("this test needs root, as CI has");
+    }
+    mend(folder.path(), NOTE).expect("mended");
+    let mut names = Vec::new();
+    for file in fs::read_dir(folder.path()).expect("readable") {
+        let file = file.expect("readable");
+        let metadata = file.metadata().expect("readable");
+        assert_eq!((metadata.uid(), metadata.gid()), OWNER, "{file:?}");
+        names.push(file.file_name().into_string().expect("a name"));
+    }
+    for name in ["journal.db", "journal.head", "journal.lock", "journal.mends"] {
+        assert!(names.iter().any(|it| it == name), "{names:?}");
+    }
 }

@@ -11,6 +11,7 @@ use std::thread::Builder;
 
 use purser_journal::{FullCheck, VerifyError, verify};
 
+use crate::journal_verbs::NOT_COMPARED;
 use crate::verbs::chain;
 
 /// What the check found; nothing while it is under way, and where the journal is whole. Clones share it.
@@ -38,6 +39,8 @@ impl JournalCheck {
                 Err(error) => {
                     found.tell(&error);
                     if stops_sales(&error) == Some(false) {
+                        tracing::warn!("{NOT_COMPARED}");
+                        // The trees in which a reference is looked for were.
                         full_check.has_ended_well();
                     }
                 }

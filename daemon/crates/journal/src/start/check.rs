@@ -17,7 +17,7 @@ use crate::{OpenError, ReadError};
 /// How many of the newest entries a start checks against the record chain; the rest is verify's work.
 const TAIL_ENTRIES: u64 = 64;
 
-/// Up to this many entries a start compares the operations with the index of their references: some ten milliseconds. Beyond,
+/// Up to this many entries a start compares operations and entries with their indexes: some ten milliseconds. Beyond,
 /// it would keep a shop waiting after each power cut; the full check does it while the shop sells.
 const COMPARED_ENTRIES_MAX: u64 = 20_000;
 
@@ -33,6 +33,7 @@ pub(super) fn check(conn: &Connection, key: &ChainKey) -> Result<bool, OpenError
     let is_short = memory.head.number <= COMPARED_ENTRIES_MAX;
     if is_short {
         check_references(conn)?;
+        check_entries_of_operations(conn)?;
     }
     Ok(is_short)
 }
@@ -99,5 +100,23 @@ fn check_references(conn: &Connection) -> Result<(), OpenError> {
         Ok(())
     } else {
         Err(ReadError::Row { table: "operations" }.into())
+    }
+}
+
+/// Each entry stands in two trees: by its number and by its operation. One that the second lost would be missing from its
+/// operation without a word: a sale that was concluded could be concluded again. A page that cannot be read hides nothing: who
+/// asks for its sale is told, and so is the full check.
+fn check_entries_of_operations(conn: &Connection) -> Result<(), OpenError> {
+    let sql = "SELECT 1 FROM entries NOT INDEXED WHERE NOT EXISTS (
+                   SELECT 1 FROM entries AS found INDEXED BY entries_by_operation
+                   WHERE found.operation = entries.operation AND found.number = entries.number)";
+    match conn.prepare(sql)?.exists(()).map_err(ReadError::from) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(ReadError::Row {
+            table: "entries_by_operation",
+        }
+        .into()),
+        Err(error) if error.is_damage() => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
