@@ -1,5 +1,6 @@
-//! Users who mean harm: they call, connect, send garbage and hold on to connections as fast as they are let.
+//! A user who means harm: it calls, connects, sends garbage and holds on to connections as fast as it is let, at both doors.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,18 +14,25 @@ use rustix::process::{Gid, Uid};
 use serde_json::{Value, json};
 
 use crate::Fault;
+use crate::bus::POS_GROUP;
 use crate::raw::Raw;
 
-/// The hostile users. None of them is on any machine.
-pub const USERS: [u32; 4] = [61_001, 61_002, 61_003, 61_004];
-/// Connections of each user that call.
+/// The hostile user: daemon. A bus lets in whom the machine knows, and this one is on every Debian machine.
+const USER: u32 = 1;
+/// Connections of it that call.
 const CALLERS: usize = 20;
-/// Connections of each user that are held and say nothing, or begin a message and never end it.
+/// Connections of it that are held and say nothing, or begin a message and never end it.
 const HELD: usize = 8;
+/// Connections of it that call over the bus.
+const BUS_CALLERS: usize = 4;
+/// Calls that each of those has on their way at a time.
+const PIPELINED: usize = 8;
 /// How often a caller that rests looks whether it is time again.
 const REST: Duration = Duration::from_millis(5);
+/// A loop without any pause takes the processor from everybody, whatever it does; that is the system's to divide, and not measured.
+const BETWEEN_CONNECTIONS: Duration = Duration::from_millis(1);
 
-/// The users at work. They stop when dropped.
+/// The user at work. It stops when dropped.
 #[derive(Debug)]
 pub struct Flood {
     shared: Arc<Shared>,
@@ -34,18 +42,21 @@ pub struct Flood {
 #[derive(Debug)]
 struct Shared {
     socket: PathBuf,
+    bus: String,
     is_raging: AtomicBool,
     ends: AtomicBool,
     calls: AtomicU64,
+    bus_calls: AtomicU64,
     connections: AtomicU64,
 }
 
 impl Flood {
-    /// Lets the users in at a socket of this process's user, and starts them; they rest until [`Flood::rage`].
+    /// Lets the user in at a socket of this process's user and at the bus of this address, and starts it; it rests until
+    /// [`Flood::rage`].
     ///
     /// # Errors
     /// This process is not root's.
-    pub fn start(socket: &Path) -> Result<Self, Fault> {
+    pub fn start(socket: &Path, bus: &str) -> Result<Self, Fault> {
         crate::ensure(rustix::process::geteuid().is_root(), || {
             "only root can become others".to_owned()
         })?;
@@ -58,30 +69,49 @@ impl Flood {
         }
         let shared = Arc::new(Shared {
             socket: socket.to_owned(),
+            bus: bus.to_owned(),
             is_raging: AtomicBool::new(false),
             ends: AtomicBool::new(false),
             calls: AtomicU64::new(0),
+            bus_calls: AtomicU64::new(0),
             connections: AtomicU64::new(0),
         });
+        // A bus lets in who may sell.
+        let sellers = group_id(POS_GROUP)?;
         let mut threads = Vec::new();
-        for uid in USERS {
-            let works = (0..CALLERS).map(Work::Call).chain([Work::Hold, Work::Connect]);
-            for work in works {
-                let shared = Arc::clone(&shared);
-                threads.push(thread::spawn(move || shared.work(uid, work)));
-            }
+        let works = (0..CALLERS).map(Work::Call).chain([Work::Hold, Work::Connect]);
+        for work in works {
+            let shared = Arc::clone(&shared);
+            threads.push(thread::spawn(move || {
+                become_user(USER, USER);
+                shared.work(work);
+            }));
+        }
+        for first in 0..BUS_CALLERS {
+            let shared = Arc::clone(&shared);
+            threads.push(thread::spawn(move || {
+                become_user(USER, sellers);
+                shared
+                    .work_on_the_bus(first)
+                    .expect("the bus takes every user in");
+            }));
         }
         Ok(Self { shared, threads })
     }
 
-    /// Lets them rage, or rest.
+    /// Lets it rage, or rest.
     pub fn rage(&self, is_raging: bool) {
         self.shared.is_raging.store(is_raging, Ordering::Relaxed);
     }
 
-    /// Calls that were answered, refused or cut so far.
+    /// Calls over the socket that were answered, refused or cut so far.
     pub fn calls(&self) -> u64 {
         self.shared.calls.load(Ordering::Relaxed)
+    }
+
+    /// Calls over the bus that were answered or refused so far.
+    pub fn bus_calls(&self) -> u64 {
+        self.shared.bus_calls.load(Ordering::Relaxed)
     }
 
     /// Connections that were made beside those calls.
@@ -111,8 +141,7 @@ enum Work {
 }
 
 impl Shared {
-    fn work(&self, uid: u32, work: Work) {
-        become_user(uid);
+    fn work(&self, work: Work) {
         let mut held = Vec::new();
         let mut kind = if let Work::Call(first) = work { first } else { 0 };
         let mut caller: Option<Raw> = None;
@@ -140,6 +169,7 @@ impl Shared {
                 Work::Connect => {
                     drop(Raw::connect(&self.socket));
                     self.connections.fetch_add(1, Ordering::Relaxed);
+                    thread::sleep(BETWEEN_CONNECTIONS);
                 }
                 Work::Call(_) => {
                     caller = self.call(caller.take(), kind);
@@ -147,6 +177,57 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// Several calls at a time over the bus, in a runtime of this thread: a socket remembers the user of the thread that connected.
+    fn work_on_the_bus(self: &Arc<Self>, first: usize) -> zbus::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let bus = zbus::connection::Builder::address(self.bus.as_str())
+                .build()
+                .await?;
+            let mut kind = first;
+            while !self.ends.load(Ordering::Relaxed) {
+                if !self.is_raging.load(Ordering::Relaxed) {
+                    // The connection's own work goes on.
+                    tokio::time::sleep(REST).await;
+                    continue;
+                }
+                let mut calls = tokio::task::JoinSet::new();
+                for kind in kind..kind.wrapping_add(PIPELINED) {
+                    let (shared, bus) = (Arc::clone(self), bus.clone());
+                    calls.spawn(async move { shared.bus_call(&bus, kind).await });
+                }
+                calls.join_all().await;
+                kind = kind.wrapping_add(PIPELINED);
+            }
+            Ok(())
+        })
+    }
+
+    async fn bus_call(&self, bus: &zbus::Connection, kind: usize) {
+        let (name, object) = (Some("org.purser.Purser1"), "/org/purser/Purser1");
+        let attached = match kind % 8 {
+            0 => bus.call_method(name, object, name, "GetInfo", &()).await,
+            1 => {
+                bus.call_method(name, object, name, "Journal", &(0_u64, 0_u32, ""))
+                    .await
+            }
+            2 => {
+                let sale = ("x".repeat(65), (1_u64, "JPY"), Options::new());
+                bus.call_method(name, object, name, "BeginSale", &sale).await
+            }
+            3 => bus.call_method(name, object, name, "Attach", &"quiet-1").await,
+            4 => bus.call_method(name, object, name, "Cancel", &"flooded-1").await,
+            5 => bus.call_method(name, object, name, "Status", &()).await,
+            6 => bus.call_method(name, object, name, "Watch", &"").await,
+            _ => bus.call_method(name, object, name, "Unwatch", &"too much").await,
+        };
+        // What is answered is what the door thinks of it: refused or not, it was a call.
+        drop(attached);
+        self.bus_calls.fetch_add(1, Ordering::Relaxed);
     }
 
     /// One call; gives the connection back while it is good.
@@ -192,9 +273,24 @@ fn answered(raw: &mut Raw, kind: usize) -> bool {
     }
 }
 
+/// The options of a sale over the bus: none.
+type Options = BTreeMap<&'static str, zbus::Variant<'static>>;
+
+fn group_id(name: &str) -> Result<u32, Fault> {
+    let groups = fs::read_to_string("/etc/group")?;
+    let mut found = groups.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name)).then(|| fields.nth(1))?
+    });
+    Ok(found
+        .next()
+        .ok_or("the group is on every Debian machine")?
+        .parse()?)
+}
+
 /// Linux keeps credentials for each thread, and a socket remembers those of the thread that connected.
-fn become_user(uid: u32) {
-    let (gid, own) = (Gid::from_raw(uid), Uid::from_raw(uid));
+fn become_user(uid: u32, gid: u32) {
+    let (gid, own) = (Gid::from_raw(gid), Uid::from_raw(uid));
     rustix::thread::set_thread_groups(&[]).expect("root may set groups");
     rustix::thread::set_thread_res_gid(gid, gid, gid).expect("root may set the group");
     rustix::thread::set_thread_res_uid(own, own, own).expect("root may become others");

@@ -14,7 +14,7 @@ use e2e::buyer::Buyer;
 use e2e::flood::Flood;
 use e2e::pos::Pos;
 use e2e::raw::Raw;
-use e2e::world::{WALLET, World};
+use e2e::world::WALLET;
 use e2e::{Fault, ensure};
 use purser_lab::card::Minor;
 use purser_lab::issuer::{LAB_PIN, LAB_SERIAL};
@@ -22,16 +22,15 @@ use purser_lab::stack::{Options, PATIENCE, Stack};
 use purser_lab::vpcd::CardThread;
 use serde_json::json;
 
-/// Sales in a row without the flood, then with it: outside noise hits both alike.
-const BLOCK: usize = 10;
-/// Sales of each kind that are measured at least: their 99th percentile is not the very worst of them.
-const SALES_MIN: usize = 120;
-/// After so many the answer stands. A machine that is busy with other things makes a few sales slow, in both kinds; more
-/// sales make it fair.
-const SALES_MAX: usize = 360;
+/// Rounds at least, each of a quiet and a flooded part; which of them comes first changes from round to round. What is measured
+/// does not say how many there are: the number of calls does.
+const ROUNDS_MIN: usize = 12;
+/// Sales in each part of a round.
+const PART: usize = 25;
 const CALLS_MIN: u64 = 10_000;
-/// A flooded sale's 99th percentile in hundredths of a quiet one's.
-const RATIO_PERCENT_MAX: u128 = 200;
+/// A flooded sale's 99th percentile in hundredths of a quiet one's, as the daemon is installed; one that was built for debugging
+/// takes several times as long over each hostile call.
+const RATIO_PERCENT_MAX: u128 = if cfg!(debug_assertions) { 500 } else { 200 };
 /// A price that the card can pay so often.
 const CHEAP: u64 = 100;
 
@@ -49,25 +48,30 @@ impl Times {
         sorted[(sorted.len() * percent).div_ceil(100) - 1]
     }
 
-    /// How many hundredths of the quiet 99th percentile this one is.
-    fn p99_percent_of(&self, quiet: &Self) -> u128 {
-        self.percentile(99).as_micros() * 100 / quiet.percentile(99).as_micros().max(1)
+    fn words(&self) -> String {
+        let [p50, p95, p99, worst] = [50, 95, 99, 100].map(|percent| self.percentile(percent));
+        format!("p50 {p50:?} p95 {p95:?} p99 {p99:?} worst {worst:?}")
     }
+}
+
+/// How many hundredths of the quiet percentile the flooded one is.
+fn ratio(quiet: &Times, flooded: &Times, percent: usize) -> u128 {
+    flooded.percentile(percent).as_micros() * 100 / quiet.percentile(percent).as_micros().max(1)
 }
 
 /// What lies between two buyers at least: a driver whose buyers type faster than this is taken for one that floods.
 const BETWEEN_BUYERS: Duration = Duration::from_millis(40);
 
 /// From the call to the answer that it is paid.
-fn timed_sale(world: &World, till: &mut Pos, reference: &str) -> Result<Duration, Fault> {
-    world.card.remove();
+fn timed_sale(stack: &Stack, card: &CardThread, till: &mut Pos, reference: &str) -> Result<Duration, Fault> {
+    card.remove();
     thread::sleep(BETWEEN_BUYERS);
     let begin = Instant::now();
     let told = till.begin(reference, CHEAP)?;
-    world.card.insert();
+    card.insert();
     let told = till.follow(reference, told, |sale| sale.outcome != "under_way")?;
     ensure(told.was("paid"), || {
-        let log = world.stack.log().unwrap_or_default();
+        let log = stack.log().unwrap_or_default();
         format!("{reference}: {:?}\n{log}", told.last())
     })?;
     Ok(begin.elapsed())
@@ -76,49 +80,58 @@ fn timed_sale(world: &World, till: &mut Pos, reference: &str) -> Result<Duration
 #[test]
 fn ten_thousand_hostile_calls_leave_a_sales_p99_within_twice_its_quiet_value() -> Result<(), Fault> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut world = World::new()?;
-    world.stack.start_again()?;
-    let mut tills = [world.pos()?, world.pos()?];
-    let flood = Flood::start(&world.stack.layout().socket())?;
+    let (bus_folder, folder) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let (bus, stack) = with_a_bus(bus_folder.path(), folder.path())?;
+    let card = stack.new_card("card", LAB_SERIAL, Minor(WALLET.try_into()?))?;
+    let _buyer = Buyer::at(stack.layout().pad(), LAB_PIN.to_owned());
+    let (socket, purserd) = (stack.layout().socket(), stack.purserd_id().ok_or("it runs")?);
+    let mut till = Pos::connect(&socket, purserd)?;
+    let flood = Flood::start(&socket, &bus.address)?;
+    timed_sale(&stack, &card, &mut till, "quiet-1")?;
     let (mut quiet, mut flooded) = (Times::default(), Times::default());
-    timed_sale(&world, &mut tills[0], "quiet-1")?;
-    loop {
-        for (name, times) in [("quiet", &mut quiet), ("flooded", &mut flooded)] {
-            flood.rage(name == "flooded");
-            for n in 0..BLOCK {
-                let reference = format!("{name}-{}-{n}", times.0.len());
-                times.0.push(timed_sale(&world, &mut tills[n % 2], &reference)?);
-            }
-        }
-        println!(
-            "after {} of each, {} calls: quiet p50 {:?} p99 {:?}, flooded p50 {:?} p99 {:?}",
-            quiet.0.len(),
-            flood.calls(),
-            quiet.percentile(50),
-            quiet.percentile(99),
-            flooded.percentile(50),
-            flooded.percentile(99)
-        );
-        let is_enough = flooded.0.len() >= SALES_MIN && flood.calls() >= CALLS_MIN;
-        if is_enough && (flooded.p99_percent_of(&quiet) <= RATIO_PERCENT_MAX || flooded.0.len() >= SALES_MAX)
-        {
+    let mut of_rounds = Vec::new();
+    for round in 0.. {
+        if round >= ROUNDS_MIN && flood.calls() + flood.bus_calls() >= CALLS_MIN {
             break;
         }
+        let mut parts = [Times::default(), Times::default()];
+        let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
+        for part in order {
+            flood.rage(part == 1);
+            let name = ["quiet", "flooded"][part];
+            for n in 0..PART {
+                let reference = format!("{name}-{round}-{n}");
+                let time = timed_sale(&stack, &card, &mut till, &reference)?;
+                parts[part].0.push(time);
+            }
+        }
+        flood.rage(false);
+        let [calm, raged] = parts;
+        let worst = ratio(&calm, &raged, 100);
+        println!(
+            "round {round}: quiet {}; flooded {}; worst to worst {worst} %",
+            calm.words(),
+            raged.words()
+        );
+        of_rounds.push(worst);
+        quiet.0.extend(calm.0);
+        flooded.0.extend(raged.0);
     }
-    let ratio = flooded.p99_percent_of(&quiet);
+    of_rounds.sort_unstable();
+    let median = of_rounds[of_rounds.len() / 2];
+    let pooled = ratio(&quiet, &flooded, 99);
+    let (calls, bus_calls) = (flood.calls(), flood.bus_calls());
+    println!("{} sales quiet: {}", quiet.0.len(), quiet.words());
+    println!("{} sales flooded: {}", flooded.0.len(), flooded.words());
     println!(
-        "{} sales quiet: p50 {:?}, p99 {:?}; {} sales under {} hostile calls and {} connections: p50 {:?}, p99 {:?}; ratio {ratio} %",
-        quiet.0.len(),
-        quiet.percentile(50),
-        quiet.percentile(99),
-        flooded.0.len(),
-        flood.calls(),
-        flood.connections(),
-        flooded.percentile(50),
-        flooded.percentile(99),
+        "{calls} hostile calls, {bus_calls} over D-Bus, {} connections; p99 to p99 {pooled} %; median of the rounds' worst {median} %, all {of_rounds:?}",
+        flood.connections()
     );
-    ensure(ratio <= RATIO_PERCENT_MAX, || {
-        format!("the 99th percentile under the flood is {ratio} % of the quiet one")
+    ensure(calls.min(bus_calls) >= CALLS_MIN / 10, || {
+        format!("no flood at one of the doors: {calls} calls, {bus_calls} over D-Bus")
+    })?;
+    ensure(pooled <= RATIO_PERCENT_MAX, || {
+        format!("the 99th percentile under the flood is {pooled} % of the quiet one")
     })
 }
 

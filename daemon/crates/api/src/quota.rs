@@ -48,7 +48,7 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(250);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Refusals that are held back at a time; further ones are told at once, so that nobody can fill the memory with them.
-const PAUSES_MAX: usize = 64;
+const PAUSES_MAX: usize = 256;
 
 /// Users whose use is remembered. Above that, those who have used nothing for a while are forgotten.
 const USERS_MAX: usize = 256;

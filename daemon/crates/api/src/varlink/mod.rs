@@ -39,12 +39,12 @@ pub const CONNECTIONS_FOR_OPERATORS: usize = 16;
 /// Clients that are told at a time why they are turned away. Further ones are closed without a word.
 const FAREWELLS_MAX: usize = 32;
 
-/// Clients that are turned away in a row before the door rests. With [`TURN_AWAY_PAUSE`]: whoever connects in a loop costs some
-/// thousand accepts a second at most, and whoever stands in line behind a few dozen of them waits for milliseconds only.
+/// Clients that are turned away in a row before the door rests. With [`TURN_AWAY_PAUSE`]: whoever connects in a loop costs a
+/// thousand accepts a second at most, and whoever stands in line behind a hundred of them waits for a tenth of a second.
 const TURNED_AWAY_IN_A_ROW: u32 = 8;
 
 /// How long the door rests then.
-const TURN_AWAY_PAUSE: Duration = Duration::from_millis(1);
+const TURN_AWAY_PAUSE: Duration = Duration::from_millis(8);
 
 /// How long the door waits after an accept that failed for lack of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
