@@ -459,9 +459,9 @@ impl Run {
         tally.operation(operation)?;
         let reached = tally.rows().into_iter().find(|(_, _, count)| *count > 0);
         let end = reached.map_or_else(String::new, |(_, name, _)| name);
-        // What the PSAM did not vouch for is the provider's to decide, with the card's TAC.
+        // What the PSAM did not vouch for is the provider's to decide, with the card's TAC where it answered the debit.
         let is_unproven = operation.standing == Standing::Queried(QueryReason::Mac2Unproven)
-            && operation.unproven_answer.is_some()
+            && (operation.unproven_answer.is_some() || self.case.at_debit == AtDebit::AnswerLost)
             && matches!(self.case.at_sam, AtSam::CheckRefused | AtSam::CheckHeldUp);
         hold!(
             Resolved,
