@@ -26,7 +26,7 @@ pub enum PsamError {
     /// `6700`, `6A80`, `6A86`: the PSAM does not take the command's data.
     #[error("the PSAM does not take the factors of the card's key: check levels and factor_order")]
     DataRefused,
-    /// `6901`, `6985`: the PSAM is in another state than the command needs, as it is when it has lost its power.
+    /// `6901`, `6982`, `6984` to `6986`: the PSAM is in another state than the command needs.
     #[error("the PSAM is not in the state for this command: it is reset and asked anew")]
     WrongState,
     /// Any other answer, or none that is one.
@@ -83,11 +83,12 @@ impl From<CardError> for PsamError {
             CardError::KeyNotFound | CardError::KeyIndexNotSupported => Self::KeyMissing,
             CardError::MacInvalid => Self::Mac2Wrong,
             CardError::WrongLength | CardError::WrongData | CardError::WrongParameters => Self::DataRefused,
-            CardError::CommandNotAccepted | CardError::ConditionsNotSatisfied => Self::WrongState,
-            CardError::WrongPin { .. }
+            CardError::CommandNotAccepted
             | CardError::PinNeeded
             | CardError::ReferenceDataInvalid
-            | CardError::NoCurrentFile
+            | CardError::ConditionsNotSatisfied
+            | CardError::NoCurrentFile => Self::WrongState,
+            CardError::WrongPin { .. }
             | CardError::InsufficientFunds
             | CardError::ProofNotAvailable
             | CardError::DataMayBeCorrupted
