@@ -30,7 +30,7 @@ self() {
 
 become_pcscd() {
     rm -f "$RUN/pcscd.comm" "$RUN/pcscd.pid"
-    exec pcscd --foreground --config "$RUN/reader.conf.d" >>"$RUN/pcscd.log" 2>&1
+    exec pcscd --foreground --info --config "$RUN/reader.conf.d" >>"$RUN/pcscd.log" 2>&1
 }
 
 listens() {

@@ -14,7 +14,7 @@ use purser_lab::card::{Fault as CardFault, ScriptedFault, instruction};
 use purser_lab::stack::PATIENCE;
 
 use crate::judge::{Found, judge};
-use crate::pcscd::Pcscd;
+use crate::pcscd::{self, Pcscd};
 use crate::point;
 use crate::pos::{Pos, Told};
 use crate::strace::Strace;
@@ -217,7 +217,7 @@ fn live(world: &mut World, away: &mut Away, row: &Row, reference: &str) -> Resul
     world.card.remove();
     world.wait_for_card(false)?;
     if row.state == State::Recovering {
-        make_doubt(world, &format!("{reference}-earlier"))?;
+        make_doubt(world, away, &format!("{reference}-earlier"))?;
     }
     let mut pos = world.pos()?;
     let (mut told, held) = reach(world, &mut pos, away, row.state, reference)?;
@@ -324,7 +324,7 @@ fn hold_up_journal(world: &World) -> Result<Strace, Fault> {
 }
 
 /// A sale with this card that is in doubt, and that its card can tell about; the card is away.
-fn make_doubt(world: &mut World, reference: &str) -> Result<(), Fault> {
+fn make_doubt(world: &mut World, away: &Away, reference: &str) -> Result<(), Fault> {
     world.card.script(ScriptedFault::next(
         instruction::DEBIT,
         CardFault::TearAfterExecute,
@@ -333,6 +333,9 @@ fn make_doubt(world: &mut World, reference: &str) -> Result<(), Fault> {
     let told = pos.begin(reference, PRICE)?;
     world.card.insert();
     pos.follow(reference, told, |sale| sale.outcome == "in_doubt")?;
+    if let Away::Pcscd(_) = away {
+        pcscd::wait_until_gone(pcscd::NAME)?;
+    }
     world.wait_for_card(false)
 }
 

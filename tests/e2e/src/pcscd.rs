@@ -20,6 +20,12 @@ const WITH_PCSCD: &str = concat!(
 );
 /// Where pcscd listens, inside.
 const PCSCD_SOCKET: &str = "/run/pcscd/pcscd.comm";
+/// What it writes there.
+const PCSCD_LOG: &str = "/run/pcscd/pcscd.log";
+/// What pcscd calls vpcd's first reader.
+pub const NAME: &str = "Virtual PCD 00 00";
+/// What it calls the second.
+pub const SECOND_NAME: &str = "Virtual PCD 00 01";
 /// Where vpcd's first reader waits for a card, inside.
 pub const READER: &str = "127.0.0.1:35963";
 /// Where its second reader does.
@@ -55,7 +61,7 @@ pub fn inside(name: &str, test: impl FnOnce(&Path) -> Result<(), Fault>) -> Resu
 /// # Errors
 /// The driver cannot be installed.
 pub fn add_driver(stack: &Stack, built: &Path) -> Result<(), Fault> {
-    add_drivers(stack, built, &[("pcsc", "Virtual PCD 00 00")])
+    add_drivers(stack, built, &[("pcsc", NAME)])
 }
 
 /// Adds driver instances of these names, each for the reader that pcscd calls so.
@@ -78,6 +84,24 @@ pub fn add_drivers(stack: &Stack, built: &Path, instances: &[(&str, &str)]) -> R
         fs::write(drivers.join(name).with_extension("toml"), text)?;
     }
     Ok(())
+}
+
+/// Waits until pcscd has seen the card leave the reader that it calls so.
+///
+/// pcscd looks into a slot every 0.4 s. A card that failed in a command and is back before the next look was never gone for
+/// the thread that looks, and not there for the rest of pcscd 1.9: it stays so until it is taken out once more. No hand is so
+/// fast.
+///
+/// # Errors
+/// It does not see that, or its log cannot be read.
+pub fn wait_until_gone(reader: &str) -> Result<(), Fault> {
+    let (came, went) = (
+        format!("Card inserted into {reader}"),
+        format!("Card Removed From {reader}"),
+    );
+    wait_until("pcscd has seen the card leave", || {
+        fs::read_to_string(PCSCD_LOG).is_ok_and(|log| log.rfind(&went) >= log.rfind(&came))
+    })
 }
 
 /// The pcscd of these namespaces.
@@ -114,6 +138,8 @@ impl Pcscd {
     /// # Errors
     /// It does not start.
     pub fn start(&mut self) -> Result<(), Fault> {
+        // What the one before has seen is not true of this one.
+        fs::write(PCSCD_LOG, "")?;
         let child = Command::new(env::var("PURSER_WITH_PCSCD")?)
             .arg("--pcscd")
             .spawn()?;

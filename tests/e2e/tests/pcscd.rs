@@ -5,7 +5,7 @@ use std::path::Path;
 
 use e2e::buyer::Buyer;
 use e2e::hotplug::{Away, sales_while_the_reader_goes};
-use e2e::pcscd::{Pcscd, READER, add_driver, inside};
+use e2e::pcscd::{NAME, Pcscd, READER, add_driver, inside, wait_until_gone};
 use e2e::world::World;
 use e2e::{Fault, ensure};
 use purser_lab::card::{Fault as CardFault, Minor, ScriptedFault, instruction};
@@ -59,6 +59,7 @@ fn sell_through_pcscd(driver: &Path) -> Result<(), Fault> {
         format!("not through pcscd: {paid:?}")
     })?;
     card.remove();
+    wait_until_gone(NAME)?;
 
     card.script(ScriptedFault::next(
         instruction::DEBIT,

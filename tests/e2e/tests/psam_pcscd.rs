@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use e2e::buyer::Buyer;
-use e2e::pcscd::{READER, SECOND_READER, add_drivers, inside};
+use e2e::pcscd::{NAME, READER, SECOND_NAME, SECOND_READER, add_drivers, inside, wait_until_gone};
 use e2e::{Fault, ensure};
 use purser_lab::card::{Minor, ScriptedFault, TerminalSn};
 use purser_lab::claims;
@@ -32,7 +32,7 @@ fn sell_through_two_slots(driver: &Path) -> Result<(), Fault> {
         ..Options::default()
     };
     let mut stack = Stack::prepare(folder.path(), options)?;
-    let readers = [("pcsc", "Virtual PCD 00 00"), ("slot2", "Virtual PCD 00 01")];
+    let readers = [("pcsc", NAME), ("slot2", SECOND_NAME)];
     add_drivers(&stack, driver, &readers)?;
     let cards = stack.layout().cards_dir();
     drop(stack.new_card("card", LAB_SERIAL, Minor(1000))?);
@@ -63,8 +63,7 @@ fn sell_through_two_slots(driver: &Path) -> Result<(), Fault> {
         if fault.is_some() {
             let is_out = psam.wait_until(Place::Away, PATIENCE);
             ensure(is_out, || format!("{reference}: the fault did not strike"))?;
-            // As long as a hand takes. Known fault: one that is back within milliseconds may be missed until it is put in again.
-            std::thread::sleep(std::time::Duration::from_secs(1));
+            wait_until_gone(SECOND_NAME)?;
             psam.insert();
         }
         let sale = till.wait_for_end(reference)?;
@@ -78,6 +77,7 @@ fn sell_through_two_slots(driver: &Path) -> Result<(), Fault> {
             || format!("not paid through pcscd: {sale:?}"),
         )?;
         card.remove();
+        wait_until_gone(NAME)?;
     }
     check(&mut stack, &card, &psam)
 }

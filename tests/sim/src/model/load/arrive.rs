@@ -1,4 +1,4 @@
-//! What a message does where it arrives: the bank's stub, the terminal's journal, the provider's real rules.
+//! What a message does where it arrives: a bank's model, the terminal's journal, the provider's real rules.
 
 use purser_provider_rules::Evidence;
 use purser_provider_rules::load::{Answer, Known, LoadId, LoadRecord, Phase, Refusal};

@@ -1,4 +1,4 @@
-//! The hosts of a settlement: the provider with its real rules, the bank as a stub.
+//! The hosts of a settlement: the provider with its real rules, the bank as a model.
 
 use purser_provider_link::{Digest, Item, VoidReason};
 use purser_provider_rules::Evidence;
