@@ -168,6 +168,7 @@ fn config(shop: u8, currency: Currency, readers: &[DeviceName], pad: &DeviceName
         card_wait_ms: 60_000,
         pin_wait_ms: 30_000,
         limits: Limits::default(),
+        provider: None,
         built_unix_seconds: BUILT_UNIX_SECONDS,
     }
 }

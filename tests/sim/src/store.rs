@@ -1,11 +1,16 @@
 //! A store of entries in memory: the same rules as every store, and a disk that a crash cuts to its last sync.
 
+use purser_engine::settlement::Settleable;
 use purser_ledger::{
-    Books, Commit, Entry, Existing, Find, FindError, Head, Operation, OperationId, Refused, Scheme,
-    SchemeBytes, Snapshot, Store, StoreBroken, Unsettled, admit,
+    Account, AnyOperation, Batches, Books, Claims, Commit, Currency, Entry, Existing, Find, FindError, Head,
+    Operation, OperationId, Refused, Scheme, SchemeBytes, Settlement, Snapshot, Store, StoreBroken,
+    Unsettled, admit,
 };
 
 use crate::flaw::Flaw;
+
+/// How many entries a page of the reader has: few, so that small batches have several.
+const SETTLEABLE_PAGE: usize = 2;
 
 /// What the disk does with an append that the process does not live to see answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +32,8 @@ pub(crate) struct SimStore {
     entries: Vec<(Commit, Head)>,
     synced: usize,
     operations: Vec<Operation>,
+    settlements: Vec<Settlement>,
+    batches: Batches,
     books: Books,
     pub(crate) has_room: bool,
     /// This many appends find no room, even where there is some later.
@@ -58,12 +65,80 @@ impl SimStore {
 
     fn unsettled(&self) -> Unsettled {
         let mut unsettled = Unsettled::default();
-        for (commit, _) in &self.entries {
-            if let Entry::SalePaid(paid) = &commit.entry {
-                unsettled.add(paid.amount, commit.at);
-            }
+        for (commit, head) in &self.entries {
+            let Entry::SalePaid(paid) = &commit.entry else {
+                continue;
+            };
+            let currency = paid.amount.currency();
+            let one = Claims {
+                count: 1,
+                minor: paid.amount.minor(),
+                oldest_unix_seconds: commit.at.trusted.then_some(commit.at.unix_seconds),
+            };
+            let under_way = self.batches.under_way(currency);
+            let is_in_batch = under_way.is_some_and(|it| head.number <= it.sealed.upto);
+            let none = Claims::default();
+            unsettled = match (head.number > self.batches.next_after(currency), is_in_batch) {
+                (false, _) => unsettled,
+                (true, false) => unsettled.with(currency, one, none),
+                (true, true) => unsettled.with(currency, none, one),
+            };
         }
         unsettled
+    }
+
+    /// Every settlement that the store would tell.
+    pub(crate) fn settlements(&self) -> &[Settlement] {
+        &self.settlements
+    }
+
+    /// What can be settled in a currency, as the journal's reader tells it: the last entry, and the claims that are open.
+    pub(crate) fn range(&self, currency: Currency) -> (u64, Claims) {
+        let upto = u64::try_from(self.synced).unwrap_or(u64::MAX);
+        let after = self.batches.next_after(currency);
+        let paid = self.entries[..self.synced].iter().filter(|(commit, head)| {
+            let is_paid =
+                matches!(&commit.entry, Entry::SalePaid(paid) if paid.amount.currency() == currency);
+            is_paid && head.number > after
+        });
+        let open = Claims {
+            count: u64::try_from(paid.count()).unwrap_or(u64::MAX),
+            minor: self.books.balance(Account::Claims, currency).minor(),
+            oldest_unix_seconds: None,
+        };
+        (upto, open)
+    }
+
+    /// A page of what the journal's reader gives of a range.
+    pub(crate) fn settleable(&self, currency: Currency, after: u64, upto: u64) -> Vec<Settleable> {
+        let in_range = |head: &Head| head.number > after && head.number <= upto;
+        let makes_item = |entry: &Entry| match entry {
+            Entry::SalePaid(paid) => paid.amount.currency() == currency,
+            Entry::SaleConcluded(it) => it.refund_owed.is_some_and(|owed| owed.currency() == currency),
+            _ => false,
+        };
+        let chosen = self
+            .entries
+            .iter()
+            .filter(|(commit, head)| in_range(head) && makes_item(&commit.entry));
+        let page = chosen.take(SETTLEABLE_PAGE);
+        page.map(|(commit, head)| Settleable {
+            entry: head.number,
+            operation: self.folded_upto(commit.operation, upto),
+        })
+        .collect()
+    }
+
+    fn folded_upto(&self, id: OperationId, upto: u64) -> Operation {
+        let of_it = |(commit, head): &&(Commit, Head)| commit.operation == id && head.number <= upto;
+        let mut own = self.entries.iter().filter(of_it);
+        let (first, head) = own.next().expect("an entry has an operation");
+        let mut operation = Operation::begin(&first.content(), *head).expect("the store took it");
+        for (commit, head) in own {
+            let applied = operation.apply(&commit.content(), *head);
+            applied.expect("the store took it");
+        }
+        operation
     }
 
     pub(crate) fn operation(&self, id: OperationId) -> Option<&Operation> {
@@ -92,6 +167,8 @@ impl SimStore {
         }
         self.entries.truncate(self.synced);
         self.operations.clear();
+        self.settlements.clear();
+        self.batches = Batches::new();
         self.books = Books::default();
         let has_room = std::mem::replace(&mut self.has_room, true);
         let refusals = std::mem::take(&mut self.refusals);
@@ -149,16 +226,26 @@ impl SimStore {
             }
             _ => false,
         };
+        let settled = self.settlements.iter().position(|it| it.id == commit.operation);
         let existing = Existing {
             operation: index.map(|index| &self.operations[index]),
+            settlement: settled.map(|index| &self.settlements[index]),
             by_reference,
             debit_key_is_taken,
+            batches: &self.batches,
             has_room: self.has_room && self.refusals == 0,
         };
         let (operation, books) = admit(commit, head, existing, &self.books)?;
-        match index {
-            Some(index) => self.operations[index] = operation,
-            None => self.operations.push(operation),
+        match (operation, index, settled) {
+            (AnyOperation::Sale(sale), Some(index), _) => self.operations[index] = sale,
+            (AnyOperation::Sale(sale), None, _) => self.operations.push(sale),
+            (AnyOperation::Settlement(settlement), _, settled) => {
+                self.batches.take(&settlement);
+                match settled {
+                    Some(index) => self.settlements[index] = settlement,
+                    None => self.settlements.push(settlement),
+                }
+            }
         }
         if !(self.flaw == Flaw::StoreMiscounts && matches!(commit.entry, Entry::SalePaid(_))) {
             self.books = books;
@@ -238,6 +325,7 @@ impl Store for SimStore {
             newest_unix_seconds: self.entries.last().map(|(commit, _)| commit.at.unix_seconds),
             newest_local_seconds: self.entries.last().map(|(commit, _)| commit.at.local_seconds()),
             unsettled: self.unsettled(),
+            batches: self.batches.clone(),
         })
     }
 }

@@ -83,6 +83,9 @@ impl World {
                     device.abort(id);
                 }
             }
+            Output::Count(..) | Output::Settle(..) | Output::TellBatch(_) | Output::HintBatch(_) => {
+                unreachable!("no POS of this world settles");
+            }
             Output::Reply(id, reply) => return self.replied(s, id, reply),
             Output::Tell(told) => {
                 let mut told = told.into_act();
@@ -407,7 +410,7 @@ impl World {
                     ticket.refused(pending.ask, error, is_beginning);
                 }
             }
-            (Ok(Reply::Sale { .. } | Reply::Purse(_)) | Err(_), _) => {}
+            (Ok(Reply::Sale { .. } | Reply::Purse(_) | Reply::Settling(_)) | Err(_), _) => {}
         }
         Ok(())
     }

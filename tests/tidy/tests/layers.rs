@@ -9,7 +9,10 @@ use tidy::{assert_none, metadata};
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("purser-ledger", &[]),
     ("purser-purse", &["purser-ledger"]),
-    ("purser-engine", &["purser-ledger", "purser-purse"]),
+    (
+        "purser-engine",
+        &["purser-ledger", "purser-provider-link", "purser-purse"],
+    ),
     ("purser-journal", &["purser-ledger"]),
     ("purser-provider-link", &["purser-ledger"]),
     (

@@ -26,6 +26,7 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
             "the sale belongs to another user",
             "ask as the user who began it, or as an operator",
         ),
+        RequestError::NotOperator | RequestError::ProviderNotConfigured => settle_words(error),
         RequestError::AmountZero => (
             ErrorName::AmountZero,
             "the amount is zero",
@@ -72,6 +73,21 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
             ErrorName::Stopping,
             "Purser is stopping",
             "try again, with the same reference, when it has started",
+        ),
+    }
+}
+
+fn settle_words(error: RequestError) -> (ErrorName, &'static str, &'static str) {
+    match error {
+        RequestError::ProviderNotConfigured => (
+            ErrorName::ProviderNotConfigured,
+            "no provider is configured, or this terminal is not enrolled with it",
+            "configure the provider and enrol this terminal with it",
+        ),
+        _ => (
+            ErrorName::NotAllowed,
+            "only an operator may settle",
+            "ask an operator",
         ),
     }
 }
@@ -412,9 +428,11 @@ mod tests {
         Refused::NoRoom,
     ];
 
-    const OTHERS: [RequestError; 25] = [
+    const OTHERS: [RequestError; 27] = [
         RequestError::UnknownReference,
         RequestError::NotOwner,
+        RequestError::NotOperator,
+        RequestError::ProviderNotConfigured,
         RequestError::Damaged,
         RequestError::AmountZero,
         RequestError::AmountTooLarge,

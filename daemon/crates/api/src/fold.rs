@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use purser_ledger::{FoldError, Operation, OperationId};
+use purser_ledger::{AnyOperation, FoldError, OperationId};
 
 use crate::facts::{Facts, FactsUnavailable, Recorded};
 
@@ -11,7 +11,7 @@ pub(crate) struct Folded {
     /// The entry.
     pub(crate) recorded: Recorded,
     /// The operation, folded up to and with the entry.
-    pub(crate) operation: Operation,
+    pub(crate) operation: AnyOperation,
 }
 
 /// Folds each entry's operation up to that entry. Blocks.
@@ -31,12 +31,13 @@ pub(crate) fn fold_each(facts: &dyn Facts, entries: Vec<Recorded>) -> Result<Vec
         .collect()
 }
 
-fn fold_up_to(history: &[Recorded], number: u64) -> Result<Operation, FactsUnavailable> {
+fn fold_up_to(history: &[Recorded], number: u64) -> Result<AnyOperation, FactsUnavailable> {
     let mut upto = history.iter().take_while(|entry| entry.head.number <= number);
     let first = upto
         .next()
         .ok_or(FactsUnavailable::Damaged { entry: Some(number) })?;
-    let mut operation = Operation::begin(&first.content, first.head).map_err(|error| torn(error, number))?;
+    let mut operation =
+        AnyOperation::begin(&first.content, first.head).map_err(|error| torn(error, number))?;
     for entry in upto {
         operation
             .apply(&entry.content, entry.head)

@@ -1,7 +1,7 @@
 //! From the engine's and the ledger's types to the words of the API.
 
 use purser_engine::{End, LimitKind, LimitLevel, LimitUse, Outcome, Progress, PurseView, SaleView, Slip};
-use purser_ledger::{Account, Amount, Books, CardId, Conclusion, Entry, PaidProof, Wall};
+use purser_ledger::{Account, Amount, AnyOperation, Books, CardId, Conclusion, Entry, PaidProof, Wall};
 
 use crate::fold::Folded;
 use crate::hub::News;
@@ -115,10 +115,11 @@ pub(crate) fn event(news: &News) -> model::Event {
     }
 }
 
-/// The event of an entry that was read back.
-pub(crate) fn folded_event(folded: &Folded) -> model::Event {
-    let view = SaleView::of(&folded.operation);
-    entry_event(folded.recorded.head.number, &folded.recorded.content.entry, &view)
+/// The event of an entry that was read back; none for a settlement's: events are about sales.
+pub(crate) fn folded_event(folded: &Folded) -> Option<model::Event> {
+    let view = SaleView::of(folded.operation.sale()?);
+    let recorded = &folded.recorded;
+    Some(entry_event(recorded.head.number, &recorded.content.entry, &view))
 }
 
 fn entry_event(number: u64, entry: &Entry, view: &SaleView<Outcome>) -> model::Event {
@@ -137,8 +138,12 @@ fn entry_event(number: u64, entry: &Entry, view: &SaleView<Outcome>) -> model::E
 }
 
 /// A journal entry.
-pub(crate) fn entry(folded: &Folded) -> model::Entry {
+pub(crate) fn entry(folded: &Folded) -> Option<model::Entry> {
     let content = &folded.recorded.content;
+    let (reference, owner) = match &folded.operation {
+        AnyOperation::Sale(sale) => (sale.reference.as_str(), sale.owner),
+        AnyOperation::Settlement(settlement) => ("", settlement.sealed.owner),
+    };
     let transfers = content
         .entry
         .transfers()
@@ -148,18 +153,18 @@ pub(crate) fn entry(folded: &Folded) -> model::Entry {
             credit: account(transfer.credit).to_owned(),
             amount: amount(transfer.amount),
         });
-    model::Entry {
+    Some(model::Entry {
         number: folded.recorded.head.number,
         digest: digest(&folded.recorded.head),
         operation: content.operation.to_string(),
-        reference: folded.operation.reference.as_str().to_owned(),
-        owner: u64::from(folded.operation.owner.0),
+        reference: reference.to_owned(),
+        owner: u64::from(owner.0),
         step: u64::from(content.step),
         at: time(content.at),
         kind: kind(&content.entry).to_owned(),
         reason: entry_reason(&content.entry).map(str::to_owned),
         transfers: transfers.collect(),
-    }
+    })
 }
 
 fn digest(head: &purser_ledger::Head) -> String {
@@ -177,12 +182,17 @@ fn kind(entry: &Entry) -> &'static str {
         Entry::SaleVoided(_) => "sale_voided",
         Entry::SaleConcluded(_) => "sale_concluded",
         Entry::SaleClosed(_) => "sale_closed",
+        Entry::BatchSealed(_) => "batch_sealed",
+        Entry::BatchExchanged(_) => "batch_exchanged",
+        Entry::BatchVoided(_) => "batch_voided",
     }
 }
 
 fn entry_reason(entry: &Entry) -> Option<&'static str> {
     match entry {
-        Entry::SaleIntended(_) => None,
+        Entry::SaleIntended(_) | Entry::BatchSealed(_) | Entry::BatchExchanged(_) | Entry::BatchVoided(_) => {
+            None
+        }
         Entry::SalePaid(paid) => Some(paid_proof(paid.proof)),
         Entry::SaleInDoubt(doubt) => Some(reasons::of_doubt(doubt.reason).name),
         Entry::SaleQueried(queried) => Some(reasons::of_query(queried.reason).name),
@@ -255,6 +265,11 @@ fn account(account: Account) -> &'static str {
         Account::Claims => "claims",
         Account::InDoubt => "in_doubt",
         Account::RefundsOwed => "refunds_owed",
+        Account::InBatch => "in_batch",
+        Account::Permits => "permits",
+        Account::Held => "held",
+        Account::Netted => "netted",
+        Account::LateRefunds => "late_refunds",
     }
 }
 

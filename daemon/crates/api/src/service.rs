@@ -152,7 +152,9 @@ impl Service {
                 ("in_progress", project::under_way(&view))
             }
             Answered::Told(view) => ("completed", project::durable(&view)),
-            Answered::Reply(Reply::Purse(_) | Reply::Stopped) => return Err(fault::other_answer()),
+            Answered::Reply(Reply::Purse(_) | Reply::Settling(_) | Reply::Stopped) => {
+                return Err(fault::other_answer());
+            }
         };
         Ok(model::BeginSaleReply {
             standing: standing.to_owned(),
@@ -217,7 +219,7 @@ impl Service {
             Answered::Reply(Reply::Purse(view)) => Ok(model::PurseReply {
                 purse: project::purse(&view),
             }),
-            Answered::Reply(Reply::Sale { .. } | Reply::Stopped) | Answered::Told(_) => {
+            Answered::Reply(Reply::Sale { .. } | Reply::Settling(_) | Reply::Stopped) | Answered::Told(_) => {
                 Err(fault::stopping())
             }
         }
@@ -305,12 +307,8 @@ impl Service {
         ask: &model::EventsArguments,
     ) -> Result<model::EventsReply, Fault> {
         let query = self.query(caller, Some(ask.after), ask.limit, ask.reference.as_deref())?;
-        let limit = query.limit;
-        let events = self.read_page(caller, query, project::folded_event).await?;
-        Ok(model::EventsReply {
-            more: is_full(events.len(), limit),
-            events,
-        })
+        let (events, more) = self.read_page(caller, query, project::folded_event).await?;
+        Ok(model::EventsReply { more, events })
     }
 
     /// Journal entries after a number. Callers who are not operators see those of their own sales.
@@ -323,37 +321,33 @@ impl Service {
         ask: &model::JournalArguments,
     ) -> Result<model::JournalReply, Fault> {
         let query = self.query(caller, ask.after, ask.limit, ask.reference.as_deref())?;
-        let limit = query.limit;
-        let entries = self.read_page(caller, query, project::entry).await?;
-        Ok(model::JournalReply {
-            more: is_full(entries.len(), limit),
-            entries,
-        })
+        let (entries, more) = self.read_page(caller, query, project::entry).await?;
+        Ok(model::JournalReply { more, entries })
     }
 
-    /// Reads and words entries, all on a thread that no sale waits for; counts them as the caller's use. A number that was never
+    /// Reads and words entries, and says whether there may be more, all on a thread that no sale waits for; counts them as the caller's use. A number that was never
     /// told is refused: who asks for what is behind it remembers another journal, and would miss all that happens until this one
     /// is as long.
     async fn read_page<T: Send + 'static>(
         &self,
         caller: &Caller,
         query: EntriesQuery,
-        word: fn(&Folded) -> T,
-    ) -> Result<Vec<T>, Fault> {
+        word: fn(&Folded) -> Option<T>,
+    ) -> Result<(Vec<T>, bool), Fault> {
         let after = query.after;
-        let (page, newest) = self
+        let (page, more, newest) = self
             .reads
             .run(move |facts| {
                 let folded = fold_each(facts, facts.entries(&query)?)?;
-                let page: Vec<_> = folded.iter().map(word).collect();
-                Ok((page, facts.head()?.number))
+                let page: Vec<_> = folded.iter().filter_map(word).collect();
+                Ok((page, is_full(folded.len(), query.limit), facts.head()?.number))
             })
             .await?;
         if after > newest {
             return Err(fault::never_told(after, newest));
         }
         self.quotas.charge(self.user(caller), page.len());
-        Ok(page)
+        Ok((page, more))
     }
 
     /// The books. For operators and members of the group that may sell.
@@ -430,7 +424,9 @@ impl Service {
         let sale = match self.ask(peer, request).await? {
             Answered::Reply(Reply::Sale { view, .. }) => project::under_way(&view),
             Answered::Told(view) => project::durable(&view),
-            Answered::Reply(Reply::Purse(_) | Reply::Stopped) => return Err(fault::other_answer()),
+            Answered::Reply(Reply::Purse(_) | Reply::Settling(_) | Reply::Stopped) => {
+                return Err(fault::other_answer());
+            }
         };
         Ok(model::SaleReply { sale })
     }

@@ -76,6 +76,9 @@ impl Engine {
     }
 
     pub(crate) fn handle_committed(&mut self, receipt: JournalReceipt) {
+        let Some(receipt) = self.handle_batch_committed(receipt) else {
+            return;
+        };
         let id = receipt.operation();
         let changing = self
             .changing
@@ -112,6 +115,9 @@ impl Engine {
     }
 
     pub(crate) fn handle_refused(&mut self, id: OperationId, step: u8, refused: Refused) {
+        if self.handle_batch_refused(id, refused) {
+            return;
+        }
         let changing = self
             .changing
             .remove(&id)

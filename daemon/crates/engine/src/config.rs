@@ -6,6 +6,7 @@ use purser_ledger::{Currency, DeviceName};
 use purser_purse::pboc::{IssuerId, Profile, PsamTerminalNumber};
 
 use crate::Limits;
+use crate::settlement::Enrolment;
 
 /// The engine's settings.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct Config {
     pub pin_wait_ms: u64,
     /// What may wait for settlement.
     pub limits: Limits,
+    /// What the provider made of this terminal; none before it is enrolled: then nothing is settled.
+    pub provider: Option<Enrolment>,
     /// When this program was built, in seconds since 1970: the first clock floor, and what the ceiling counts from (money rule
     /// T2).
     pub built_unix_seconds: i64,

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use purser_ledger::{
-    CardId, ClockRange, Commit, DeviceName, Monotonic, Now, Operation, OperationId, Reference, Snapshot,
-    Unsettled, Wall,
+    Batches, CardId, ClockRange, Commit, Currency, DeviceName, Monotonic, Now, Operation, OperationId,
+    Reference, Snapshot, Unsettled, Wall,
 };
 
 use crate::commits::{Changing, Resolved};
@@ -12,6 +12,7 @@ use crate::devices::Devices;
 use crate::psam::{Authority, Sam, Suspects};
 use crate::requests::PendingFind;
 use crate::sale::{Decision, Sale};
+use crate::settlement::{SettleRequest, Settling};
 use crate::visit::{TriesLeft, Visit};
 use crate::{CallId, Config, FindId, Input, Output, Query, RequestId};
 
@@ -55,6 +56,12 @@ pub struct Engine {
     pub(crate) suspects: Suspects,
     /// Outcomes whose operation had another commit on its way when they became known.
     pub(crate) decided: Vec<Decision>,
+    /// Where settlement stands, as it is durable.
+    pub(crate) batches: Batches,
+    /// Settlements under way: one of each currency.
+    pub(crate) settling: BTreeMap<Currency, Settling>,
+    /// Requests that wait for batches to be sealed.
+    pub(crate) settle_requests: Vec<SettleRequest>,
     /// True from the first `Stop` on.
     pub(crate) is_stopping: bool,
     pub(crate) stop: Option<RequestId>,
@@ -68,7 +75,7 @@ impl Engine {
     /// doubt from here on, and says so in the journal.
     ///
     /// The keys of a software SAM may be shared with whoever else needs them: they lie in protected pages, which are made once.
-    pub fn resume(config: Config, sam: impl Into<Sam>, snapshot: Snapshot, now: Now) -> Self {
+    pub fn resume(config: Config, sam: impl Into<Sam>, mut snapshot: Snapshot, now: Now) -> Self {
         let clock = ClockRange::new(config.built_unix_seconds, snapshot.newest_unix_seconds);
         let sam = sam.into();
         let reserved = match &sam {
@@ -86,20 +93,22 @@ impl Engine {
             devices: Devices::without(reserved),
             sales: Vec::new(),
             visits: BTreeMap::new(),
-            open: snapshot
-                .open
+            open: std::mem::take(&mut snapshot.open)
                 .into_iter()
                 .map(|operation| (operation.id, operation))
                 .collect(),
-            unsettled: snapshot.unsettled,
+            unsettled: std::mem::take(&mut snapshot.unsettled),
             has_room: true,
             is_held: false,
-            held: snapshot.held.into_iter().collect(),
+            held: std::mem::take(&mut snapshot.held).into_iter().collect(),
             changing: BTreeMap::new(),
             finds: BTreeMap::new(),
             tries_left: TriesLeft::default(),
             suspects: Suspects::default(),
             decided: Vec::new(),
+            batches: Batches::default(),
+            settling: BTreeMap::new(),
+            settle_requests: Vec::new(),
             is_stopping: false,
             stop: None,
             outputs: VecDeque::new(),
@@ -108,6 +117,7 @@ impl Engine {
         };
         engine.hold_cards_that_cannot_be_asked();
         engine.put_interrupted_sales_in_doubt();
+        engine.resume_settlements(&snapshot);
         engine
     }
 
@@ -134,11 +144,14 @@ impl Engine {
             } => self.handle_refused(operation, step, refused),
             Input::Answer { id, answer } => self.handle_answer(id, answer),
             Input::Device { name, event } => self.handle_device(name, event),
+            Input::Counted { id, counted } => self.handle_counted(id, counted),
+            Input::Settled { id, answered, random } => self.handle_settled(id, answered, random),
             Input::Timer => {}
         }
         self.handle_expired();
         self.serve_cards();
         self.serve_psam();
+        self.serve_settlements();
         self.hint_progress();
         self.answer_stop();
     }
@@ -157,6 +170,7 @@ impl Engine {
             .chain(visits)
             .chain(self.devices.next_retry())
             .chain(psam)
+            .chain(self.settle_timeout())
             .min()
     }
 
@@ -254,6 +268,7 @@ impl Engine {
 
     fn answer_stop(&mut self) {
         let idle = self.sales.is_empty() && self.visits.is_empty() && self.changing.is_empty();
+        let idle = idle && !self.is_recording_batch();
         if let Some(id) = self.stop.take_if(|_| idle) {
             self.outputs
                 .push_back(Output::Reply(id, Ok(crate::Reply::Stopped)));

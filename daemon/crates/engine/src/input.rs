@@ -1,11 +1,13 @@
 //! What the engine is told.
 
 use purser_ledger::{
-    Amount, Conclusion, Damaged, DeviceName, JournalReceipt, OperationId, Owner, Reference, Refused, Stored,
+    Amount, Conclusion, Currency, Damaged, DeviceName, JournalReceipt, OperationId, Owner, Reference,
+    Refused, Stored,
 };
 use purser_purse::Protocol;
 use purser_purse::pboc::Pin;
 
+use crate::settlement::{Counted, SettleAnswer, SettleFailure};
 use crate::{CallId, FindId, RequestId};
 
 /// Something that happened.
@@ -63,6 +65,22 @@ pub enum Input {
         /// What happened.
         event: DeviceEvent,
     },
+    /// The journal's reader answers a `Count`. Exactly one for each call.
+    Counted {
+        /// The call's number.
+        id: CallId,
+        /// The batch, none where there is nothing to settle, or why it could not be counted.
+        counted: Result<Option<Counted>, SettleFailure>,
+    },
+    /// The link to the provider answers a `Settle`. Exactly one for each call.
+    Settled {
+        /// The call's number.
+        id: CallId,
+        /// The provider's answer, or why there is none yet.
+        answered: Result<SettleAnswer, SettleFailure>,
+        /// Sixteen fresh random bytes: for the length of a pause, or for the batch that follows.
+        random: [u8; 16],
+    },
     /// The time of `poll_timeout` has come. May come early or late.
     Timer,
 }
@@ -100,6 +118,9 @@ pub enum Request {
     Conclude(Reference, Conclusion),
     /// Read the purse of the card that is in the reader, without a sale.
     ReadPurse(Option<DeviceName>),
+    /// Settle what has accumulated in this currency, or in all (S30). Only for an operator. Answered by `Reply::Settling` when the
+    /// batches are sealed; a settlement under way is joined, and one that waits is sent at once.
+    Settle(Option<Currency>),
     /// Purser stops: end or park every sale, begin none. Answered by `Reply::Stopped` when all are recorded.
     Stop,
 }

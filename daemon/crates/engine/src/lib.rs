@@ -14,6 +14,7 @@ mod output;
 mod psam;
 mod requests;
 mod sale;
+pub mod settlement;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -3,6 +3,7 @@
 use purser_ledger::{Amount, Authorised, Commit, DeviceName, Find, Refused};
 use purser_purse::CommandApdu;
 
+use crate::settlement::{BatchTold, BatchView, CountBatch, SendBatch};
 use crate::view::{Outcome, Progress, PurseView, SaleView};
 use crate::{CallId, FindId, RequestId};
 
@@ -19,6 +20,14 @@ pub enum Output {
     Move(CallId, DeviceName, Authorised<Act>),
     /// End a running `EnterPin` early; it is answered with `Cancelled`.
     Abort(CallId, DeviceName),
+    /// Count what is to be settled, over the journal's reader: with [`crate::settlement::Counter`].
+    Count(CallId, CountBatch),
+    /// Send a sealed batch to the provider, and get its permit or its void.
+    Settle(CallId, Authorised<SendBatch>),
+    /// Tell the durable end of a batch, to whoever listens.
+    TellBatch(Authorised<BatchTold>),
+    /// Tell what is being done with a batch, to whoever listens. May be lost.
+    HintBatch(BatchView),
     /// Answer a request with something that is not durable: progress, a refusal, or what a card says.
     Reply(RequestId, Result<Reply, RequestError>),
     /// Tell a durable outcome, to these requests and to whoever listens.
@@ -81,6 +90,9 @@ pub enum Reply {
     },
     /// What the card says.
     Purse(PurseView),
+    /// The batches that are under way in the currencies that were asked for, each sealed and durable, and those that could
+    /// not be sealed. None for a currency that has nothing to settle.
+    Settling(Vec<BatchView>),
     /// Every sale is recorded; the process may end.
     Stopped,
 }
@@ -103,6 +115,12 @@ pub enum RequestError {
     /// The operation belongs to another user.
     #[error("the operation belongs to another user")]
     NotOwner,
+    /// Only an operator may ask for it.
+    #[error("only an operator may settle")]
+    NotOperator,
+    /// There is nobody to settle with.
+    #[error("no provider is configured, or this terminal is not enrolled with it")]
+    ProviderNotConfigured,
     /// The reference is taken by an operation with other content, or the store refuses for another reason.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -199,6 +217,8 @@ impl RequestError {
             | Self::Stopping => true,
             Self::UnknownReference
             | Self::NotOwner
+            | Self::NotOperator
+            | Self::ProviderNotConfigured
             | Self::Damaged
             | Self::Held
             | Self::AmountZero

@@ -46,6 +46,7 @@ impl Engine {
                 Ok(())
             }
             Request::ReadPurse(reader) => self.read_purse(id, reader),
+            Request::Settle(currency) => self.settle(id, peer, currency, operation),
             Request::Stop => {
                 self.begin_stop(id);
                 Ok(())
@@ -351,6 +352,7 @@ impl Engine {
                 Phase::Checking { .. } | Phase::Recording | Phase::Ending => {}
             }
         }
+        self.stop_settlements();
         let readers: Vec<_> = self.visits.keys().cloned().collect();
         for reader in readers {
             self.end_idle_visit(&reader);

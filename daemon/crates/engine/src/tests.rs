@@ -44,6 +44,7 @@ fn resumed(snapshot: Snapshot) -> Engine {
         card_wait_ms: 60_000,
         pin_wait_ms: 60_000,
         limits: Limits::default(),
+        provider: None,
         built_unix_seconds: BUILT_UNIX_SECONDS,
     };
     let sam = SoftwareSam::from_credential(KEYS.as_bytes()).unwrap();

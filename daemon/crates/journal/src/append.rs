@@ -1,12 +1,12 @@
 //! A group of commits: one SQL transaction, one sync.
 
-use purser_ledger::{Commit, Entry, Existing, Head, Operation, OperationId, Reference, Refused, admit};
+use purser_ledger::{AnyOperation, Commit, Entry, Existing, Head, OperationId, Reference, Refused, admit};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::chain::ChainKey;
 use crate::memory::{Memory, Staged, check_whole, count};
-use crate::room::{COMMITS_TO_END_MAX, commits_to_end};
-use crate::{Journal, ReadError, rows};
+use crate::room::{COMMITS_TO_END_MAX, commits_to_end_any};
+use crate::{Journal, ReadError, batches, rows};
 
 /// Frames that make a checkpoint worth its syncs when room is short: an eighth of the WAL's least length.
 const WORTHWHILE_FRAMES: u64 = crate::WAL_FRAMES_MIN / 8;
@@ -96,12 +96,15 @@ impl Step<'_> {
                 Some(reference) => rows::operation_by_reference(self.conn, reference, Some(self.key))?,
                 None => None,
             };
+            let by_reference = by_reference.map(AnyOperation::Sale);
             if let Some(found) = &by_reference {
-                check_whole(self.known(staged, found.id), found)?;
+                check_whole(self.known(staged, found.id()).map(|it| it.head()), found)?;
             }
             let existing = Existing {
-                operation: before.as_ref(),
-                by_reference: by_reference.as_ref(),
+                operation: before.as_ref().and_then(AnyOperation::sale),
+                settlement: before.as_ref().and_then(AnyOperation::settlement),
+                by_reference: by_reference.as_ref().and_then(AnyOperation::sale),
+                batches: &staged.batches,
                 debit_key_is_taken: self.is_debit_key_taken(&commit.entry)?,
                 has_room,
             };
@@ -112,21 +115,25 @@ impl Step<'_> {
             Err(refused) => return Ok(Err(refused)),
         };
         self.write(before.as_ref(), &after, head, &content)?;
+        batches::insert_settleable(self.conn, head.number, &commit.entry)?;
         staged.to_end = staged
             .to_end
-            .saturating_sub(before.as_ref().map_or(0, commits_to_end))
-            .saturating_add(commits_to_end(&after));
+            .saturating_sub(before.as_ref().map_or(0, commits_to_end_any))
+            .saturating_add(commits_to_end_any(&after));
         staged.totals = staged.totals.after(&commit.entry, books);
         staged.head = head;
         staged.commits = staged.commits.saturating_add(1);
-        staged.changed.insert(after.id, after);
+        if let Some(settlement) = after.settlement() {
+            staged.batches.take(settlement);
+        }
+        staged.changed.insert(after.id(), after);
         Ok(Ok(head))
     }
 
-    fn operation(&self, staged: &Staged, commit: &Commit) -> Result<Option<Operation>, ReadError> {
+    fn operation(&self, staged: &Staged, commit: &Commit) -> Result<Option<AnyOperation>, ReadError> {
         let id = commit.operation;
         if let Some(operation) = self.known(staged, id) {
-            return Ok(Some(operation.clone()));
+            return Ok(Some(operation));
         }
         let found = rows::operation(self.conn, id.bytes(), Some(self.key))?;
         if let Some(found) = &found {
@@ -136,8 +143,10 @@ impl Step<'_> {
     }
 
     /// An operation as the group or the memory has it.
-    fn known<'a>(&'a self, staged: &'a Staged, id: OperationId) -> Option<&'a Operation> {
-        staged.changed.get(&id).or_else(|| self.memory.open.get(&id))
+    fn known(&self, staged: &Staged, id: OperationId) -> Option<AnyOperation> {
+        let open = || self.memory.open.get(&id).cloned().map(AnyOperation::Sale);
+        let batch = || staged.batches.by_id(id).cloned().map(AnyOperation::Settlement);
+        staged.changed.get(&id).cloned().or_else(open).or_else(batch)
     }
 
     fn is_debit_key_taken(&self, entry: &Entry) -> Result<bool, ReadError> {
@@ -149,19 +158,16 @@ impl Step<'_> {
 
     fn write(
         &self,
-        before: Option<&Operation>,
-        after: &Operation,
+        before: Option<&AnyOperation>,
+        after: &AnyOperation,
         head: Head,
         content: &[u8],
     ) -> Result<(), ReadError> {
         match before {
             None => rows::insert_operation(self.conn, after)?,
-            Some(before) if before.is_open() && !after.is_open() => {
-                rows::close_operation(self.conn, after.id)?
-            }
-            Some(_) => {}
+            Some(before) => rows::change_operation(self.conn, before, after)?,
         }
-        rows::insert_entry(self.conn, head, after.id, content)
+        rows::insert_entry(self.conn, head, after.id(), content)
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use purser_ledger::{
-    Commit, Damaged, Find, FindError, Head, Operation, Reference, Refused, Snapshot, Standing, Store,
-    StoreBroken,
+    AnyOperation, Commit, Damaged, Find, FindError, Head, Operation, OperationId, Reference, Refused,
+    Snapshot, Standing, Store, StoreBroken,
 };
 use rusqlite::{Connection, ErrorCode};
 
@@ -18,7 +18,7 @@ use crate::head_file::HeadFile;
 use crate::memory::{Memory, check_whole};
 use crate::references::References;
 use crate::room::{DiskRoom, HEADROOM_COMMITS, Room};
-use crate::{OpenError, ReadError, append, rows, start};
+use crate::{NotKept, OpenError, ReadError, SignedVerdict, append, rows, start};
 
 /// How long a statement waits for another process: an operator's shell at its slowest, not for ever.
 pub(crate) const BUSY: Duration = Duration::from_secs(2);
@@ -143,6 +143,19 @@ impl Journal {
         self.checked(Self::restart_wal)
     }
 
+    /// Keeps a page of a batch's signed verdicts, durably. They are outside of the record chain: the digest in the entry that
+    /// exchanges the batch vouches for them (money rule T4).
+    ///
+    /// # Errors
+    /// [`StoreBroken`]: nothing is known about the page. End the process.
+    pub fn keep_verdicts(
+        &mut self,
+        batch: OperationId,
+        verdicts: &[SignedVerdict],
+    ) -> Result<Result<(), NotKept>, StoreBroken> {
+        self.checked(|journal| crate::verdicts::keep(journal, batch, verdicts))
+    }
+
     /// As [`Self::maintain`].
     pub(crate) fn restart_wal(&mut self) -> Result<Maintained, ReadError> {
         if self.room.used() <= UPKEEP_FRAMES {
@@ -213,7 +226,8 @@ impl Store for Journal {
                 match rows::operation_by_reference(conn, reference, Some(&self.key))? {
                     None if self.is_hidden(conn, reference)? => Err(ReadError::Row { table: "operations" }),
                     Some(found) => {
-                        check_whole(self.memory.open.get(&found.id), &found)?;
+                        let known = self.memory.open.get(&found.id).map(|known| known.head);
+                        check_whole(known, &AnyOperation::Sale(found.clone()))?;
                         Ok(Some(found))
                     }
                     None => Ok(None),
@@ -240,7 +254,8 @@ impl Store for Journal {
                 terminal_sn_max: rows::terminal_sn_max(conn)?,
                 newest_unix_seconds: newest.map(|at| at.unix_seconds),
                 newest_local_seconds: newest.map(|at| at.local_seconds()),
-                unsettled: self.memory.totals.unsettled(conn)?,
+                unsettled: self.memory.totals.unsettled(conn, &self.memory.batches)?,
+                batches: self.memory.batches.clone(),
             })
         });
         snapshot.map_err(|error| self.broken(error))

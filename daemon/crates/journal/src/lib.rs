@@ -16,6 +16,7 @@
 //! A commit is one append to the WAL and one sync. Checkpoints happen in [`Journal::maintain`], outside a sale.
 
 mod append;
+mod batches;
 mod chain;
 mod error;
 mod files;
@@ -31,13 +32,15 @@ mod schema;
 mod start;
 mod thread;
 mod totals;
+mod verdicts;
 mod verify;
 
 pub use error::{OpenError, ReadError};
 pub use journal::{FullCheck, Journal, Maintained, Options};
 pub use mend::{MendError, Mended, mend};
-pub use reader::{Overview, Query, Reader, Recorded};
+pub use reader::{Overview, Query, Range, Reader, Recorded};
 pub use room::{DiskRoom, FOLLOWING_FRAMES, OPENING_FRAMES, SLACK_FRAMES, WAL_FRAMES_MIN};
 pub use thread::{Done, Job, JournalThread, NotTaken};
 pub use totals::Totals;
+pub use verdicts::{NotKept, SignedVerdict, VERDICTS_MAX};
 pub use verify::{Derived, Finding, Report, VerifyError, verify};

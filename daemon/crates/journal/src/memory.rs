@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use purser_ledger::{CardId, Head, Operation, OperationId};
+use purser_ledger::{AnyOperation, Batches, CardId, Head, Operation, OperationId};
 use rusqlite::Connection;
 
 use crate::chain::ChainKey;
-use crate::room::commits_to_end;
 use crate::rows;
-use crate::{ReadError, Totals};
+use crate::{ReadError, Totals, batches, room};
 
 /// The newest head, the totals and the open operations, as they are durable.
 #[derive(Debug)]
@@ -18,6 +17,8 @@ pub(crate) struct Memory {
     pub(crate) open: BTreeMap<OperationId, Operation>,
     /// The cards of open operations that cannot be read.
     pub(crate) held: Vec<CardId>,
+    /// Where settlement stands.
+    pub(crate) batches: Batches,
 }
 
 impl Memory {
@@ -28,6 +29,7 @@ impl Memory {
             head: rows::head(conn)?,
             totals: Totals::load(conn)?,
             held,
+            batches: batches::load(conn, key)?,
             open: operations
                 .into_iter()
                 .map(|operation| (operation.id, operation))
@@ -37,33 +39,40 @@ impl Memory {
 
     /// Commits that all open operations together may still need to their end.
     pub(crate) fn commits_to_end(&self) -> u64 {
-        self.open
-            .values()
-            .map(commits_to_end)
-            .fold(0, u64::saturating_add)
+        let sales = self.open.values().map(room::commits_to_end);
+        let batches = self.batches.all_under_way().map(room::commits_to_end_batch);
+        sales.chain(batches).fold(0, u64::saturating_add)
     }
 
     /// Takes over what a group changed, once it is durable.
     pub(crate) fn absorb(&mut self, staged: Staged) {
         self.head = staged.head;
         self.totals = staged.totals;
+        self.batches = staged.batches;
         for (id, operation) in staged.changed {
-            if operation.is_open() {
-                self.open.insert(id, operation);
-            } else {
-                self.open.remove(&id);
+            match operation.into_sale() {
+                Some(sale) if sale.is_open() => {
+                    self.open.insert(id, sale);
+                }
+                Some(_) | None => {
+                    self.open.remove(&id);
+                }
             }
         }
     }
 }
 
 /// Refuses an operation of which an entry was not found: each that is found fits the record chain, but an index that lost the
-/// newest would tell a sale that was paid as one that is in doubt. `known` is the operation as the memory has it, which has every
-/// one that is open.
-pub(crate) fn check_whole(known: Option<&Operation>, found: &Operation) -> Result<(), ReadError> {
+/// newest would tell a sale that was paid as one that is in doubt. `known` is the head of the operation as the memory has it, which
+/// has every one that is open or under way.
+pub(crate) fn check_whole(known: Option<Head>, found: &AnyOperation) -> Result<(), ReadError> {
+    let is_unended = match found {
+        AnyOperation::Sale(sale) => sale.is_open(),
+        AnyOperation::Settlement(settlement) => settlement.is_under_way(),
+    };
     let is_whole = match known {
-        Some(known) => known.head == found.head,
-        None => !found.is_open(),
+        Some(known) => known == found.head(),
+        None => !is_unended,
     };
     if is_whole {
         Ok(())
@@ -79,7 +88,8 @@ pub(crate) fn check_whole(known: Option<&Operation>, found: &Operation) -> Resul
 pub(crate) struct Staged {
     pub(crate) head: Head,
     pub(crate) totals: Totals,
-    pub(crate) changed: BTreeMap<OperationId, Operation>,
+    pub(crate) changed: BTreeMap<OperationId, AnyOperation>,
+    pub(crate) batches: Batches,
     /// Commits that all open operations may still need to their end, with those that the group opened.
     pub(crate) to_end: u64,
     /// How many commits of the group were admitted.
@@ -92,6 +102,7 @@ impl Staged {
             head: memory.head,
             totals: memory.totals.clone(),
             changed: BTreeMap::new(),
+            batches: memory.batches.clone(),
             to_end: memory.commits_to_end(),
             commits: 0,
         }

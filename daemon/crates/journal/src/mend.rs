@@ -19,14 +19,16 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use purser_ledger::{Head, Operation, OperationId};
+use purser_ledger::{AnyOperation, Head, Operation, OperationId};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use crate::chain::ChainKey;
 use crate::files::{FILE_MODE, StateFolder};
 use crate::reader::{Beside, connect};
 use crate::rows::{self, RawEntry};
-use crate::{Finding, OpenError, ReadError, Report, Totals, VerifyError, head_file, schema, verify};
+use crate::{
+    Finding, OpenError, ReadError, Report, Totals, VerifyError, batches, head_file, schema, verdicts, verify,
+};
 
 /// Why a journal was not mended. Nothing was changed, if not told otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -225,6 +227,7 @@ fn make_anew(folder: &StateFolder, key: &ChainKey, owner: &exchange::Owner) -> R
         return Err(MendError::Entries(Finding::TailCut { found, expected }));
     }
     anew.totals.store(&Totals::default(), &sql)?;
+    verdicts::copy(&old, &sql)?;
     sql.commit()?;
     Ok(head)
 }
@@ -281,7 +284,7 @@ fn begun_before(conn: &Connection, operation: &Operation) -> Result<Option<u64>,
 struct Anew {
     totals: Totals,
     /// Operations that may still get entries.
-    alive: BTreeMap<OperationId, Operation>,
+    alive: BTreeMap<OperationId, AnyOperation>,
 }
 
 impl Anew {
@@ -296,16 +299,20 @@ impl Anew {
         let operation = operation.expect("a fold that succeeds makes an operation");
         match before {
             None => {
-                if let Some(first) = begun_before(conn, &operation)? {
+                let first = operation
+                    .sale()
+                    .map(|sale| begun_before(conn, sale))
+                    .transpose()?;
+                if let Some(first) = first.flatten() {
                     let second = number;
                     return Err(MendError::Twice { first, second });
                 }
                 rows::insert_operation(conn, &operation)?;
             }
-            Some(before) if before.is_open() && !operation.is_open() => rows::close_operation(conn, id)?,
-            Some(_) => {}
+            Some(before) => rows::change_operation(conn, &before, &operation)?,
         }
         rows::insert_entry(conn, recorded.head, id, &entry.content)?;
+        batches::insert_settleable(conn, number, &recorded.content.entry)?;
         let mut books = self.totals.books().clone();
         for transfer in recorded.content.entry.transfers() {
             books

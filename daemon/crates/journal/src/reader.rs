@@ -2,15 +2,20 @@
 
 use std::path::Path;
 
-use purser_ledger::{Content, Head, Operation, OperationId, Owner, Reference};
+use purser_ledger::{
+    Account, AnyOperation, Claims, Content, Currency, Head, Operation, OperationId, Owner, Reference,
+    Settlement,
+};
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params_from_iter};
 
+use crate::batches::{self, BATCH_ENTRIES_MAX};
+use crate::chain::ChainKey;
 use crate::files::StateFolder;
 use crate::journal::BUSY;
 use crate::rows::{self, RawEntry, signed};
-use crate::{OpenError, ReadError, Totals, schema};
+use crate::{OpenError, ReadError, SignedVerdict, Totals, schema, verdicts};
 
 /// The most entries that one query gives: bounds the memory of an answer to a few megabytes.
 const ENTRIES_MAX: u32 = 1_000;
@@ -42,10 +47,12 @@ pub struct Query {
 pub struct Overview {
     /// Balances.
     pub totals: Totals,
-    /// How many operations there are.
-    pub operations: u64,
+    /// How many sales there are.
+    pub sales: u64,
     /// How many debits were ever intended.
     pub debits: u64,
+    /// How many of them are proven, whatever became of their claims.
+    pub paid: u64,
     /// Every operation whose debit is proven neither way and that can be read, oldest first.
     pub open: Vec<Operation>,
     /// How many more there are that cannot be read.
@@ -56,6 +63,19 @@ pub struct Overview {
 #[derive(Debug)]
 pub struct Reader {
     conn: Connection,
+    /// None in a journal that has no entry yet.
+    key: Option<ChainKey>,
+}
+
+/// What can be settled in one currency, as of one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The last entry of the range.
+    pub upto: u64,
+    /// True when there is more than fits into one batch.
+    pub has_more: bool,
+    /// The claims that the balances hold as open: those of the range, and more where there is more.
+    pub open: Claims,
 }
 
 impl Reader {
@@ -67,7 +87,81 @@ impl Reader {
         let folder = StateFolder::new(state_dir);
         Ok(Self {
             conn: connect(&folder, Beside::Writer)?,
+            key: folder.key()?,
         })
+    }
+
+    /// What can be settled in a currency behind an entry, when no batch of it is under way.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a transient one is worth another call.
+    pub fn range(&self, currency: Currency, after: u64) -> Result<Range, ReadError> {
+        let moment = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Deferred)?;
+        let totals = Totals::load(&moment)?;
+        let full = batches::upto(&moment, currency, after, BATCH_ENTRIES_MAX)?;
+        Ok(Range {
+            upto: full.unwrap_or(rows::head(&moment)?.number),
+            has_more: full.is_some(),
+            open: Claims {
+                count: totals.count(Account::Claims, currency),
+                minor: totals.books().balance(Account::Claims, currency).minor(),
+                oldest_unix_seconds: None,
+            },
+        })
+    }
+
+    /// A page of the entries in `(after, upto]` that make items of a batch, at most 1,000: each with its sale, folded from its
+    /// entries up to `upto`, which have been found in their places in the record chain. The same at every time.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a transient one is worth another call.
+    pub fn settleable(
+        &self,
+        currency: Currency,
+        after: u64,
+        upto: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, Operation)>, ReadError> {
+        match &self.key {
+            Some(key) => batches::page(&self.conn, key, currency, (after, upto), limit),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The batches that were sealed, newest first, before this entry where one is given; at most 1,000.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a transient one is worth another call.
+    pub fn batches(&self, before: Option<u64>, limit: u32) -> Result<Vec<Settlement>, ReadError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT operation FROM batches WHERE sealed < ?1 ORDER BY sealed DESC LIMIT ?2",
+        )?;
+        let limit = limit.min(ENTRIES_MAX);
+        let ids = statement.query_map((signed(before.unwrap_or(u64::MAX)), limit), |row| {
+            row.get::<_, Vec<u8>>(0)
+        })?;
+        let damaged = || ReadError::Row { table: "batches" };
+        let mut settlements = Vec::new();
+        for id in ids {
+            match rows::operation(&self.conn, &id?, None)? {
+                Some(AnyOperation::Settlement(settlement)) => settlements.push(settlement),
+                Some(AnyOperation::Sale(_)) | None => return Err(damaged()),
+            }
+        }
+        Ok(settlements)
+    }
+
+    /// The last signed verdict on each place of a batch, from a place on; at most 1,000.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a transient one is worth another call.
+    pub fn verdicts(
+        &self,
+        batch: OperationId,
+        from_place: u32,
+        limit: u32,
+    ) -> Result<Vec<SignedVerdict>, ReadError> {
+        verdicts::last_words(&self.conn, batch, from_place, limit.min(ENTRIES_MAX))
     }
 
     /// Entries in their order.
@@ -150,8 +244,10 @@ impl Reader {
         } = rows::open(&moment, None)?;
         Ok(Overview {
             totals: Totals::load(&moment)?,
-            operations: rows::count(&moment, "SELECT count(*) FROM operations")?,
+            // A settlement has no reference.
+            sales: rows::count(&moment, "SELECT count(reference) FROM operations")?,
             debits: rows::count(&moment, "SELECT count(*) FROM debits")?,
+            paid: rows::count(&moment, "SELECT count(*) FROM settleable WHERE kind = 'claim'")?,
             open: operations,
             unreadable,
         })

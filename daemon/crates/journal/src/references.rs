@@ -30,10 +30,14 @@ impl References {
         let mut statement = conn.prepare("SELECT reference, opening FROM operations NOT INDEXED")?;
         let mut rows = statement.query(())?;
         while let Some(row) = rows.next()? {
-            let ValueRef::Text(reference) = row.get_ref(0)? else {
-                return Err(ReadError::Row { table: "operations" });
-            };
-            sorted.push(hasher.hash_one(reference));
+            match row.get_ref(0)? {
+                ValueRef::Text(reference) => sorted.push(hasher.hash_one(reference)),
+                // A settlement's.
+                ValueRef::Null => {}
+                ValueRef::Blob(_) | ValueRef::Integer(_) | ValueRef::Real(_) => {
+                    return Err(ReadError::Row { table: "operations" });
+                }
+            }
         }
         sorted.sort_unstable();
         Ok(Self { hasher, sorted })

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use purser_ledger::{Operation, Standing};
+use purser_ledger::{AnyOperation, Operation, Settlement, Standing};
 use rustix::fs::{FallocateFlags, fallocate, fstatvfs, statvfs};
 use rustix::io::{Errno, retry_on_intr};
 
@@ -26,8 +26,8 @@ use crate::schema::PAGE_BYTES;
 pub const OPENING_FRAMES: u64 = 12;
 
 /// Frames of a commit that follows an opening one, over a long run: the newest page of entries and its parent, the page of
-/// its id, the open operations, the balances and the first page; and the pages that split.
-pub const FOLLOWING_FRAMES: u64 = 8;
+/// its id, the open operations, what can be settled, the balances and the first page; and the pages that split.
+pub const FOLLOWING_FRAMES: u64 = 9;
 
 /// Frames that any run of commits may take beyond [`OPENING_FRAMES`] and [`FOLLOWING_FRAMES`] for each: splits that reach
 /// up through trees of four levels, in several trees at once.
@@ -62,6 +62,19 @@ pub(crate) fn commits_to_end(operation: &Operation) -> u64 {
         Standing::InDoubt(_) => 2,
         Standing::Queried(_) => 1,
         Standing::Closed(_) | Standing::Paid(_) | Standing::Voided(_) => 0,
+    }
+}
+
+/// As [`commits_to_end`]: a batch under way is exchanged or voided.
+pub(crate) fn commits_to_end_batch(settlement: &Settlement) -> u64 {
+    u64::from(settlement.is_under_way())
+}
+
+/// As [`commits_to_end`], of an operation of any kind.
+pub(crate) fn commits_to_end_any(operation: &AnyOperation) -> u64 {
+    match operation {
+        AnyOperation::Sale(sale) => commits_to_end(sale),
+        AnyOperation::Settlement(settlement) => commits_to_end_batch(settlement),
     }
 }
 

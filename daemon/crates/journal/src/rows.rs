@@ -1,18 +1,15 @@
 //! Rows to values and back: the statements that the writer, the reader and the check share.
 
 use purser_ledger::{
-    Account, CardId, Content, DebitKey, Entry, FoldError, Head, Operation, OperationId, Reference, Scheme,
+    Account, AnyOperation, CardId, Content, DebitKey, FoldError, Head, Operation, OperationId, Reference,
+    Scheme,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use crate::ReadError;
 use crate::chain::ChainKey;
 use crate::reader::Recorded;
-
-/// How far a start looks for the oldest claim with a trusted time. A journal whose clock was wrong for longer has no age limit
-/// until a claim of this run has one: sales go on with a wrong clock (money rule T2), and a start stays quick.
-const OLDEST_LOOKED_AT: i64 = 10_000;
+use crate::{ReadError, batches};
 
 /// SQLite's integers are signed; a number of an entry that does not fit has never been given.
 pub(crate) fn signed(number: u64) -> i64 {
@@ -26,6 +23,11 @@ pub(crate) fn account_name(account: Account) -> &'static str {
         Account::Claims => "claims",
         Account::InDoubt => "in_doubt",
         Account::RefundsOwed => "refunds_owed",
+        Account::InBatch => "in_batch",
+        Account::Permits => "permits",
+        Account::Held => "held",
+        Account::Netted => "netted",
+        Account::LateRefunds => "late_refunds",
     }
 }
 
@@ -109,12 +111,23 @@ pub(crate) fn operation(
     conn: &Connection,
     id: &[u8],
     key: Option<&ChainKey>,
-) -> Result<Option<Operation>, ReadError> {
+) -> Result<Option<AnyOperation>, ReadError> {
+    operation_upto(conn, id, u64::MAX, key)
+}
+
+/// As [`operation`], from its entries up to a number.
+pub(crate) fn operation_upto(
+    conn: &Connection,
+    id: &[u8],
+    upto: u64,
+    key: Option<&ChainKey>,
+) -> Result<Option<AnyOperation>, ReadError> {
     let mut statement = conn.prepare_cached(
-        "SELECT number, digest, operation, content FROM entries WHERE operation = ?1 ORDER BY number",
+        "SELECT number, digest, operation, content FROM entries
+         WHERE operation = ?1 AND number <= ?2 ORDER BY number",
     )?;
-    let mut rows = statement.query((id,))?;
-    let mut operation: Option<Operation> = None;
+    let mut rows = statement.query((id, signed(upto)))?;
+    let mut operation: Option<AnyOperation> = None;
     while let Some(row) = rows.next()? {
         let entry = RawEntry::read(row)?;
         if let Some(key) = key {
@@ -127,6 +140,11 @@ pub(crate) fn operation(
         })?;
     }
     Ok(operation)
+}
+
+/// As [`operation`], where only a sale is right.
+fn sale(conn: &Connection, id: &[u8], key: Option<&ChainKey>) -> Result<Option<Operation>, ReadError> {
+    Ok(operation(conn, id, key)?.and_then(AnyOperation::into_sale))
 }
 
 /// Whether an entry is the one that was chained to the entry before it. A byte that changed in either of the two shows.
@@ -147,11 +165,11 @@ fn check_place(conn: &Connection, key: &ChainKey, entry: &RawEntry) -> Result<()
 }
 
 /// Takes one more entry into an operation that may not have begun.
-pub(crate) fn fold(operation: &mut Option<Operation>, recorded: &Recorded) -> Result<(), FoldError> {
+pub(crate) fn fold(operation: &mut Option<AnyOperation>, recorded: &Recorded) -> Result<(), FoldError> {
     match operation {
         Some(operation) => operation.apply(&recorded.content, recorded.head),
         None => {
-            *operation = Some(Operation::begin(&recorded.content, recorded.head)?);
+            *operation = Some(AnyOperation::begin(&recorded.content, recorded.head)?);
             Ok(())
         }
     }
@@ -169,7 +187,7 @@ pub(crate) fn operation_by_reference(
         .optional()?;
     let Some(id) = id else { return Ok(None) };
     // A row without its entries must not read as a reference that is free, nor one with another sale's as that sale.
-    match operation(conn, &id, key)? {
+    match sale(conn, &id, key)? {
         Some(operation) if operation.reference == *reference => Ok(Some(operation)),
         Some(_) | None => Err(ReadError::Row { table: "operations" }),
     }
@@ -207,7 +225,7 @@ pub(crate) fn open(conn: &Connection, key: Option<&ChainKey>) -> Result<Open, Re
         .collect::<Result<_, _>>()?;
     let mut open = Open::default();
     for id in ids {
-        let read = operation(conn, &id, key).and_then(|operation| {
+        let read = sale(conn, &id, key).and_then(|operation| {
             operation.ok_or(ReadError::Row {
                 table: "open_operations",
             })
@@ -217,7 +235,7 @@ pub(crate) fn open(conn: &Connection, key: Option<&ChainKey>) -> Result<Open, Re
             Err(error) if error.is_damage() => {
                 let card = card_of(conn, &id)?.ok_or(error)?;
                 // Of an entry and the row of its debit, either may be the damaged one.
-                let told = operation(conn, &id, None).ok().flatten();
+                let told = sale(conn, &id, None).ok().flatten();
                 let told = told.and_then(|told| told.key().map(|key| key.card.clone()));
                 open.held.extend(told.filter(|told| *told != card));
                 open.held.push(card);
@@ -252,20 +270,6 @@ pub(crate) fn terminal_sn_max(conn: &Connection) -> Result<Option<u32>, ReadErro
     Ok(statement.query_row((), |row| row.get(0))?)
 }
 
-/// When the oldest claim with a trusted time was recorded (money rule T2), as far as the first [`OLDEST_LOOKED_AT`] entries tell.
-pub(crate) fn oldest_claim(conn: &Connection) -> Result<Option<i64>, ReadError> {
-    let mut statement = conn
-        .prepare_cached("SELECT number, digest, operation, content FROM entries ORDER BY number LIMIT ?1")?;
-    let mut rows = statement.query((OLDEST_LOOKED_AT,))?;
-    while let Some(row) = rows.next()? {
-        let content = RawEntry::read(row)?.decode()?.content;
-        if content.at.trusted && matches!(content.entry, Entry::SalePaid(_)) {
-            return Ok(Some(content.at.unix_seconds));
-        }
-    }
-    Ok(None)
-}
-
 /// Writes an entry's row.
 pub(crate) fn insert_entry(
     conn: &Connection,
@@ -280,11 +284,22 @@ pub(crate) fn insert_entry(
 }
 
 /// Writes the rows that an operation's first entry brings.
-pub(crate) fn insert_operation(conn: &Connection, operation: &Operation) -> Result<(), ReadError> {
-    let opening = signed(operation.head.number);
-    let id = operation.id.bytes();
+pub(crate) fn insert_operation(conn: &Connection, operation: &AnyOperation) -> Result<(), ReadError> {
+    let (reference, owner) = match operation {
+        AnyOperation::Sale(sale) => (Some(sale.reference.as_str()), sale.owner),
+        AnyOperation::Settlement(settlement) => (None, settlement.sealed.owner),
+    };
+    let opening = signed(operation.head().number);
     conn.prepare_cached("INSERT INTO operations (id, opening, reference, owner) VALUES (?1, ?2, ?3, ?4)")?
-        .execute((id, opening, operation.reference.as_str(), operation.owner.0))?;
+        .execute((operation.id().bytes(), opening, reference, owner.0))?;
+    match operation {
+        AnyOperation::Sale(sale) => insert_sale(conn, sale),
+        AnyOperation::Settlement(settlement) => batches::insert(conn, settlement),
+    }
+}
+
+fn insert_sale(conn: &Connection, operation: &Operation) -> Result<(), ReadError> {
+    let id = operation.id.bytes();
     if let Some(key) = operation.key() {
         let scheme = scheme_name(key.card.scheme());
         conn.prepare_cached(
@@ -294,13 +309,33 @@ pub(crate) fn insert_operation(conn: &Connection, operation: &Operation) -> Resu
     }
     if operation.is_open() {
         conn.prepare_cached("INSERT INTO open_operations (opening, operation) VALUES (?1, ?2)")?
-            .execute((opening, id))?;
+            .execute((signed(operation.head.number), id))?;
     }
     Ok(())
 }
 
+/// Writes what a further entry of an operation changes in its rows.
+pub(crate) fn change_operation(
+    conn: &Connection,
+    before: &AnyOperation,
+    after: &AnyOperation,
+) -> Result<(), ReadError> {
+    match (before, after) {
+        (AnyOperation::Sale(before), AnyOperation::Sale(after)) => {
+            if before.is_open() && !after.is_open() {
+                close_operation(conn, after.id)?;
+            }
+            Ok(())
+        }
+        (_, AnyOperation::Settlement(settlement)) => batches::set_standing(conn, settlement),
+        (AnyOperation::Settlement(_), AnyOperation::Sale(_)) => {
+            unreachable!("an operation stays of its kind");
+        }
+    }
+}
+
 /// Takes an operation out of those that are open.
-pub(crate) fn close_operation(conn: &Connection, id: OperationId) -> Result<(), ReadError> {
+fn close_operation(conn: &Connection, id: OperationId) -> Result<(), ReadError> {
     conn.prepare_cached(
         "DELETE FROM open_operations WHERE opening = (SELECT opening FROM operations WHERE id = ?1)",
     )?

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use purser_ledger::{Account, Books, Currency, Entry, Transfer, Unsettled};
+use purser_ledger::{Account, Batches, Books, Currency, Entry, Unsettled};
 use rusqlite::Connection;
 
-use crate::ReadError;
-use crate::rows::{self, account_name, signed};
+use crate::rows::{account_name, signed};
+use crate::{ReadError, batches};
 
 /// What the journal adds up to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,28 +26,31 @@ impl Totals {
         self.counts.get(&(currency, account)).copied().unwrap_or(0)
     }
 
-    /// The claims that wait for settlement: until there is one, every claim.
-    pub(crate) fn unsettled(&self, conn: &Connection) -> Result<Unsettled, ReadError> {
-        let of = |currency| self.count(Account::Claims, currency);
-        let count = self
-            .books
-            .currencies()
-            .into_iter()
-            .map(of)
-            .fold(0, u64::saturating_add);
-        let oldest = match rows::oldest_claim(conn) {
-            // An old entry that is damaged must not keep the terminal from starting.
-            Err(error) if error.is_damage() => None,
-            found => found?,
-        };
-        Ok(Unsettled::of(&self.books, count, oldest))
+    /// The claims that wait for settlement.
+    pub(crate) fn unsettled(&self, conn: &Connection, of: &Batches) -> Result<Unsettled, ReadError> {
+        let mut unsettled = Unsettled::default();
+        for currency in self.books.currencies() {
+            let (open, in_batch) = batches::unsettled(conn, self, of, currency)?;
+            unsettled = unsettled.with(currency, open, in_batch);
+        }
+        Ok(unsettled)
     }
 
     /// These totals with the entry's transfers counted and `books` as they are after it.
     pub(crate) fn after(&self, entry: &Entry, books: Books) -> Self {
         let mut counts = self.counts.clone();
-        for transfer in entry.transfers() {
-            count(&mut counts, transfer);
+        if let Some(currency) = entry
+            .transfers()
+            .first()
+            .map(|transfer| transfer.amount.currency())
+        {
+            for (account, change) in entry.counts() {
+                let before = counts.remove(&(currency, account)).unwrap_or(0);
+                let after = before.saturating_add_signed(change);
+                if after > 0 {
+                    counts.insert((currency, account), after);
+                }
+            }
         }
         Self { books, counts }
     }
@@ -102,24 +105,5 @@ impl Totals {
             }
         }
         Ok(())
-    }
-}
-
-fn count(counts: &mut BTreeMap<(Currency, Account), u64>, transfer: Transfer) {
-    let grows = [
-        (transfer.debit, transfer.debit.grows_by_debit()),
-        (transfer.credit, !transfer.credit.grows_by_debit()),
-    ];
-    for (account, grows) in grows {
-        let key = (transfer.amount.currency(), account);
-        let before = counts.remove(&key).unwrap_or(0);
-        let after = if grows {
-            before.saturating_add(1)
-        } else {
-            before.saturating_sub(1)
-        };
-        if after > 0 {
-            counts.insert(key, after);
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! The full check: every digest again, every derived row again, nothing believed.
 
+mod batches;
 mod derived;
 mod fold;
 
@@ -43,6 +44,10 @@ pub enum Derived {
     OpenOperations,
     /// The balances.
     Balances,
+    /// The entries that make items of batches.
+    Settleable,
+    /// The batches that were sealed.
+    Batches,
 }
 
 /// What is wrong with a journal.
@@ -92,6 +97,18 @@ pub enum Finding {
         /// Why.
         source: BooksError,
     },
+    /// A batch was sealed that does not begin where the last one ended, or whose sums are not those of its entries.
+    #[error("the batch that entry {number} seals is not what the entries before it make")]
+    Batch {
+        /// The entry.
+        number: u64,
+    },
+    /// The verdicts of an exchanged batch are not all there, or not those that its permit names.
+    #[error("the verdicts of the batch that entry {number} exchanges are not those that its permit names")]
+    Verdicts {
+        /// The entry.
+        number: u64,
+    },
     /// Derived rows are not what the entries say.
     #[error("the table {0:?} is not what the entries say; the entries are whole")]
     Derived(Derived),
@@ -125,7 +142,9 @@ impl Finding {
             | Self::Unreadable { .. }
             | Self::OtherOperation { .. }
             | Self::OutOfOrder { .. }
-            | Self::Books { .. } => false,
+            | Self::Books { .. }
+            | Self::Batch { .. }
+            | Self::Verdicts { .. } => false,
             Self::Derived(_) | Self::Structure | Self::TailCut { .. } | Self::OtherHead { .. } => true,
         }
     }

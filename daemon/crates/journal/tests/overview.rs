@@ -25,7 +25,7 @@ fn the_overview_counts_what_the_entries_say() {
     let overview = reader.overview().unwrap();
     assert!(debits > 0 && closed > 0 && !overview.open.is_empty());
     assert_eq!(usize::try_from(overview.debits).unwrap(), debits);
-    assert_eq!(usize::try_from(overview.operations).unwrap(), debits + closed);
+    assert_eq!(usize::try_from(overview.sales).unwrap(), debits + closed);
     assert_eq!(overview.open, reader.open_operations().unwrap());
     assert_eq!(overview.totals, reader.totals().unwrap().0);
 }

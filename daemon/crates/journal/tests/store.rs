@@ -254,10 +254,7 @@ fn a_reader_that_was_there_before_the_wal_sees_what_the_writer_adds() {
     store(&mut journal, Sale::new(2).closed());
     assert_eq!(reader.head().expect("readable").number, 2);
     let overview = reader.overview().expect("readable");
-    assert_eq!(
-        (overview.operations, overview.debits, overview.open.len()),
-        (2, 0, 0)
-    );
+    assert_eq!((overview.sales, overview.debits, overview.open.len()), (2, 0, 0));
     assert_eq!(reader.history(Sale::new(2).id()).expect("readable").len(), 1);
 }
 

@@ -18,17 +18,39 @@ pub enum Account {
     InDoubt,
     /// What buyers are owed for goods that they did not get. Grows by credit.
     RefundsOwed,
+    /// Claims in a batch that is sealed and neither exchanged nor voided. Grows by debit.
+    InBatch,
+    /// What the provider's permits let the terminal pull (S34). Grows by debit.
+    Permits,
+    /// Claims of exchanged batches that the provider did not pay: held, or in dispute (money rule C1). Grows by debit.
+    Held,
+    /// What the provider kept of paid claims because the merchant was in its debt (money rule C1). Grows by debit.
+    Netted,
+    /// Refunds of claims that had been paid, which the provider took over from the terminal: the merchant's debt made here. A
+    /// merchant has many terminals, and the debt of one may be netted at another, so that this and [`Self::Netted`] are
+    /// two accounts. Grows by credit.
+    LateRefunds,
 }
 
 impl Account {
     /// Every account, in the order in which they are shown.
-    pub const ALL: [Self; 4] = [Self::Sales, Self::Claims, Self::InDoubt, Self::RefundsOwed];
+    pub const ALL: [Self; 9] = [
+        Self::Sales,
+        Self::Claims,
+        Self::InDoubt,
+        Self::RefundsOwed,
+        Self::InBatch,
+        Self::Permits,
+        Self::Held,
+        Self::Netted,
+        Self::LateRefunds,
+    ];
 
     /// True for an account that grows by debit.
     pub fn grows_by_debit(self) -> bool {
         match self {
-            Self::Claims | Self::InDoubt => true,
-            Self::Sales | Self::RefundsOwed => false,
+            Self::Claims | Self::InDoubt | Self::InBatch | Self::Permits | Self::Held | Self::Netted => true,
+            Self::Sales | Self::RefundsOwed | Self::LateRefunds => false,
         }
     }
 }
@@ -95,6 +117,18 @@ impl Books {
     pub fn balance(&self, account: Account, currency: Currency) -> Amount {
         let minor = self.balances.get(&(currency, account)).copied().unwrap_or(0);
         Amount::new(minor, currency).expect("balances are kept at or below MINOR_MAX")
+    }
+
+    /// True when everything on the debit side fits into one account. A settlement only moves it about: where this holds, no
+    /// account can exceed its limit by one.
+    pub fn have_room(&self, currency: Currency) -> bool {
+        let debits = Account::ALL
+            .into_iter()
+            .filter(|account| account.grows_by_debit());
+        let sum = debits
+            .map(|account| self.balance(account, currency).minor())
+            .fold(0, u64::saturating_add);
+        sum <= MINOR_MAX
     }
 
     /// The currencies that have a balance.

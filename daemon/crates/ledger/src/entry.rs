@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Account, Amount, DebitKey, DeviceName, OperationId, Owner, Reference, SchemeBytes, Transfer, Wall,
+    Account, Amount, BatchExchanged, BatchSealed, BatchVoided, DebitKey, DeviceName, OperationId, Owner,
+    Reference, SchemeBytes, Transfer, Wall,
 };
 
 /// The version of the stored form of a [`Content`]. A newer one is refused by an older Purser.
@@ -27,6 +28,12 @@ pub enum Entry {
     SaleConcluded(SaleConcluded),
     /// The sale ended before any debit was intended; nothing moved.
     SaleClosed(SaleClosed),
+    /// A batch of claims is fixed, and about to be sent (S30).
+    BatchSealed(BatchSealed),
+    /// The batch's claims leave and the permit enters (S34).
+    BatchExchanged(BatchExchanged),
+    /// The batch will never be paid: its claims are free again (money rule B3).
+    BatchVoided(BatchVoided),
 }
 
 /// Content of [`Entry::SaleIntended`]: all that a check after a restart needs (money rule P6).
@@ -277,6 +284,35 @@ impl Entry {
             Self::SaleConcluded(_) | Self::SaleInDoubt(_) | Self::SaleQueried(_) | Self::SaleClosed(_) => {
                 Vec::new()
             }
+            Self::BatchSealed(sealed) => sealed.transfers(),
+            Self::BatchExchanged(exchanged) => exchanged.transfers(),
+            Self::BatchVoided(voided) => voided.transfers(),
+        }
+    }
+
+    /// How many operations each account gets by this entry; negative for what it loses. One sale is one operation, as is one
+    /// permit; a batch moves as many as it has claims.
+    pub fn counts(&self) -> Vec<(Account, i64)> {
+        match self {
+            Self::BatchSealed(sealed) => sealed.counts(),
+            Self::BatchExchanged(exchanged) => exchanged.counts(),
+            Self::BatchVoided(voided) => voided.counts(),
+            Self::SaleIntended(_)
+            | Self::SalePaid(_)
+            | Self::SaleInDoubt(_)
+            | Self::SaleQueried(_)
+            | Self::SaleVoided(_)
+            | Self::SaleConcluded(_)
+            | Self::SaleClosed(_) => {
+                let of_transfer = |transfer: Transfer| {
+                    let grown = |grows: bool| if grows { 1 } else { -1 };
+                    [
+                        (transfer.debit, grown(transfer.debit.grows_by_debit())),
+                        (transfer.credit, grown(!transfer.credit.grows_by_debit())),
+                    ]
+                };
+                self.transfers().into_iter().flat_map(of_transfer).collect()
+            }
         }
     }
 
@@ -284,8 +320,15 @@ impl Entry {
     /// find the room that it reserved (money rule P3).
     pub fn needs_free_room(&self) -> bool {
         match self {
-            Self::SaleIntended(_) | Self::SaleClosed(_) | Self::SaleConcluded(_) => true,
-            Self::SalePaid(_) | Self::SaleInDoubt(_) | Self::SaleQueried(_) | Self::SaleVoided(_) => false,
+            Self::SaleIntended(_) | Self::SaleClosed(_) | Self::SaleConcluded(_) | Self::BatchSealed(_) => {
+                true
+            }
+            Self::SalePaid(_)
+            | Self::SaleInDoubt(_)
+            | Self::SaleQueried(_)
+            | Self::SaleVoided(_)
+            | Self::BatchExchanged(_)
+            | Self::BatchVoided(_) => false,
         }
     }
 }

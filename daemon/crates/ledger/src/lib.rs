@@ -6,12 +6,14 @@
 mod account;
 mod admit;
 mod amount;
+mod batch;
 mod entry;
 mod fuzz;
 mod head;
 mod id;
 mod operation;
 mod receipt;
+mod settlement;
 mod store;
 mod time;
 mod unsettled;
@@ -19,6 +21,7 @@ mod unsettled;
 pub use account::{Account, Books, BooksError, Transfer};
 pub use admit::{Existing, admit};
 pub use amount::{Amount, AmountError, Currency, MINOR_MAX};
+pub use batch::{BatchExchanged, BatchSealed, BatchVoided, Part};
 pub use entry::{
     CloseReason, Conclusion, Content, DecodeError, DoubtReason, ENTRY_VERSION, Entry, PaidProof, QueryReason,
     SaleClosed, SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, SaleQueried, SaleVoided, VoidProof,
@@ -30,7 +33,8 @@ pub use id::{
     Scheme, SchemeBytes,
 };
 pub use operation::{FoldError, Operation, Standing};
-pub use receipt::{Authorised, JournalReceipt, Stored, commit, find};
+pub use receipt::{Authorised, JournalReceipt, Repeatable, Stored, commit, find};
+pub use settlement::{AnyOperation, BatchStanding, Batches, Settlement};
 pub use store::{Commit, Damaged, Find, FindError, Refused, Snapshot, Store, StoreBroken};
 pub use time::{ClockRange, ClockStand, Monotonic, Now, Wall};
-pub use unsettled::Unsettled;
+pub use unsettled::{Claims, Unsettled};

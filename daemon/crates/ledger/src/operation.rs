@@ -1,4 +1,5 @@
-//! An operation as its entries tell it: the fold that every store and the engine share.
+//! A sale as its entries tell it: the fold that every store and the engine share. A settlement has its own
+//! ([`crate::Settlement`]).
 //!
 //! ```text
 //!            ┌────────────────────────────────────────► Closed       (nothing ever moved)
@@ -125,7 +126,10 @@ impl Operation {
             | Entry::SaleInDoubt(_)
             | Entry::SaleQueried(_)
             | Entry::SaleVoided(_)
-            | Entry::SaleConcluded(_) => return Err(FoldError::NotOpened),
+            | Entry::SaleConcluded(_)
+            | Entry::BatchSealed(_)
+            | Entry::BatchExchanged(_)
+            | Entry::BatchVoided(_) => return Err(FoldError::NotOpened),
         };
         if content.step != 0 {
             return Err(FoldError::OtherStep);
@@ -169,7 +173,11 @@ impl Operation {
 
     fn apply_entry(&mut self, entry: &Entry, head: Head) -> Result<(), FoldError> {
         match entry {
-            Entry::SaleIntended(_) | Entry::SaleClosed(_) => return Err(FoldError::OutOfOrder),
+            Entry::SaleIntended(_)
+            | Entry::SaleClosed(_)
+            | Entry::BatchSealed(_)
+            | Entry::BatchExchanged(_)
+            | Entry::BatchVoided(_) => return Err(FoldError::OutOfOrder),
             Entry::SalePaid(paid) => {
                 self.require(self.is_open() && paid.amount == self.amount)?;
                 let abandoned = self.conclusion == Some(Conclusion::Abandoned);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Commit, Find, FindError, Head, Operation, OperationId, Refused, Store, StoreBroken};
+use crate::{Commit, Find, FindError, Head, Operation, OperationId, Refused, Snapshot, Store, StoreBroken};
 
 /// Proof that the entries of one step are durable. Made by [`commit`] only, and spent by one act.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,6 +46,31 @@ impl<A> Authorised<A> {
     /// The act, to carry out.
     pub fn into_act(self) -> A {
         self.0
+    }
+}
+
+/// An act that may be carried out any number of times: whoever it is for knows a repeat by its number, and gives it the same
+/// answer.
+pub trait Repeatable: Clone {}
+
+impl<A: Repeatable> Authorised<A> {
+    /// The same act once more.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl Snapshot {
+    /// A receipt for each batch that is sealed and neither exchanged nor voided: the store was synced before it was read, and
+    /// a start goes on with what is durable.
+    pub fn receipts(&self) -> Vec<JournalReceipt> {
+        let receipt = |settlement: &crate::Settlement| JournalReceipt {
+            operation: settlement.id,
+            step: settlement.next_step.saturating_sub(1),
+            head: settlement.head,
+        };
+        self.batches.all_under_way().map(receipt).collect()
     }
 }
 

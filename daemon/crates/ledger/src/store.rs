@@ -1,7 +1,7 @@
 //! What a store of entries must be able to do, and why it may refuse.
 
 use crate::{
-    Amount, CardId, Content, Entry, Head, Operation, OperationId, Owner, Reference, Unsettled, Wall,
+    Amount, Batches, CardId, Content, Entry, Head, Operation, OperationId, Owner, Reference, Unsettled, Wall,
 };
 
 /// The entries of one step of one operation, stored together or not at all.
@@ -153,6 +153,8 @@ pub struct Snapshot {
     pub newest_local_seconds: Option<i64>,
     /// The claims that wait for settlement.
     pub unsettled: Unsettled,
+    /// Where settlement stands.
+    pub batches: Batches,
 }
 
 /// Keeps entries. Implemented by the SQLite journal and by the simulator's store only.

@@ -2,58 +2,126 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Account, Amount, Books, Currency, Wall};
+use crate::{Amount, Currency, Part, Wall};
 
-/// The unsettled claims as a whole.
+/// Some claims of one currency.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// How many.
+    pub count: u64,
+    /// How much, in minor units.
+    pub minor: u64,
+    /// When the oldest one that has a trusted time was recorded, in seconds since 1970.
+    pub oldest_unix_seconds: Option<i64>,
+}
+
+impl Claims {
+    fn with(self, other: Self) -> Self {
+        Self {
+            count: self.count.saturating_add(other.count),
+            minor: self.minor.saturating_add(other.minor),
+            oldest_unix_seconds: earlier(self.oldest_unix_seconds, other.oldest_unix_seconds),
+        }
+    }
+}
+
+fn earlier(one: Option<i64>, other: Option<i64>) -> Option<i64> {
+    one.into_iter().chain(other).min()
+}
+
+/// The unsettled claims as a whole. A claim waits until its batch is exchanged: a sealed batch that nobody has paid still counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unsettled {
-    count: u64,
-    minor: BTreeMap<Currency, u64>,
-    oldest_unix_seconds: Option<i64>,
+    open: BTreeMap<Currency, Claims>,
+    in_batch: BTreeMap<Currency, Claims>,
 }
 
 impl Unsettled {
-    /// What the books hold as claims. `count`: how many claims there are. `oldest`: when the oldest one that has a trusted time was
-    /// recorded, in seconds since 1970.
-    pub fn of(books: &Books, count: u64, oldest: Option<i64>) -> Self {
-        let held = |currency| (currency, books.balance(Account::Claims, currency).minor());
-        Self {
-            count,
-            minor: books.currencies().into_iter().map(held).collect(),
-            oldest_unix_seconds: oldest,
+    /// These claims too: those in no batch, and those in the batch that is under way.
+    #[must_use]
+    pub fn with(mut self, currency: Currency, open: Claims, in_batch: Claims) -> Self {
+        for (claims, more) in [(&mut self.open, open), (&mut self.in_batch, in_batch)] {
+            let known = claims.entry(currency).or_default();
+            *known = known.with(more);
         }
+        self
     }
 
     /// Counts one more claim, recorded at this time. A time that is not trusted tells no age (money rule T2).
     pub fn add(&mut self, amount: Amount, at: Wall) {
-        self.count = self.count.saturating_add(1);
-        let minor = self.minor.entry(amount.currency()).or_default();
-        *minor = minor.saturating_add(amount.minor());
-        if at.trusted {
-            self.oldest_unix_seconds.get_or_insert(at.unix_seconds);
-        }
+        let one = Claims {
+            count: 1,
+            minor: amount.minor(),
+            oldest_unix_seconds: at.trusted.then_some(at.unix_seconds),
+        };
+        let known = self.open.entry(amount.currency()).or_default();
+        *known = known.with(one);
+    }
+
+    /// These claims are in a batch from now on. What is left is no older than the batch.
+    pub fn seal(&mut self, claims: Part, at: Wall) {
+        let currency = claims.amount.currency();
+        let open = self.open.entry(currency).or_default();
+        let sealed = Claims {
+            count: u64::from(claims.count),
+            minor: claims.amount.minor(),
+            oldest_unix_seconds: open.oldest_unix_seconds,
+        };
+        let count = open.count.saturating_sub(sealed.count);
+        *open = Claims {
+            count,
+            minor: open.minor.saturating_sub(sealed.minor),
+            oldest_unix_seconds: (count > 0 && at.trusted).then_some(at.unix_seconds),
+        };
+        self.in_batch.insert(currency, sealed);
+    }
+
+    /// The batch under way is exchanged: its claims wait no more.
+    pub fn exchange(&mut self, currency: Currency) {
+        self.in_batch.remove(&currency);
+    }
+
+    /// The batch under way is void: its claims are open again.
+    pub fn free(&mut self, currency: Currency) {
+        let freed = self.in_batch.remove(&currency).unwrap_or_default();
+        let open = self.open.entry(currency).or_default();
+        *open = open.with(freed);
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&Currency, &Claims)> {
+        self.open.iter().chain(&self.in_batch)
     }
 
     /// How many claims wait.
     pub fn count(&self) -> u64 {
-        self.count
+        self.all()
+            .map(|(_, claims)| claims.count)
+            .fold(0, u64::saturating_add)
     }
 
     /// How much waits, in minor units of this currency.
     pub fn minor(&self, currency: Currency) -> u64 {
-        self.minor.get(&currency).copied().unwrap_or(0)
+        let own = self.all().filter(|(of, _)| **of == currency);
+        own.map(|(_, claims)| claims.minor).fold(0, u64::saturating_add)
     }
 
     /// When the oldest claim that has a trusted time was recorded, in seconds since 1970.
     pub fn oldest_unix_seconds(&self) -> Option<i64> {
-        self.oldest_unix_seconds
+        self.all()
+            .filter_map(|(_, claims)| claims.oldest_unix_seconds)
+            .min()
+    }
+
+    /// The currencies in which claims wait.
+    pub fn currencies(&self) -> impl Iterator<Item = Currency> {
+        let waiting = self.all().filter(|(_, claims)| claims.count > 0);
+        waiting.map(|(currency, _)| *currency)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Transfer;
 
     fn yen(minor: u64) -> Amount {
         Amount::new(minor, "JPY".parse().expect("a currency")).expect("small")
@@ -67,19 +135,42 @@ mod tests {
         }
     }
 
+    fn claims(count: u64, minor: u64, oldest: i64) -> Claims {
+        Claims {
+            count,
+            minor,
+            oldest_unix_seconds: Some(oldest),
+        }
+    }
+
     #[test]
-    fn claims_of_the_books_and_claims_added_later_are_one_sum() {
-        let mut books = Books::default();
-        let sold = Transfer {
-            debit: Account::Claims,
-            credit: Account::Sales,
+    fn claims_of_a_start_and_claims_added_later_are_one_sum() {
+        let jpy = yen(0).currency();
+        let mut unsettled = Unsettled::default().with(jpy, claims(2, 500, 1_000), Claims::default());
+        unsettled.add(yen(300), at(2_000, true));
+        assert_eq!((unsettled.count(), unsettled.minor(jpy)), (3, 800));
+        assert_eq!(unsettled.oldest_unix_seconds(), Some(1_000));
+    }
+
+    #[test]
+    fn a_claim_in_a_batch_waits_until_the_batch_is_exchanged() {
+        let jpy = yen(0).currency();
+        let mut unsettled = Unsettled::default().with(jpy, claims(2, 500, 1_000), Claims::default());
+        let batch = Part {
+            count: 2,
             amount: yen(500),
         };
-        books.transfer(sold).expect("the books take it");
-        let mut unsettled = Unsettled::of(&books, 2, Some(1_000));
-        unsettled.add(yen(300), at(2_000, true));
-        assert_eq!((unsettled.count(), unsettled.minor(yen(0).currency())), (3, 800));
+        unsettled.seal(batch, at(3_000, true));
+        assert_eq!((unsettled.count(), unsettled.minor(jpy)), (2, 500));
+        unsettled.add(yen(300), at(4_000, true));
         assert_eq!(unsettled.oldest_unix_seconds(), Some(1_000));
+        let mut voided = unsettled.clone();
+        voided.free(jpy);
+        assert_eq!((voided.count(), voided.minor(jpy)), (3, 800));
+        assert_eq!(voided.oldest_unix_seconds(), Some(1_000));
+        unsettled.exchange(jpy);
+        assert_eq!((unsettled.count(), unsettled.minor(jpy)), (1, 300));
+        assert_eq!(unsettled.oldest_unix_seconds(), Some(4_000));
     }
 
     #[test]

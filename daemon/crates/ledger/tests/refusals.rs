@@ -4,14 +4,16 @@ mod common;
 
 use common::{commit, concluded, currency, head, in_doubt, intended, operation, paid, yen};
 use purser_ledger::{
-    Account, Amount, Books, Commit, Conclusion, Entry, Existing, MINOR_MAX, Operation, OperationId, Owner,
-    Refused, SaleIntended, admit,
+    Account, Amount, Batches, Books, Commit, Conclusion, Entry, Existing, MINOR_MAX, Operation, OperationId,
+    Owner, Refused, SaleIntended, admit,
 };
 
 const FREE: Existing<'_> = Existing {
     operation: None,
+    settlement: None,
     by_reference: None,
     debit_key_is_taken: false,
+    batches: &Batches::new(),
     has_room: true,
 };
 
@@ -51,7 +53,7 @@ fn an_opening_entry_is_refused_for_the_first_of_its_reasons() {
         by_reference: Some(&earlier),
         debit_key_is_taken: true,
         has_room: false,
-        operation: None,
+        ..FREE
     };
     let cases = [
         (Owner(7), dollars, Refused::ExistsWithDifferentOwner),

@@ -11,6 +11,7 @@
 
 mod batch;
 pub mod call_back;
+mod check;
 mod claim;
 mod codec;
 #[doc(hidden)]
@@ -23,6 +24,7 @@ mod verdict;
 mod void;
 
 pub use batch::Batch;
+pub use check::{CheckError, Judged, PermitCheck};
 pub use claim::{Claim, Item, LateRefund};
 pub use codec::{DecodeError, Document};
 pub use id::{

@@ -83,7 +83,7 @@ impl Sum {
         Self::net(pay, owe, self.debt_before)
     }
 
-    fn net(pay: Amount, owe: Amount, debt_before: Amount) -> Result<Self, SumError> {
+    pub(crate) fn net(pay: Amount, owe: Amount, debt_before: Amount) -> Result<Self, SumError> {
         let debt = debt_before.checked_add(owe)?;
         let zero = Amount::zero(pay.currency());
         let (total, debt_after) = match pay.checked_sub(debt) {

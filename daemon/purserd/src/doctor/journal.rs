@@ -6,7 +6,7 @@ use std::path::Path;
 
 use purser_engine::{LimitLevel, Limits};
 use purser_journal::{DiskRoom, OpenError, Overview, Query, Reader};
-use purser_ledger::{Account, ClockRange, Unsettled};
+use purser_ledger::{Account, Claims, ClockRange, Unsettled};
 
 use super::Finding;
 use crate::config::Config;
@@ -101,13 +101,16 @@ fn told(reader: &Reader, config: Option<&Config>) -> Vec<Finding> {
 /// The claims of the books. How old they are the running daemon tells.
 fn claims(overview: &Overview) -> Unsettled {
     let totals = &overview.totals;
-    let count = totals
-        .books()
-        .currencies()
-        .into_iter()
-        .map(|currency| totals.count(Account::Claims, currency))
-        .fold(0, u64::saturating_add);
-    Unsettled::of(totals.books(), count, None)
+    let of = |account, currency| Claims {
+        count: totals.count(account, currency),
+        minor: totals.books().balance(account, currency).minor(),
+        oldest_unix_seconds: None,
+    };
+    let currencies = totals.books().currencies().into_iter();
+    currencies.fold(Unsettled::default(), |unsettled, currency| {
+        let (open, in_batch) = (of(Account::Claims, currency), of(Account::InBatch, currency));
+        unsettled.with(currency, open, in_batch)
+    })
 }
 
 fn newest_unix_seconds(reader: &Reader) -> Result<Option<i64>, purser_journal::ReadError> {

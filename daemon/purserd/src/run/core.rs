@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use purser_api::{Answered, Call, DriverCall, Hub, News};
+use purser_engine::settlement::SettleFailure;
 use purser_engine::{Engine, Input, Output, Peer, Reply, Request, RequestError, RequestId, Told};
 use purser_journal::{Done, Job, JournalThread, NotTaken};
-use purser_ledger::{Monotonic, Operation, Owner, StoreBroken};
+use purser_ledger::{Entry, Monotonic, Operation, Owner, StoreBroken};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -125,13 +126,11 @@ impl Core {
             .expect("2^64 requests are never reached");
         let id = RequestId(self.request_last);
         self.waiting.insert(id, reply);
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).expect("a running kernel gives random bytes");
         self.handle(Input::Request {
             id,
             peer,
             request,
-            random,
+            random: random(),
         });
     }
 
@@ -220,6 +219,16 @@ impl Core {
                     self.inputs.extend(failed);
                 }
                 Output::Abort(id, device) => self.drivers.abort(id, &device),
+                Output::Count(id, _) => self.inputs.push_back(Input::Counted {
+                    id,
+                    counted: Err(not_configured()),
+                }),
+                Output::Settle(id, _) => self.inputs.push_back(Input::Settled {
+                    id,
+                    answered: Err(not_configured()),
+                    random: random(),
+                }),
+                Output::TellBatch(_) | Output::HintBatch(_) => {}
                 Output::Reply(id, reply) => self.reply(id, reply),
                 Output::Tell(told) => self.tell(told.into_act()),
                 Output::Hint(view) => {
@@ -260,6 +269,10 @@ impl Core {
     /// Publishes the one kind of entry that the engine has nothing to tell about: a debit that is intended.
     fn publish_opening(&mut self) {
         let Some(recorded) = self.fresh.take() else { return };
+        if !matches!(recorded.content.entry, Entry::SaleIntended(_)) {
+            // A settlement's.
+            return;
+        }
         let operation = Operation::begin(&recorded.content, recorded.head)
             .expect("every entry but an opening is told by the engine");
         journey::intended(&operation);
@@ -272,4 +285,19 @@ impl Core {
         // An asker that has gone asks again with its reference.
         let _ = reply.send(answer);
     }
+}
+
+/// No provider can be configured yet: whatever was sealed is kept, and asked about again.
+fn not_configured() -> SettleFailure {
+    SettleFailure {
+        name: "provider_not_configured",
+        is_transient: true,
+        text: "no provider is configured".to_owned(),
+    }
+}
+
+fn random() -> [u8; 16] {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).expect("a running kernel gives random bytes");
+    random
 }

@@ -10,7 +10,7 @@ use purser_api::{
 };
 use purser_driver_supervisor::manifest;
 use purser_journal::{DiskRoom, OpenError, Overview, Query, ReadError, Reader};
-use purser_ledger::{Account, Head, OperationId, Standing, Wall};
+use purser_ledger::{Head, OperationId, Standing, Wall};
 use tokio::sync::watch;
 
 use super::board::Board;
@@ -157,18 +157,11 @@ fn counts(overview: &Overview) -> Counts {
         .iter()
         .filter(|open| matches!(open.standing, Standing::Queried(_)))
         .count();
-    let totals = &overview.totals;
-    let paid = totals
-        .books()
-        .currencies()
-        .into_iter()
-        .map(|currency| totals.count(Account::Claims, currency))
-        .sum();
     let open = number(overview.open.len().saturating_add(overview.unreadable));
     Counts {
-        paid,
-        not_debited: overview.debits.saturating_sub(open).saturating_sub(paid),
-        closed: overview.operations.saturating_sub(overview.debits),
+        paid: overview.paid,
+        not_debited: overview.debits.saturating_sub(open).saturating_sub(overview.paid),
+        closed: overview.sales.saturating_sub(overview.debits),
         in_doubt: open.saturating_sub(number(queried)),
         queried: number(queried),
     }

@@ -233,6 +233,8 @@ fn engine_config(config: &Config) -> purser_engine::Config {
         card_wait_ms: config.card_wait.ms(),
         pin_wait_ms: config.pin_wait.ms(),
         limits: config.limits.clone(),
+        // No provider can be configured yet.
+        provider: None,
         built_unix_seconds: built_unix_seconds(),
     }
 }

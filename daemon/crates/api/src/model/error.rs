@@ -97,6 +97,8 @@ error_names! {
     Changing,
     /// The outcome was never in doubt.
     NeverInDoubt,
+    /// There is no provider to settle with.
+    ProviderNotConfigured,
     /// The price is above the limit for one sale.
     LimitAmount,
     /// As many claims wait for settlement as may.

@@ -100,6 +100,7 @@ impl Till {
             card_wait_ms: 60_000,
             pin_wait_ms: 60_000,
             limits,
+            provider: None,
             built_unix_seconds: TODAY - 100_000,
         };
         let snapshot = Snapshot {

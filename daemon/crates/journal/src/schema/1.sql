@@ -1,5 +1,5 @@
 -- What happened, in order. content is the entry's canonical JSON; digest chains it to all before it (chain.rs).
--- operation repeats what content says, for the index. All other tables follow from this one.
+-- operation repeats what content says, for the index. All other tables but verdicts and upkeep follow from this one.
 CREATE TABLE entries (
     number    INTEGER PRIMARY KEY,
     digest    BLOB NOT NULL,
@@ -10,11 +10,11 @@ CREATE INDEX entries_by_operation ON entries (operation, number);
 CREATE TRIGGER entries_never_change BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'entries never change'); END;
 CREATE TRIGGER entries_never_vanish BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'entries never vanish'); END;
 
--- One row for each operation; opening is the number of its first entry.
+-- One row for each operation; opening is the number of its first entry. A settlement has no reference: nobody repeats one by name.
 CREATE TABLE operations (
     id        BLOB PRIMARY KEY,
     opening   INTEGER NOT NULL,
-    reference TEXT NOT NULL UNIQUE,
+    reference TEXT UNIQUE,
     owner     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -34,6 +34,25 @@ CREATE TABLE open_operations (
     operation BLOB NOT NULL REFERENCES operations (id)
 ) STRICT;
 
+-- The entries that make items of batches: a proven debit (claim), and a refund that became owed later (refund).
+CREATE TABLE settleable (
+    currency TEXT NOT NULL,
+    entry    INTEGER NOT NULL,
+    kind     TEXT NOT NULL,
+    PRIMARY KEY (currency, entry)
+) STRICT, WITHOUT ROWID;
+
+-- One row for each batch that was ever sealed, by the number of that entry: the entries of its currency in (after, upto].
+-- To exchange it is to change its standing: no claim's row is touched.
+CREATE TABLE batches (
+    sealed    INTEGER PRIMARY KEY,
+    operation BLOB NOT NULL REFERENCES operations (id),
+    currency  TEXT NOT NULL,
+    after     INTEGER NOT NULL,
+    upto      INTEGER NOT NULL,
+    standing  TEXT NOT NULL CHECK (standing IN ('sealed', 'exchanged', 'voided'))
+) STRICT;
+
 -- The balance of each account in minor units, and how many operations it consists of.
 CREATE TABLE balances (
     currency   TEXT NOT NULL,
@@ -41,6 +60,17 @@ CREATE TABLE balances (
     minor      INTEGER NOT NULL CHECK (minor >= 0),
     operations INTEGER NOT NULL CHECK (operations >= 0),
     PRIMARY KEY (currency, account)
+) STRICT, WITHOUT ROWID;
+
+-- The provider's signed verdicts on each batch's items. They follow from no entry: the digest in the entry that exchanges the
+-- batch vouches for the newest one on each place.
+CREATE TABLE verdicts (
+    batch     BLOB NOT NULL REFERENCES operations (id),
+    place     INTEGER NOT NULL,
+    revision  INTEGER NOT NULL,
+    bytes     BLOB NOT NULL,
+    signature BLOB NOT NULL,
+    PRIMARY KEY (batch, place, revision)
 ) STRICT, WITHOUT ROWID;
 
 -- Nothing that follows from entries: written after each checkpoint, so that its header sync is not a sale's.

@@ -2,25 +2,61 @@
 
 use std::collections::BTreeMap;
 
-use purser_ledger::{Operation, OperationId};
+use purser_ledger::{AnyOperation, Currency, Operation, OperationId};
 use rusqlite::Connection;
 
+use super::batches::Row;
 use super::{Derived, Finding, VerifyError};
 use crate::rows::{scheme_name, signed};
 use crate::{ReadError, Totals};
 
-pub(super) fn check_operation(conn: &Connection, operation: &Operation) -> Result<(), VerifyError> {
+pub(super) fn check_operation(conn: &Connection, operation: &AnyOperation) -> Result<(), VerifyError> {
     let mut statement = conn.prepare_cached(
-        "SELECT 1 FROM operations WHERE id = ?1 AND opening = ?2 AND reference = ?3 AND owner = ?4",
+        "SELECT 1 FROM operations WHERE id = ?1 AND opening = ?2 AND reference IS ?3 AND owner = ?4",
     )?;
-    let opening = signed(operation.head.number);
+    let (reference, owner) = match operation {
+        AnyOperation::Sale(sale) => (Some(sale.reference.as_str()), sale.owner),
+        AnyOperation::Settlement(settlement) => (None, settlement.sealed.owner),
+    };
     let row = (
-        operation.id.bytes(),
-        opening,
-        operation.reference.as_str(),
-        operation.owner.0,
+        operation.id().bytes().to_owned(),
+        signed(operation.head().number),
+        reference,
+        owner.0,
     );
     found(statement.exists(row)?, Derived::Operations)
+}
+
+pub(super) fn check_settleable(
+    conn: &Connection,
+    number: u64,
+    currency: Currency,
+    kind: &str,
+) -> Result<(), VerifyError> {
+    let mut statement =
+        conn.prepare_cached("SELECT 1 FROM settleable WHERE currency = ?1 AND entry = ?2 AND kind = ?3")?;
+    let row = (currency.code(), signed(number), kind);
+    found(statement.exists(row)?, Derived::Settleable)
+}
+
+pub(super) fn check_batches(conn: &Connection, expected: &BTreeMap<u64, Row>) -> Result<(), VerifyError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT 1 FROM batches WHERE sealed = ?1 AND operation = ?2 AND currency = ?3 AND after = ?4 AND upto = ?5
+         AND standing = ?6",
+    )?;
+    for (number, row) in expected {
+        let (after, upto) = (signed(row.after), signed(row.upto));
+        let is_there = statement.exists((
+            signed(*number),
+            &row.operation,
+            &row.currency,
+            after,
+            upto,
+            &row.standing,
+        ))?;
+        found(is_there, Derived::Batches)?;
+    }
+    Ok(())
 }
 
 pub(super) fn check_debit(conn: &Connection, operation: &Operation) -> Result<(), VerifyError> {
@@ -47,6 +83,8 @@ pub(super) fn check_count(conn: &Connection, table: Derived, expected: u64) -> R
         Derived::Debits => "SELECT count(*) FROM debits",
         Derived::OpenOperations => "SELECT count(*) FROM open_operations",
         Derived::Balances => "SELECT count(*) FROM balances",
+        Derived::Settleable => "SELECT count(*) FROM settleable",
+        Derived::Batches => "SELECT count(*) FROM batches",
     };
     let rows: i64 = conn.query_row(sql, (), |row| row.get(0))?;
     found(rows == signed(expected), table)

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use purser_ledger::{Books, Head, Operation, OperationId};
+use purser_ledger::{AnyOperation, Books, Head, OperationId};
 use rusqlite::Connection;
 
+use super::batches::Rebatch;
 use super::derived;
 use super::{Derived, Finding, Report, VerifyError};
 use crate::memory::count;
@@ -16,13 +17,14 @@ use crate::{ReadError, Totals};
 pub(super) struct Refold {
     totals: Totals,
     alive: BTreeMap<OperationId, Alive>,
+    batches: Rebatch,
     operations: u64,
     debits: u64,
 }
 
 struct Alive {
     opening: u64,
-    operation: Operation,
+    operation: AnyOperation,
 }
 
 impl Refold {
@@ -45,10 +47,15 @@ impl Refold {
         if is_new {
             self.operations = self.operations.saturating_add(1);
             derived::check_operation(conn, &operation)?;
-            if operation.key().is_some() {
+            if let Some(sale) = operation.sale().filter(|sale| sale.key().is_some()) {
                 self.debits = self.debits.saturating_add(1);
-                derived::check_debit(conn, &operation)?;
+                derived::check_debit(conn, sale)?;
             }
+        }
+        let entry = &recorded.content.entry;
+        match &operation {
+            AnyOperation::Sale(sale) => self.batches.sale(conn, number, entry, sale)?,
+            AnyOperation::Settlement(settlement) => self.batches.settlement(conn, number, settlement)?,
         }
         let mut books: Books = self.totals.books().clone();
         for transfer in recorded.content.entry.transfers() {
@@ -69,9 +76,10 @@ impl Refold {
         derived::check_count(conn, Derived::Debits, self.debits)?;
         let open: BTreeMap<u64, OperationId> = self
             .open()
-            .map(|alive| (alive.opening, alive.operation.id))
+            .map(|alive| (alive.opening, alive.operation.id()))
             .collect();
         derived::check_open(conn, &open)?;
+        self.batches.compare(conn)?;
         derived::check_totals(conn, &self.totals)
     }
 
@@ -85,6 +93,7 @@ impl Refold {
     }
 
     fn open(&self) -> impl Iterator<Item = &Alive> {
-        self.alive.values().filter(|alive| alive.operation.is_open())
+        let is_open = |alive: &&Alive| alive.operation.sale().is_some_and(|sale| sale.is_open());
+        self.alive.values().filter(is_open)
     }
 }

@@ -1,0 +1,495 @@
+//! The machine: what is asked, counted, sealed, sent and exchanged.
+
+use std::collections::BTreeSet;
+
+use purser_ledger::{
+    Amount, BatchSealed, Commit, Currency, Entry, JournalReceipt, Monotonic, OperationId, Owner, Part,
+    Refused, Settlement, Snapshot,
+};
+use purser_provider_link::{Batch, BatchId};
+
+use super::{
+    BatchState, BatchTold, BatchView, CountBatch, Counted, Ending, RETRY_MS, RETRY_MS_MAX, SealedBatch,
+    SendBatch, SettleAnswer, SettleFailure, SettleRequest, Settling, State, WAITING_MAX,
+};
+use crate::{CallId, Engine, Output, Peer, Reply, RequestError, RequestId};
+
+impl Engine {
+    /// Goes on with every batch that the store holds as sealed.
+    pub(crate) fn resume_settlements(&mut self, snapshot: &Snapshot) {
+        self.batches = snapshot.batches.clone();
+        for receipt in snapshot.receipts() {
+            let settlement = self.batches.by_id(receipt.operation()).cloned();
+            let settlement = settlement.expect("there is a receipt for each batch under way");
+            let currency = settlement.currency();
+            let settling = Settling {
+                id: settlement.id,
+                owner: settlement.sealed.owner,
+                state: State::Parked(settlement),
+                failures: 0,
+                why: None,
+                has_more: false,
+            };
+            self.settling.insert(currency, settling);
+            self.sealed(currency, receipt);
+        }
+    }
+
+    /// Begins to settle, or joins what is under way (S30).
+    pub(crate) fn settle(
+        &mut self,
+        id: RequestId,
+        peer: Peer,
+        asked: Option<Currency>,
+        operation: OperationId,
+    ) -> Result<(), RequestError> {
+        if !peer.operator {
+            return Err(RequestError::NotOperator);
+        }
+        if self.is_stopping {
+            return Err(RequestError::Stopping);
+        }
+        if self.config.provider.is_none() {
+            return Err(RequestError::ProviderNotConfigured);
+        }
+        if self.settle_requests.len() >= WAITING_MAX {
+            return Err(RequestError::Changing);
+        }
+        let known = self.currencies();
+        if asked.is_some_and(|asked| !known.contains(&asked)) {
+            return Err(RequestError::CurrencyNotAccepted);
+        }
+        let chosen = known
+            .into_iter()
+            .filter(|currency| asked.is_none_or(|asked| asked == *currency));
+        let currencies: Vec<Currency> = chosen.collect();
+        for (currency, id) in currencies.iter().zip(numbers(operation)) {
+            match self.settling.get(currency).map(|settling| &settling.state) {
+                None => self.begin_settling(*currency, id, peer.owner),
+                Some(State::Waiting(..)) => self.send_again(*currency),
+                Some(_) => {}
+            }
+        }
+        self.settle_requests.push(SettleRequest {
+            id,
+            currencies,
+            failed: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// The currencies that are sold in, or have something to settle.
+    fn currencies(&self) -> BTreeSet<Currency> {
+        let sold = self.config.issuers.values().copied();
+        let waiting = self.unsettled.currencies();
+        sold.chain(waiting).chain(self.settling.keys().copied()).collect()
+    }
+
+    fn begin_settling(&mut self, currency: Currency, id: OperationId, owner: Owner) {
+        let Some(enrolment) = self.config.provider.clone() else {
+            return;
+        };
+        let call = self.next_call();
+        let asked = CountBatch {
+            id,
+            currency,
+            after: self.batches.next_after(currency),
+            enrolment,
+            sealed_at: self.present(),
+        };
+        self.outputs.push_back(Output::Count(call, asked));
+        let settling = Settling {
+            id,
+            owner,
+            state: State::Counting(call),
+            failures: 0,
+            why: None,
+            has_more: false,
+        };
+        self.settling.insert(currency, settling);
+    }
+
+    /// The journal's reader has counted. An answer to a call that nobody waits for any more changes nothing.
+    pub(crate) fn handle_counted(&mut self, call: CallId, counted: Result<Option<Counted>, SettleFailure>) {
+        let waits = |settling: &Settling| matches!(settling.state, State::Counting(of) if of == call);
+        let Some((currency, settling)) = self.take_settling(waits) else {
+            return;
+        };
+        if self.is_stopping {
+            return;
+        }
+        match counted {
+            Ok(None) => {}
+            Ok(Some(counted)) => match self.sealing(currency, &settling, counted) {
+                Ok((commit, has_more)) => {
+                    self.outputs.push_back(Output::Commit(commit.clone()));
+                    let settling = Settling {
+                        state: State::Sealing(commit),
+                        has_more,
+                        ..settling
+                    };
+                    self.put(currency, settling);
+                }
+                Err(failure) => self.not_sealed(currency, settling.id, failure),
+            },
+            Err(failure) => self.not_sealed(currency, settling.id, failure),
+        }
+    }
+
+    /// The commit that seals what was counted.
+    fn sealing(
+        &mut self,
+        currency: Currency,
+        settling: &Settling,
+        counted: Counted,
+    ) -> Result<(Commit, bool), SettleFailure> {
+        let Counted {
+            batch,
+            upto,
+            claims,
+            has_more,
+        } = counted;
+        let enrolment = self.config.provider.as_ref();
+        let is_ours = batch.id == BatchId(*settling.id.bytes())
+            && batch.claimed.currency() == currency
+            && enrolment.is_some_and(|it| it.terminal == batch.owner && it.provider == batch.provider);
+        if !is_ours {
+            return Err(SettleFailure {
+                name: "counted_other_batch",
+                is_transient: false,
+                text: "the batch that was counted is not the one that was asked for".to_owned(),
+            });
+        }
+        let entry = Entry::BatchSealed(BatchSealed {
+            owner: settling.owner,
+            after: self.batches.next_after(currency),
+            upto,
+            count: batch.count,
+            claims: Part {
+                count: claims,
+                amount: batch.claimed,
+            },
+            refunds: batch.refunds,
+            batch: batch.encode(),
+        });
+        let at = self.stamp();
+        let commit = Commit {
+            operation: settling.id,
+            step: 0,
+            at,
+            entry,
+        };
+        Ok((commit, has_more))
+    }
+
+    /// There is no batch after all: whoever waits for it is told why.
+    fn not_sealed(&mut self, currency: Currency, id: OperationId, failure: SettleFailure) {
+        let view = BatchView {
+            id,
+            currency,
+            state: BatchState::NotSealed,
+            count: 0,
+            claims: Part::none(currency),
+            refunds: Amount::zero(currency),
+            total: None,
+            held: None,
+            entry: None,
+            why: Some((failure.name, failure.text)),
+        };
+        self.outputs.push_back(Output::HintBatch(view.clone()));
+        for request in &mut self.settle_requests {
+            if request.currencies.contains(&currency) {
+                request.failed.push(view.clone());
+            }
+        }
+    }
+
+    /// The seal is durable: the batch may be sent.
+    fn sealed(&mut self, currency: Currency, receipt: JournalReceipt) {
+        let Some(settling) = self.settling.remove(&currency) else {
+            return;
+        };
+        let settlement = self.batches.under_way(currency).cloned();
+        let settlement = settlement.expect("a batch that was sealed is under way");
+        let parked = |name, text: &str| {
+            let text = text.to_owned();
+            Settling {
+                state: State::Parked(settlement.clone()),
+                why: Some(SettleFailure {
+                    name,
+                    is_transient: false,
+                    text,
+                }),
+                ..settling
+            }
+        };
+        let Ok(batch) = Batch::decode(&settlement.sealed.batch) else {
+            let text = "this version of Purser cannot read the batch; install the one that sealed it";
+            return self.put(currency, parked("batch_unreadable", text));
+        };
+        let enrolment = self.config.provider.as_ref();
+        if enrolment.is_none() {
+            let text = "no provider is configured; configure the one that the batch was sealed for";
+            return self.put(currency, parked("provider_not_configured", text));
+        }
+        if enrolment.is_none_or(|it| it.terminal != batch.owner || it.provider != batch.provider) {
+            let text = "the batch was sealed under another enrolment; only its provider can end it";
+            return self.put(currency, parked("other_enrolment", text));
+        }
+        let digest = batch.digest();
+        let (after, upto) = (settlement.sealed.after, settlement.sealed.upto);
+        let sealed = SealedBatch {
+            settlement: settlement.clone(),
+            send: receipt.authorise(SendBatch { batch, after, upto }),
+            digest,
+        };
+        let state = State::Waiting(None, sealed);
+        self.settling.insert(currency, Settling { state, ..settling });
+        self.send_again(currency);
+    }
+
+    /// Asks the provider, once more or for the first time.
+    fn send_again(&mut self, currency: Currency) {
+        let Some(settling) = self.settling.remove(&currency) else {
+            return;
+        };
+        let state = match settling.state {
+            State::Waiting(_, sealed) if self.is_stopping => State::Waiting(None, sealed),
+            State::Waiting(_, sealed) => {
+                let call = self.next_call();
+                self.outputs.push_back(Output::Settle(call, sealed.send.again()));
+                State::Sending(call, sealed)
+            }
+            other => other,
+        };
+        self.put(currency, Settling { state, ..settling });
+    }
+
+    /// The provider has answered, or not. An answer to a call that nobody waits for any more changes nothing: the batch is
+    /// asked about again, and the provider gives the same answer.
+    pub(crate) fn handle_settled(
+        &mut self,
+        call: CallId,
+        answered: Result<SettleAnswer, SettleFailure>,
+        random: [u8; 16],
+    ) {
+        let waits = |settling: &Settling| matches!(settling.state, State::Sending(of, _) if of == call);
+        let Some((currency, settling)) = self.take_settling(waits) else {
+            return;
+        };
+        let State::Sending(_, sealed) = settling.state else {
+            unreachable!("a batch that waits for an answer is being sent");
+        };
+        if self.is_stopping {
+            let state = State::Waiting(None, sealed);
+            self.settling.insert(currency, Settling { state, ..settling });
+            return;
+        }
+        let settling = match answered.and_then(|answer| self.ending(&sealed, answer)) {
+            Ok(entry) => {
+                let commit = Commit {
+                    operation: settling.id,
+                    step: sealed.settlement.next_step,
+                    at: self.stamp(),
+                    entry,
+                };
+                self.outputs.push_back(Output::Commit(commit.clone()));
+                let state = State::Exchanging(sealed, Ending { commit, random });
+                Settling {
+                    state,
+                    failures: 0,
+                    why: None,
+                    ..settling
+                }
+            }
+            Err(failure) => {
+                let until = self.settle_again_at(settling.failures, failure.is_transient, random);
+                Settling {
+                    state: State::Waiting(Some(until), sealed),
+                    failures: settling.failures.saturating_add(1),
+                    why: Some(failure),
+                    ..settling
+                }
+            }
+        };
+        self.put(currency, settling);
+    }
+
+    /// When to ask again: between half and all of a pause that doubles, so that terminals do not come together.
+    fn settle_again_at(&self, failures: u32, is_transient: bool, random: [u8; 16]) -> Monotonic {
+        let doubled = RETRY_MS.checked_shl(failures.min(16)).unwrap_or(RETRY_MS_MAX);
+        let pause = if is_transient { doubled } else { RETRY_MS_MAX }.min(RETRY_MS_MAX);
+        let [a, b, c, d, ..] = random;
+        let spread = u64::from(u32::from_be_bytes([a, b, c, d])) % (pause / 2 + 1);
+        self.now.monotonic.after_ms(pause / 2 + spread)
+    }
+
+    /// A commit of a settlement is durable. Gives the receipt back where it is no settlement's.
+    pub(crate) fn handle_batch_committed(&mut self, receipt: JournalReceipt) -> Option<JournalReceipt> {
+        let id = receipt.operation();
+        let Some((currency, settling)) = self.take_settling(|settling| settling.id == id) else {
+            return Some(receipt);
+        };
+        match settling.state {
+            State::Sealing(commit) => {
+                let content = commit.content();
+                let settlement = Settlement::begin(&content, receipt.head())
+                    .expect("the store took the entry by the same rules");
+                self.batches.take(&settlement);
+                self.unsettled.seal(settlement.sealed.claims, commit.at);
+                let state = State::Parked(settlement);
+                self.settling.insert(currency, Settling { state, ..settling });
+                self.sealed(currency, receipt);
+            }
+            State::Exchanging(sealed, ending) => {
+                let mut settlement = sealed.settlement;
+                settlement
+                    .apply(&ending.commit.content(), receipt.head())
+                    .expect("the store took the entry by the same rules");
+                self.batches.take(&settlement);
+                let is_exchanged = self.batches.next_after(currency) == settlement.sealed.upto;
+                if is_exchanged {
+                    self.unsettled.exchange(currency);
+                } else {
+                    self.unsettled.free(currency);
+                }
+                let view = BatchView::of(&settlement);
+                let told = receipt.authorise(BatchTold { view });
+                self.outputs.push_back(Output::TellBatch(told));
+                if is_exchanged && settling.has_more && !self.is_stopping {
+                    self.begin_settling(currency, OperationId::new(ending.random), settling.owner);
+                }
+            }
+            State::Counting(_) | State::Sending(..) | State::Waiting(..) | State::Parked(_) => {
+                unreachable!("a receipt answers a commit that was sent");
+            }
+        }
+        None
+    }
+
+    /// A commit of a settlement was refused; false where it was no settlement's.
+    pub(crate) fn handle_batch_refused(&mut self, id: OperationId, refused: Refused) -> bool {
+        let Some((currency, settling)) = self.take_settling(|settling| settling.id == id) else {
+            return false;
+        };
+        let failure = SettleFailure {
+            name: "journal_refused",
+            is_transient: refused.is_transient(),
+            text: refused.to_string(),
+        };
+        match settling.state {
+            State::Exchanging(sealed, ending) => {
+                // The seal reserved room in the journal and in the books; whatever this is, the batch stays sealed.
+                let until = self.settle_again_at(settling.failures, failure.is_transient, ending.random);
+                let state = State::Waiting(Some(until), sealed);
+                let settling = Settling {
+                    state,
+                    failures: settling.failures.saturating_add(1),
+                    why: Some(failure),
+                    ..settling
+                };
+                self.put(currency, settling);
+            }
+            State::Sealing(_) => self.not_sealed(currency, id, failure),
+            State::Counting(_) | State::Sending(..) | State::Waiting(..) | State::Parked(_) => {
+                unreachable!("a refusal answers a commit that was sent");
+            }
+        }
+        true
+    }
+
+    /// Sends what has waited long enough, and answers whoever waited for a seal.
+    pub(crate) fn serve_settlements(&mut self) {
+        let now = self.now.monotonic;
+        let is_due = |settling: &Settling| matches!(settling.state, State::Waiting(Some(at), _) if at <= now);
+        let due: Vec<Currency> = self
+            .settling
+            .iter()
+            .filter(|(_, settling)| is_due(settling))
+            .map(|(currency, _)| *currency)
+            .collect();
+        for currency in due {
+            self.send_again(currency);
+        }
+        self.answer_settles();
+    }
+
+    fn answer_settles(&mut self) {
+        let is_unsealed = |currency: &Currency| {
+            let state = self.settling.get(currency).map(|settling| &settling.state);
+            matches!(state, Some(State::Counting(_) | State::Sealing(_)))
+        };
+        let (waiting, ready): (Vec<_>, Vec<_>) = std::mem::take(&mut self.settle_requests)
+            .into_iter()
+            .partition(|request| request.currencies.iter().any(is_unsealed));
+        self.settle_requests = waiting;
+        for request in ready {
+            let under_way = request.currencies.iter().filter_map(|currency| {
+                let settling = self.settling.get(currency)?;
+                Some(BatchView::under_way(*currency, settling))
+            });
+            let views: Vec<BatchView> = under_way.chain(request.failed).collect();
+            self.reply(request.id, Ok(Reply::Settling(views)));
+        }
+    }
+
+    /// Parks every batch: what is sealed goes on after the next start.
+    pub(crate) fn stop_settlements(&mut self) {
+        for request in std::mem::take(&mut self.settle_requests) {
+            self.reply(request.id, Err(RequestError::Stopping));
+        }
+        self.settling
+            .retain(|_, settling| !matches!(settling.state, State::Counting(_)));
+        for (currency, settling) in std::mem::take(&mut self.settling) {
+            let state = match settling.state {
+                State::Sending(_, sealed) | State::Waiting(_, sealed) => State::Waiting(None, sealed),
+                other => other,
+            };
+            self.settling.insert(currency, Settling { state, ..settling });
+        }
+    }
+
+    /// True while a settlement's commit is on its way.
+    pub(crate) fn is_recording_batch(&self) -> bool {
+        let is_recording =
+            |settling: &Settling| matches!(settling.state, State::Sealing(_) | State::Exchanging(..));
+        self.settling.values().any(is_recording)
+    }
+
+    /// When the next batch is to be sent again.
+    pub(crate) fn settle_timeout(&self) -> Option<Monotonic> {
+        let until = |settling: &Settling| match settling.state {
+            State::Waiting(until, _) => until,
+            _ => None,
+        };
+        self.settling.values().filter_map(until).min()
+    }
+
+    /// Every batch that is under way.
+    pub fn batches(&self) -> Vec<BatchView> {
+        let view = |(currency, settling): (&Currency, &Settling)| BatchView::under_way(*currency, settling);
+        self.settling.iter().map(view).collect()
+    }
+
+    fn take_settling(&mut self, is_it: impl Fn(&Settling) -> bool) -> Option<(Currency, Settling)> {
+        let found = self.settling.iter().find(|(_, settling)| is_it(settling));
+        let currency = *found?.0;
+        Some((currency, self.settling.remove(&currency)?))
+    }
+
+    /// Keeps a settlement in its new state, and tells whoever listens.
+    fn put(&mut self, currency: Currency, settling: Settling) {
+        let view = BatchView::under_way(currency, &settling);
+        self.outputs.push_back(Output::HintBatch(view));
+        self.settling.insert(currency, settling);
+    }
+}
+
+/// A number for each currency's batch, from the one that came with the request: no two of a terminal's batches share one.
+fn numbers(first: OperationId) -> impl Iterator<Item = OperationId> {
+    (0..=u8::MAX).map(move |index| {
+        let mut bytes = *first.bytes();
+        bytes[15] ^= index;
+        OperationId::new(bytes)
+    })
+}

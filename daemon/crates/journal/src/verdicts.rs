@@ -1,0 +1,188 @@
+//! The provider's signed verdicts, kept beside the chain (money rule T4).
+//!
+//! A batch of a million has a million of them: they are written page by page while they come, in commits of their own. The
+//! permit names a digest over the final ones, and the entry that exchanges the batch has that digest: so the chain vouches for
+//! them. Until then they are worth nothing, and may be written again.
+
+use purser_ledger::{BatchExchanged, OperationId, Settlement};
+use rusqlite::{Connection, TransactionBehavior};
+use sha2::{Digest, Sha256};
+
+use crate::memory::count;
+use crate::room::OPENING_FRAMES;
+use crate::schema::PAGE_BYTES;
+use crate::{Journal, ReadError};
+
+/// The most verdicts that are kept at once: a provider's page.
+pub const VERDICTS_MAX: usize = 1_000;
+
+/// What a row takes on a page beside the verdict and its signature: its key and SQLite's lengths, and the gaps of pages that
+/// split.
+const ROW_BYTES: u64 = 64;
+
+/// One verdict as it came: opaque here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedVerdict {
+    /// The place in the batch, from 0.
+    pub place: u32,
+    /// Which word on this place it is; the highest is the last one.
+    pub revision: u8,
+    /// The canonical bytes.
+    pub bytes: Vec<u8>,
+    /// The provider's signature over them.
+    pub signature: Vec<u8>,
+}
+
+/// Why verdicts are not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotKept {
+    /// The disk has no room for them beside what sales need.
+    #[error("the journal has no room for the provider's verdicts; free disk space")]
+    NoRoom,
+    /// No such batch is under way: it is exchanged or void, and its verdicts stay as they are.
+    #[error("the batch is not under way")]
+    NotUnderWay,
+    /// More than [`VERDICTS_MAX`] at once.
+    #[error("a page has at most {VERDICTS_MAX} verdicts")]
+    TooMany,
+}
+
+impl NotKept {
+    /// True when the same verdicts may be kept later.
+    pub fn is_transient(self) -> bool {
+        match self {
+            Self::NoRoom => true,
+            Self::NotUnderWay | Self::TooMany => false,
+        }
+    }
+}
+
+/// Stores a page with one sync, each verdict in place of what was at its place and revision.
+pub(crate) fn keep(
+    journal: &mut Journal,
+    batch: OperationId,
+    verdicts: &[SignedVerdict],
+) -> Result<Result<(), NotKept>, ReadError> {
+    if verdicts.len() > VERDICTS_MAX {
+        return Ok(Err(NotKept::TooMany));
+    }
+    if journal.memory.batches.by_id(batch).is_none() {
+        return Ok(Err(NotKept::NotUnderWay));
+    }
+    if !has_room(journal, verdicts)? {
+        return Ok(Err(NotKept::NoRoom));
+    }
+    let sql = journal
+        .conn
+        .transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut statement = sql.prepare_cached(
+        "INSERT INTO verdicts (batch, place, revision, bytes, signature) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET bytes = excluded.bytes, signature = excluded.signature",
+    )?;
+    for it in verdicts {
+        statement.execute((batch.bytes(), it.place, it.revision, &it.bytes, &it.signature))?;
+    }
+    drop(statement);
+    sql.commit()?;
+    Ok(Ok(()))
+}
+
+/// Whether a page fits beside what open operations need to their end; makes room for it where it can.
+fn has_room(journal: &mut Journal, verdicts: &[SignedVerdict]) -> Result<bool, ReadError> {
+    let of = |it: &SignedVerdict| count(it.bytes.len().saturating_add(it.signature.len()));
+    let bytes = verdicts.iter().map(|it| of(it).saturating_add(ROW_BYTES));
+    // Pages that split leave both halves half full.
+    let frames = bytes.fold(0, u64::saturating_add).div_ceil(PAGE_BYTES / 2);
+    let commits = frames.div_ceil(OPENING_FRAMES).saturating_add(1);
+    let to_end = journal.memory.commits_to_end();
+    if !journal.room.fits(commits, to_end) {
+        journal.restart_wal()?;
+        journal.room.extend(commits, to_end)?;
+    }
+    Ok(journal.room.fits(commits, to_end) && journal.room.is_reserve_free()?)
+}
+
+/// Writes every verdict of one journal into another that has its entries.
+pub(crate) fn copy(from: &Connection, to: &Connection) -> Result<(), ReadError> {
+    let mut statement = from.prepare("SELECT batch, place, revision, bytes, signature FROM verdicts")?;
+    let mut rows = statement.query(())?;
+    let mut insert = to.prepare(
+        "INSERT INTO verdicts (batch, place, revision, bytes, signature) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    while let Some(row) = rows.next()? {
+        insert.execute((
+            row.get::<_, Vec<u8>>(0)?,
+            row.get::<_, u32>(1)?,
+            row.get::<_, u8>(2)?,
+            row.get::<_, Vec<u8>>(3)?,
+            row.get::<_, Vec<u8>>(4)?,
+        ))?;
+    }
+    Ok(())
+}
+
+/// Verdicts of a batch in the order of their places, only the last word on each.
+pub(crate) fn last_words(
+    conn: &Connection,
+    batch: OperationId,
+    from_place: u32,
+    limit: u32,
+) -> Result<Vec<SignedVerdict>, ReadError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT place, revision, bytes, signature FROM verdicts AS it
+         WHERE batch = ?1 AND place >= ?2 AND revision =
+             (SELECT max(revision) FROM verdicts WHERE batch = it.batch AND place = it.place)
+         ORDER BY place LIMIT ?3",
+    )?;
+    let rows = statement.query_map((batch.bytes(), from_place, limit), |row| {
+        Ok(SignedVerdict {
+            place: row.get(0)?,
+            revision: row.get(1)?,
+            bytes: row.get(2)?,
+            signature: row.get(3)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// True when the verdicts that are kept are those that the exchange of the batch names, one for each item.
+pub(crate) fn are_those_of(
+    conn: &Connection,
+    settlement: &Settlement,
+    exchanged: &BatchExchanged,
+) -> Result<bool, ReadError> {
+    let mut digest = begin(&settlement.sealed.batch);
+    let mut next = 0;
+    loop {
+        let page = last_words(conn, settlement.id, next, crate::batches::SETTLEABLE_MAX)?;
+        if page.is_empty() {
+            return Ok(next == settlement.sealed.count && digest == exchanged.verdicts);
+        }
+        for verdict in page {
+            if verdict.place != next {
+                return Ok(false);
+            }
+            digest = with(digest, &verdict.bytes);
+            next = next.saturating_add(1);
+        }
+    }
+}
+
+/// The provider's digest over no verdict on a batch of these canonical bytes. The layout is the provider's and never changes
+/// (money rule C5); a test compares it with the provider's own code.
+fn begin(batch: &[u8]) -> [u8; 32] {
+    let batch: [u8; 32] = Sha256::digest(batch).into();
+    let mut hash = Sha256::new();
+    hash.update(b"PVRS\x01");
+    hash.update(batch);
+    hash.finalize().into()
+}
+
+/// The same with one more verdict.
+fn with(digest: [u8; 32], verdict: &[u8]) -> [u8; 32] {
+    let verdict: [u8; 32] = Sha256::digest(verdict).into();
+    let mut hash = Sha256::new();
+    hash.update(digest);
+    hash.update(verdict);
+    hash.finalize().into()
+}
