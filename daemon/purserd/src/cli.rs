@@ -79,8 +79,25 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Make this terminal known to the provider of the configuration, or get a new certificate; counts from the next start
+    Enrol(Enrol),
     /// Print the head of the record chain, for `verify-journal --expect`
     Head,
+}
+
+/// How to enrol.
+#[derive(Clone, Debug, Args)]
+#[command(group = clap::ArgGroup::new("how").required(true).args(["code", "renew"]))]
+pub struct Enrol {
+    /// The one-time code that the provider's operator gave out for this terminal
+    #[arg(long, value_name = "CODE")]
+    pub code: Option<String>,
+    /// Get a certificate for a new key with the one that is there
+    #[arg(long)]
+    pub renew: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How to verify.
@@ -97,7 +114,8 @@ pub struct VerifyJournal {
 const EXIT_CODES: &str = "\
 Exit codes:
    0  done; for verify-journal and mend-journal: the journal is whole
-   1  start-up failed, verify-journal found a fault, mend-journal cannot mend it, or doctor found something
+   1  start-up failed, verify-journal found a fault, mend-journal cannot mend it, doctor found something,
+      or enrol was not done
    2  the command line is wrong
   65  the journal is damaged, of a newer version or not readable as one; a restart does not help
   74  the journal could not be written or read; the next start recovers

@@ -7,5 +7,6 @@ mod doctor;
 pub mod exit;
 mod journal_verbs;
 mod log;
+pub mod provider;
 mod run;
 pub mod verbs;

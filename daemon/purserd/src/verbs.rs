@@ -18,6 +18,10 @@ pub fn main() -> Exit {
         Verb::VerifyJournal(how) => journal_verbs::verify_journal(&cli.places.state_dir, &how),
         Verb::MendJournal { reason } => journal_verbs::mend_journal(&cli.places.state_dir, &reason),
         Verb::Doctor { json } => crate::doctor::doctor(&cli.places, json),
+        Verb::Enrol(how) => match load_config(&cli.places.config) {
+            Ok(config) => crate::provider::enrol(&config, &cli.places.state_dir, &how),
+            Err(exit) => exit,
+        },
         Verb::Head => journal_verbs::head(&cli.places.state_dir),
     }
 }

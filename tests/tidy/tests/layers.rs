@@ -43,6 +43,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "purser-engine",
             "purser-journal",
             "purser-ledger",
+            "purser-provider-link",
             "purser-purse",
         ],
     ),
@@ -78,7 +79,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("zbus", &["purser-api"]),
     ("zlink", &["purser-api", "purserctl"]),
     ("libloading", &["purser-driver-host"]),
-    ("rustls", &["purser-provider"]),
+    ("rustls", &["purserd", "purser-provider"]),
 ];
 
 /// Packages without IO, clock, randomness or `unsafe`, and what may be nowhere below them.

@@ -123,6 +123,15 @@ pub enum ConfigError {
         /// The main configuration file.
         path: PathBuf,
     },
+    /// A listener for calls that the provider does not make.
+    #[error(
+        "provider.listen is set, and provider.mode is \"standing\": nobody calls there\n  --> {}\n   = help: set mode = \"answer\" \
+         where the provider calls this terminal at its address, or take listen out", path.display()
+    )]
+    UnusedListen {
+        /// The main configuration file.
+        path: PathBuf,
+    },
     /// A driver file's name cannot be a device's name.
     #[error("the file name cannot name a driver\n  --> {}", path.display())]
     DriverName {
@@ -148,6 +157,7 @@ impl ConfigError {
             | Self::LimitCurrency { .. }
             | Self::AmountAboveTotal { .. }
             | Self::TwoSams { .. }
+            | Self::UnusedListen { .. }
             | Self::DriverName { .. } => false,
         }
     }

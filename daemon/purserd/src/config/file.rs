@@ -7,7 +7,10 @@ use purser_ledger::{Currency, DeviceName};
 use purser_purse::pboc::{Aid, FactorOrder, IssuerId, PsamAdf, PsamLevels, PsamTerminalNumber, PurseKind};
 use serde::Deserialize;
 
-use super::values::{AnswerMs, Bus, Claims, Devices, Hours, Minor, Percent, StartMs, WaitMs};
+use super::values::{
+    AnswerMs, Bus, CallBackMs, Claims, Devices, Hours, Listen, MessageMs, Minor, Named, Percent, Reached,
+    StartMs, WaitMs, Way,
+};
 
 /// `purser.toml` or a drop-in: each key may be absent.
 #[derive(Debug, Default, Deserialize)]
@@ -21,6 +24,7 @@ pub(super) struct File {
     pub(super) sam: Sam,
     pub(super) journal: Journal,
     pub(super) limits: Limits,
+    pub(super) provider: Provider,
     pub(super) bus: BusSection,
 }
 
@@ -86,6 +90,18 @@ pub(super) struct Limits {
     pub(super) total_max: BTreeMap<Currency, Minor>,
     pub(super) age_max_hours: Option<Hours>,
     pub(super) warn_percent: Option<Percent>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Provider {
+    pub(super) address: Option<Reached>,
+    pub(super) authority: Option<PathBuf>,
+    pub(super) name: Option<Named>,
+    pub(super) mode: Option<Way>,
+    pub(super) listen: Option<Listen>,
+    pub(super) answer_ms: Option<MessageMs>,
+    pub(super) call_back_ms: Option<CallBackMs>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -26,6 +26,13 @@ impl File {
         self.limits.total_max.extend(later.limits.total_max);
         take(&mut self.limits.age_max_hours, later.limits.age_max_hours);
         take(&mut self.limits.warn_percent, later.limits.warn_percent);
+        take(&mut self.provider.address, later.provider.address);
+        take(&mut self.provider.authority, later.provider.authority);
+        take(&mut self.provider.name, later.provider.name);
+        take(&mut self.provider.mode, later.provider.mode);
+        take(&mut self.provider.listen, later.provider.listen);
+        take(&mut self.provider.answer_ms, later.provider.answer_ms);
+        take(&mut self.provider.call_back_ms, later.provider.call_back_ms);
         take(&mut self.bus.bus, later.bus.bus);
         self
     }

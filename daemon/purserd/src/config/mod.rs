@@ -12,6 +12,7 @@ mod error;
 mod file;
 mod limits;
 mod merge;
+mod provider;
 mod values;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use error::FILE_BYTES_MAX;
 pub(crate) use error::driver_of;
 pub use error::{ConfigError, TextError};
 use file::{DriverFile, File, Purse};
+pub use provider::Provider;
 pub use values::{AnswerMs, Bus, Devices, DriverMs, StartMs, WaitMs};
 
 /// What the operator decided.
@@ -56,6 +58,8 @@ pub struct Config {
     pub journal_reserve_mib: Option<u32>,
     /// What may wait for settlement.
     pub limits: Limits,
+    /// The provider that settles; none: sales accumulate.
+    pub provider: Option<Provider>,
     /// Where the D-Bus interface is offered.
     pub bus: Bus,
     /// The drivers, by name.
@@ -305,6 +309,7 @@ fn complete(path: &Path, file: File, drivers: Vec<Driver>) -> Result<Config, Con
         sam: sam_of(path, file.sam)?,
         journal_reserve_mib: file.journal.reserve_mib,
         limits,
+        provider: provider::provider(path, file.provider)?,
         bus: file.bus.bus.unwrap_or_default(),
         drivers,
     })

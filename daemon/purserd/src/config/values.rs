@@ -1,10 +1,15 @@
 //! Values of the configuration, each checked where it stands so that an error can point at it.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use purser_ledger::MINOR_MAX;
+use purser_provider_link::ProviderName;
+use purser_provider_link::call_back::Mode;
 use serde::{Deserialize, Deserializer, de};
+
+use crate::provider::Address;
 
 /// The shortest waiting time: a buyer cannot do anything in less.
 const WAIT_MS_MIN: u64 = 1_000;
@@ -71,6 +76,43 @@ bounded! {
     Hours: 1, 87_600, "hours";
     /// A share at which a warning makes sense.
     Percent: 1, 99, "percent";
+    /// How long one message to the provider may take: on a slow mobile line a minute.
+    MessageMs: 1_000, 60_000, "milliseconds";
+    /// How long the provider has to call back. It tries for 90 seconds itself.
+    CallBackMs: 5_000, 600_000, "milliseconds";
+}
+
+/// Declares a value that is written as a text.
+macro_rules! text {
+    ($($(#[$doc:meta])* $name:ident($value:ty): $read:expr, $expected:literal;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug)]
+            pub(super) struct $name(pub(super) $value);
+
+            impl<'de> Deserialize<'de> for $name {
+                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    let text = String::deserialize(deserializer)?;
+                    let read: fn(&str) -> Result<$value, String> = $read;
+                    read(&text).map(Self).map_err(|why| {
+                        de::Error::custom(if why.is_empty() { $expected.to_owned() } else { why })
+                    })
+                }
+            }
+        )*
+    };
+}
+
+text! {
+    /// Where the provider is reached.
+    Reached(Address): |it| it.parse::<Address>().map_err(|error| error.to_string()), "";
+    /// What the provider is called.
+    Named(ProviderName): |it| ProviderName::new(it).map_err(|_| String::new()), "expected 1 to 64 visible ASCII characters";
+    /// How the provider calls.
+    Way(Mode): |it| crate::provider::mode_of(it).ok_or_else(String::new), "expected `standing` or `answer`";
+    /// Where the provider's calls are taken.
+    Listen(SocketAddr): |it| it.parse().map_err(|_| String::new()),
+        "expected an IP address and a port, such as `0.0.0.0:7444` or `[::]:7444`";
 }
 
 /// A time that a driver has.

@@ -1,0 +1,90 @@
+//! `[provider]`: whole, or not there.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use purser_provider_link::ProviderName;
+use purser_provider_link::call_back::{Limits, Mode};
+
+use super::{ConfigError, file};
+use crate::provider::Address;
+
+/// The provider that settles this terminal's sales.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// Where it is reached.
+    pub address: Address,
+    /// The file with its authority's certificate, in DER. Read by the enrolment alone, which pins what it says.
+    pub authority: PathBuf,
+    /// Its name.
+    pub name: ProviderName,
+    /// How it calls.
+    pub mode: Mode,
+    /// Where its calls are taken: in the mode `answer` alone, and there always.
+    pub listen: Option<SocketAddr>,
+    /// How long one message may take. Units: milliseconds.
+    pub answer_ms: u64,
+    /// How long it has to call back. Units: milliseconds.
+    pub call_back_ms: u64,
+}
+
+pub(super) fn provider(path: &Path, given: file::Provider) -> Result<Option<Provider>, ConfigError> {
+    let is_absent = given.address.is_none()
+        && given.authority.is_none()
+        && given.name.is_none()
+        && given.mode.is_none()
+        && given.listen.is_none()
+        && given.answer_ms.is_none()
+        && given.call_back_ms.is_none();
+    if is_absent {
+        return Ok(None);
+    }
+    let missing = |key, help| ConfigError::Missing {
+        path: path.to_owned(),
+        key,
+        help,
+    };
+    let mode = given.mode.map_or(Mode::Standing, |way| way.0);
+    let listen = given.listen.map(|listen| listen.0);
+    match (mode, listen) {
+        (Mode::Answer, None) => {
+            let help =
+                "name the address and port at which the provider calls, such as listen = \"0.0.0.0:7444\"";
+            return Err(missing("provider.listen", help));
+        }
+        (Mode::Standing, Some(_)) => {
+            return Err(ConfigError::UnusedListen {
+                path: path.to_owned(),
+            });
+        }
+        (Mode::Answer, Some(_)) | (Mode::Standing, None) => {}
+    }
+    let address = given.address.ok_or_else(|| {
+        missing(
+            "provider.address",
+            "write where the provider is reached, such as address = \"provider.example:7443\"",
+        )
+    })?;
+    let authority = given.authority.ok_or_else(|| {
+        missing(
+            "provider.authority",
+            "name the file with the authority's certificate that the provider handed out",
+        )
+    })?;
+    let name = given.name.ok_or_else(|| {
+        missing(
+            "provider.name",
+            "write the provider's name as its operator told it",
+        )
+    })?;
+    let usual = Limits::default();
+    Ok(Some(Provider {
+        address: address.0,
+        authority: path.parent().unwrap_or(Path::new(".")).join(authority),
+        name: name.0,
+        mode,
+        listen,
+        answer_ms: given.answer_ms.map_or(usual.leg_ms, |ms| ms.0),
+        call_back_ms: given.call_back_ms.map_or(usual.ticket_ms, |ms| ms.0),
+    }))
+}

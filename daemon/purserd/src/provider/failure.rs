@@ -1,0 +1,217 @@
+//! Why a settlement did not come to an answer this time.
+
+use std::borrow::Cow;
+
+use purser_provider_link::call_back::{Refusal, TerminalEnding};
+
+use super::wire::{AskError, Told};
+
+/// How much of what the other side says is shown: it chooses the words.
+const SHOWN_CHARS_MAX: usize = 300;
+
+/// Why [`Link::settle`](super::Link::settle) has no answer. The batch stays sealed, and the same call may be made again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text} ({name})")]
+pub struct SettleFailure {
+    /// A fixed name: one of this link's ([`names`]), the provider's own where it is one that Purser knows, or one that the
+    /// caller's page source or verdict sink gave.
+    pub name: &'static str,
+    /// True when it can go away by itself. False: somebody has to look, though a repeat does no harm.
+    pub is_transient: bool,
+    /// What happened, for people: one line.
+    pub text: String,
+}
+
+/// The link's own names.
+pub mod names {
+    /// The link has as many waiting settlements as it takes.
+    pub const LINK_BUSY: &str = "LinkBusy";
+    /// The link has ended.
+    pub const LINK_ENDED: &str = "LinkEnded";
+    /// The provider cannot be reached.
+    pub const NOT_REACHED: &str = "NotReached";
+    /// Whoever answered at the provider's address has no certificate of its authority for that address, or has no TLS 1.3.
+    pub const NOT_THE_PROVIDER: &str = "NotTheProvider";
+    /// The line was lost.
+    pub const LINE_LOST: &str = "LineLost";
+    /// The provider did not answer in time.
+    pub const NO_ANSWER: &str = "NoAnswer";
+    /// The provider answered something that is not in the contract.
+    pub const BAD_ANSWER: &str = "BadAnswer";
+    /// A verdict is not the provider's, or of another batch or place.
+    pub const BAD_VERDICT: &str = "BadVerdict";
+    /// The permit is not the provider's, or of another batch, terminal or account.
+    pub const BAD_PERMIT: &str = "BadPermit";
+    /// The void is not the provider's, or of another batch.
+    pub const BAD_VOID: &str = "BadVoid";
+    /// The provider gave no ticket in as many tries as are allowed.
+    pub const NO_TICKET: &str = "NoTicket";
+    /// The provider did not call back in time.
+    pub const NO_CALL_BACK: &str = "NoCallBack";
+    /// The device key gave no signature.
+    pub const NO_SIGNATURE: &str = "NoSignature";
+    /// The page source gave no items, or more than were asked for.
+    pub const NO_ITEMS: &str = "NoItems";
+    /// The provider refused by a name that this Purser does not know.
+    pub const REFUSED: &str = "ProviderRefused";
+}
+
+/// What the provider calls its refusals, beside those of a call-back (the reference provider's OpenAPI document).
+const REFUSALS: &[&str] = &[
+    "BadBatch",
+    "BadBody",
+    "BadItem",
+    "BadPath",
+    "BodyBroken",
+    "BodySlow",
+    "BodyTooLong",
+    "BadProof",
+    "CodeExpired",
+    "CodeUsed",
+    "KeyKnown",
+    "NoCertificate",
+    "NoSuchMethod",
+    "NoSuchPath",
+    "NotAuthenticated",
+    "NotKnown",
+    "NotReceived",
+    "NotReconciled",
+    "OnTheLink",
+    "OtherRole",
+    "PageChanged",
+    "PageSize",
+    "PageSkipped",
+    "Permitted",
+    "Revoked",
+    "Suspended",
+    "TooManyItems",
+    "UnknownBatch",
+    "UnknownCertificate",
+    "UnknownCode",
+    "Voided",
+];
+
+impl SettleFailure {
+    pub(super) fn transient(name: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            name,
+            is_transient: true,
+            text: text.into(),
+        }
+    }
+
+    pub(super) fn lasting(name: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            name,
+            is_transient: false,
+            text: text.into(),
+        }
+    }
+
+    /// What an exchange came to that was not answered with 200. `doing` says which.
+    pub(super) fn of(doing: &str, error: &AskError) -> Self {
+        match error {
+            AskError::NotReached(_) => Self::transient(names::NOT_REACHED, format!("{doing}: {error}")),
+            AskError::NotTheProvider(_) => {
+                Self::lasting(names::NOT_THE_PROVIDER, format!("{doing}: {error}"))
+            }
+            AskError::Lost(_) => Self::transient(names::LINE_LOST, format!("{doing}: {error}")),
+            AskError::Slow => Self::transient(names::NO_ANSWER, format!("{doing}: {error}")),
+            // It can quote the answer.
+            AskError::Odd(_) => Self::lasting(
+                names::BAD_ANSWER,
+                format!("{doing}: {}", shown(&error.to_string())),
+            ),
+            AskError::Refused(told) => Self {
+                name: known(&told.error),
+                is_transient: told.transient,
+                text: format!("{doing}: {}", refused(told)),
+            },
+        }
+    }
+
+    /// How a request for a call-back ended.
+    pub(super) fn ended(ending: TerminalEnding) -> Self {
+        match ending {
+            TerminalEnding::Refused(refusal) => Self {
+                name: refusal.name(),
+                is_transient: refusal.is_transient(),
+                text: format!("the provider refuses the call-back: {refusal}"),
+            },
+            TerminalEnding::NoTicket => {
+                Self::transient(names::NO_TICKET, "the provider gives no ticket for a call-back")
+            }
+            TerminalEnding::NoCallBack => {
+                Self::transient(names::NO_CALL_BACK, "the provider has not called back")
+            }
+            TerminalEnding::LegLost => Self::transient(
+                names::LINE_LOST,
+                "the line was lost after the challenge was answered",
+            ),
+            TerminalEnding::NoSignature => {
+                Self::lasting(names::NO_SIGNATURE, "the device key gives no signature")
+            }
+            TerminalEnding::Cancelled => Self::transient(names::LINK_ENDED, "the request was given up"),
+        }
+    }
+}
+
+/// The provider's name as one of ours.
+fn known(name: &str) -> &'static str {
+    let of_call_back = Refusal::ALL.into_iter().map(Refusal::name);
+    let mut all = REFUSALS.iter().copied().chain(of_call_back);
+    all.find(|it| *it == name).unwrap_or(names::REFUSED)
+}
+
+/// A refusal in one line. It is the other side's text: cut, and without what could steer a terminal.
+pub(super) fn refused(told: &Told) -> String {
+    let Told {
+        error, cause, remedy, ..
+    } = told;
+    format!(
+        "the provider refuses by {}: {}; {}",
+        shown(error),
+        shown(cause),
+        shown(remedy)
+    )
+}
+
+fn shown(text: &str) -> Cow<'_, str> {
+    let is_plain = text.len() <= SHOWN_CHARS_MAX && !text.contains(char::is_control);
+    if is_plain {
+        return text.into();
+    }
+    let plain = |it: char| if it.is_control() { ' ' } else { it };
+    text.chars()
+        .take(SHOWN_CHARS_MAX)
+        .map(plain)
+        .collect::<String>()
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_provider_chooses_its_words_and_not_what_a_terminal_does_with_them() {
+        let told = Told {
+            error: "Ended\u{1b}[2J".to_owned(),
+            cause: "x".repeat(10_000),
+            remedy: "none\nERROR all is well".to_owned(),
+            transient: true,
+        };
+        let failure = SettleFailure::of("a page", &AskError::Refused(told));
+        assert_eq!((failure.name, failure.is_transient), (names::REFUSED, true));
+        assert!(failure.text.len() < 1_000, "{} bytes", failure.text.len());
+        assert!(!failure.text.contains(char::is_control));
+    }
+
+    #[test]
+    fn a_refusal_keeps_the_providers_name_where_it_is_one_of_the_contract() {
+        for name in ["Revoked", "NotReconciled", "ReplayedRequest"] {
+            assert_eq!(known(name), name);
+        }
+        assert_eq!(known("revoked"), names::REFUSED);
+    }
+}
