@@ -40,7 +40,7 @@ pub use journal::{FullCheck, Journal, Maintained, Options};
 pub use mend::{MendError, Mended, mend};
 pub use reader::{Overview, Query, Range, Reader, Recorded};
 pub use room::{DiskRoom, FOLLOWING_FRAMES, OPENING_FRAMES, SLACK_FRAMES, WAL_FRAMES_MIN};
-pub use thread::{Done, Job, JournalThread, NotTaken};
+pub use thread::{Done, Job, JournalThread, KeepError, Keeper, NotTaken, Page};
 pub use totals::Totals;
 pub use verdicts::{NotKept, SignedVerdict, VERDICTS_MAX};
 pub use verify::{Derived, Finding, Report, VerifyError, verify};

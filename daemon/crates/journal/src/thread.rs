@@ -5,6 +5,7 @@ use std::io;
 use std::sync::mpsc::{
     Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, channel, sync_channel,
 };
+use std::sync::{Arc, Weak};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use purser_ledger::{
     Stored, commit, find,
 };
 
-use crate::{DiskRoom, Journal, WAL_FRAMES_MIN};
+use crate::{DiskRoom, Journal, NotKept, SignedVerdict, WAL_FRAMES_MIN};
 
 /// Jobs that may wait: each sale has at most one commit and one find under way, and a terminal has few sales at once.
 const QUEUE_MAX: usize = 256;
@@ -39,6 +40,68 @@ pub enum Job {
         /// What to look for.
         query: Find,
     },
+    /// Keep a page of signed verdicts; made by [`Keeper::keep`].
+    Keep(Page),
+}
+
+/// A page of signed verdicts on its way to the journal, and who waits for it.
+#[derive(Debug)]
+pub struct Page {
+    batch: OperationId,
+    verdicts: Vec<SignedVerdict>,
+    kept: SyncSender<Result<(), NotKept>>,
+}
+
+/// Hands signed verdicts to the journal's thread, beside the engine's commits. A handle; it does not keep the thread alive.
+#[derive(Clone, Debug)]
+pub struct Keeper(Weak<SyncSender<Job>>);
+
+/// Why a page of verdicts is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeepError {
+    /// The journal's thread does not take it.
+    #[error(transparent)]
+    NotTaken(#[from] NotTaken),
+    /// The journal does not keep it.
+    #[error(transparent)]
+    NotKept(#[from] NotKept),
+}
+
+impl KeepError {
+    /// True when the same page may be kept later.
+    pub fn is_transient(self) -> bool {
+        match self {
+            Self::NotTaken(error) => error.is_transient(),
+            Self::NotKept(error) => error.is_transient(),
+        }
+    }
+}
+
+impl Keeper {
+    /// Keeps a page of a batch's signed verdicts. Blocks until they are durable: call it where waiting is allowed.
+    ///
+    /// # Errors
+    /// [`KeepError`]: they are not kept.
+    pub fn keep(&self, batch: OperationId, verdicts: Vec<SignedVerdict>) -> Result<(), KeepError> {
+        let (kept, answer) = sync_channel(1);
+        let page = Page {
+            batch,
+            verdicts,
+            kept,
+        };
+        let jobs = self.0.upgrade().ok_or(NotTaken::Ended)?;
+        submit(&jobs, Job::Keep(page))?;
+        drop(jobs);
+        let answer = answer.recv().map_err(|_| NotTaken::Ended)?;
+        Ok(answer?)
+    }
+}
+
+fn submit(jobs: &SyncSender<Job>, job: Job) -> Result<(), NotTaken> {
+    jobs.try_send(job).map_err(|error| match error {
+        TrySendError::Full(_) => NotTaken::Full,
+        TrySendError::Disconnected(_) => NotTaken::Ended,
+    })
 }
 
 /// The answer to one job. Answers come in the order of their jobs.
@@ -100,7 +163,7 @@ impl NotTaken {
 /// long it takes; [`Self::end`] has a limit.
 #[derive(Debug)]
 pub struct JournalThread {
-    jobs: Option<SyncSender<Job>>,
+    jobs: Option<Arc<SyncSender<Job>>>,
     /// Disconnected when the thread has closed the journal.
     closed: Receiver<Infallible>,
     thread: Option<JoinHandle<()>>,
@@ -124,7 +187,7 @@ impl JournalThread {
             drop(closing);
         })?;
         Ok(Self {
-            jobs: Some(jobs),
+            jobs: Some(Arc::new(jobs)),
             closed,
             thread: Some(thread),
         })
@@ -135,11 +198,12 @@ impl JournalThread {
     /// # Errors
     /// [`NotTaken`]: the job will not be done.
     pub fn submit(&self, job: Job) -> Result<(), NotTaken> {
-        let jobs = self.jobs.as_ref().ok_or(NotTaken::Ended)?;
-        jobs.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => NotTaken::Full,
-            TrySendError::Disconnected(_) => NotTaken::Ended,
-        })
+        submit(self.jobs.as_ref().ok_or(NotTaken::Ended)?, job)
+    }
+
+    /// What keeps a provider's verdicts.
+    pub fn keeper(&self) -> Keeper {
+        Keeper(self.jobs.as_ref().map_or_else(Weak::new, Arc::downgrade))
     }
 
     /// Lets the thread finish what was taken and close the journal. False when it has not done so in this time: the disk may
@@ -216,6 +280,12 @@ impl<A: FnMut(Done)> Worker<A> {
                     };
                     let disk = self.journal.disk();
                     (self.answer)(Done::Found { id, found, disk });
+                }
+                Job::Keep(page) => {
+                    let kept = self.journal.keep_verdicts(page.batch, &page.verdicts);
+                    let kept = kept.map_err(|broken| self.broken(broken))?;
+                    // Whoever has gone asks the provider again.
+                    let _ = page.kept.send(kept);
                 }
                 Job::Commit(commit) => {
                     let (group, behind) = self.group(commit);

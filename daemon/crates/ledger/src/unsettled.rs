@@ -41,6 +41,9 @@ impl Unsettled {
     #[must_use]
     pub fn with(mut self, currency: Currency, open: Claims, in_batch: Claims) -> Self {
         for (claims, more) in [(&mut self.open, open), (&mut self.in_batch, in_batch)] {
+            if more.count == 0 {
+                continue;
+            }
             let known = claims.entry(currency).or_default();
             *known = known.with(more);
         }

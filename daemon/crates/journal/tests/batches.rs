@@ -1,0 +1,495 @@
+//! Settlement in the journal: ranges that never overlap, items that are the same at every time, verdicts that are kept.
+
+mod common;
+
+use common::{OWNER, Sale, append_one, folder, open, store, yen};
+use purser_journal::{Derived, Finding, Journal, JournalThread, KeepError, NotKept, Reader, SignedVerdict};
+use purser_journal::{VerifyError, mend, verify};
+use purser_ledger::{
+    Account, BatchExchanged, BatchSealed, BatchVoided, Commit, Conclusion, Currency, Entry, OperationId,
+    Part, Refused, Store, Wall,
+};
+use purser_provider_link::{Decision, Digest, Reason, Verdict, VerdictsDigest};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+fn jpy() -> Currency {
+    yen(0).currency()
+}
+
+fn id(n: u8) -> OperationId {
+    OperationId::new([n; 16])
+}
+
+fn commit(n: u8, step: u8, entry: Entry) -> Commit {
+    let at = Wall {
+        unix_seconds: 1_900_000_000,
+        utc_offset_seconds: 32_400,
+        trusted: true,
+    };
+    Commit {
+        operation: id(n),
+        step,
+        at,
+        entry,
+    }
+}
+
+fn part(count: u32, minor: u64) -> Part {
+    Part {
+        count,
+        amount: yen(minor),
+    }
+}
+
+/// The seal of a range with so many claims of 300.
+fn sealed(n: u8, (after, upto): (u64, u64), claims: u32) -> Commit {
+    let entry = BatchSealed {
+        owner: OWNER,
+        after,
+        upto,
+        count: claims,
+        claims: part(claims, 300 * u64::from(claims)),
+        refunds: yen(0),
+        batch: vec![n; 150],
+    };
+    commit(n, 0, Entry::BatchSealed(entry))
+}
+
+fn verdict(n: u8, place: u32) -> Verdict {
+    Verdict {
+        batch: digest(n),
+        place,
+        item: Digest([7; 32]),
+        revision: 0,
+        decision: Decision::Pay(yen(300)),
+    }
+}
+
+/// The digest of a batch of these bytes.
+fn digest(n: u8) -> Digest {
+    use sha2::Digest as _;
+    Digest(sha2::Sha256::digest(vec![n; 150]).into())
+}
+
+fn signed(verdict: &Verdict) -> SignedVerdict {
+    SignedVerdict {
+        place: verdict.place,
+        revision: verdict.revision,
+        bytes: verdict.encode(),
+        signature: vec![0x51; 64],
+    }
+}
+
+/// The exchange of a batch whose claims of 300 are all paid. The digest over its verdicts is the provider's own.
+fn exchanged(n: u8, claims: u32) -> Commit {
+    let verdicts = (0..claims).fold(VerdictsDigest::begin(digest(n)), |verdicts, place| {
+        verdicts.with(&verdict(n, place))
+    });
+    let paid = part(claims, 300 * u64::from(claims));
+    let entry = BatchExchanged {
+        pay: paid,
+        refunds: part(0, 0),
+        held: part(0, 0),
+        owe: part(0, 0),
+        debt_before: yen(0),
+        total: paid.amount,
+        debt_after: yen(0),
+        verdicts: verdicts.digest().0,
+        permit: vec![0xAB; 300],
+        signature: vec![0x51; 64],
+    };
+    commit(n, 1, Entry::BatchExchanged(entry))
+}
+
+fn voided(n: u8, claims: u32) -> Commit {
+    let entry = BatchVoided {
+        claims: part(claims, 300 * u64::from(claims)),
+        void: vec![0xCD; 60],
+        signature: vec![0x51; 64],
+    };
+    commit(n, 1, Entry::BatchVoided(entry))
+}
+
+/// Two entries for each sale, from entry 1 on.
+fn sell(journal: &mut Journal, sales: std::ops::Range<u32>) {
+    for sale in sales.map(Sale::new) {
+        store(journal, sale.intended());
+        store(journal, sale.paid(1, false));
+    }
+}
+
+fn keep_all(journal: &mut Journal, n: u8, claims: u32) {
+    let verdicts: Vec<_> = (0..claims).map(|place| signed(&verdict(n, place))).collect();
+    journal
+        .keep_verdicts(id(n), &verdicts)
+        .expect("the journal works")
+        .expect("they are kept");
+}
+
+fn whole(folder: &TempDir) {
+    verify(folder.path(), None, |_, _| {}).expect("the journal is whole");
+}
+
+fn found(folder: &TempDir) -> Finding {
+    match verify(folder.path(), None, |_, _| {}) {
+        Err(VerifyError::Found(finding)) => finding,
+        other => panic!("nothing is found: {other:?}"),
+    }
+}
+
+#[test]
+fn a_batch_is_sealed_exchanged_and_followed_by_the_next_across_restarts() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    sell(&mut journal, 0..3);
+    store(&mut journal, sealed(1, (0, 6), 3));
+    sell(&mut journal, 3..5);
+    drop(journal);
+    let mut journal = open(&folder);
+    let snapshot = journal.snapshot().expect("readable");
+    assert_eq!(snapshot.receipts().len(), 1, "the batch goes on");
+    assert_eq!(
+        (snapshot.unsettled.count(), snapshot.unsettled.minor(jpy())),
+        (5, 1500)
+    );
+    keep_all(&mut journal, 1, 3);
+    store(&mut journal, exchanged(1, 3));
+    let (totals, _) = Reader::open(folder.path())
+        .and_then(|reader| Ok(reader.totals()?))
+        .expect("readable");
+    let told = |account| {
+        (
+            totals.count(account, jpy()),
+            totals.books().balance(account, jpy()).minor(),
+        )
+    };
+    assert_eq!(told(Account::Permits), (1, 900));
+    assert_eq!(told(Account::Claims), (2, 600));
+    assert_eq!(told(Account::InBatch), (0, 0));
+    drop(journal);
+    let mut journal = open(&folder);
+    let snapshot = journal.snapshot().expect("readable");
+    assert_eq!((snapshot.receipts().len(), snapshot.unsettled.count()), (0, 2));
+    assert_eq!(snapshot.batches.next_after(jpy()), 6);
+    store(&mut journal, sealed(2, (6, 11), 2));
+    whole(&folder);
+}
+
+#[test]
+fn a_seal_that_begins_elsewhere_overlaps_or_ends_in_the_future_is_refused() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    sell(&mut journal, 0..3);
+    for range in [(1, 6), (0, 7), (6, 6), (5, 4)] {
+        let refused = append_one(&mut journal, sealed(1, range, 3));
+        assert_eq!(refused, Err(Refused::OutOfOrder), "{range:?}");
+    }
+    store(&mut journal, sealed(1, (0, 4), 2));
+    for (second, range) in [(2, (0, 6)), (2, (4, 6)), (1, (4, 6))] {
+        let refused = append_one(&mut journal, sealed(second, range, 1));
+        assert_eq!(refused, Err(Refused::OutOfOrder), "one at a time: {range:?}");
+    }
+    // Two in one group, and after the end of the first.
+    keep_all(&mut journal, 1, 2);
+    store(&mut journal, exchanged(1, 2));
+    let again = append_one(&mut journal, exchanged(1, 2));
+    assert_eq!(again, Err(Refused::OutOfOrder));
+    assert_eq!(append_one(&mut journal, voided(1, 2)), Err(Refused::OutOfOrder));
+    let group = [sealed(3, (4, 6), 1), sealed(4, (4, 6), 1)];
+    let answers = journal.append(&group).expect("the journal works");
+    assert!(answers[0].is_ok());
+    assert_eq!(answers[1], Err(Refused::OutOfOrder));
+    let of_a_sale = Commit {
+        operation: Sale::new(1).id(),
+        ..sealed(5, (4, 6), 1)
+    };
+    assert_eq!(append_one(&mut journal, of_a_sale), Err(Refused::OutOfOrder));
+    whole(&folder);
+}
+
+#[test]
+fn a_void_frees_its_range_for_another_batch() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    sell(&mut journal, 0..3);
+    store(&mut journal, sealed(1, (0, 6), 3));
+    store(&mut journal, voided(1, 3));
+    let same = append_one(&mut journal, sealed(1, (0, 6), 3));
+    assert_eq!(same, Err(Refused::OutOfOrder), "a number is used once");
+    store(&mut journal, sealed(2, (0, 6), 3));
+    drop(journal);
+    whole(&folder);
+    let reader = Reader::open(folder.path()).expect("readable");
+    let batches = reader.batches(None, 10).expect("readable");
+    let ids: Vec<_> = batches.iter().map(|it| it.id).collect();
+    assert_eq!(ids, [id(2), id(1)]);
+}
+
+#[test]
+fn the_items_of_a_range_stay_as_they_were_when_it_was_sealed() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    sell(&mut journal, 0..2);
+    let doubtful = Sale::new(2);
+    store(&mut journal, doubtful.intended());
+    store(&mut journal, doubtful.in_doubt(1));
+    store(&mut journal, doubtful.paid(2, false));
+    let upto = journal.head().number;
+    let reader = Reader::open(folder.path()).expect("readable");
+    let range = reader.range(jpy(), 0).expect("readable");
+    assert_eq!(
+        (range.upto, range.has_more, range.open.count, range.open.minor),
+        (upto, false, 3, 900)
+    );
+    let before = reader.settleable(jpy(), 0, upto, 1_000).expect("readable");
+    assert_eq!(before.len(), 3);
+    store(&mut journal, sealed(1, (0, upto), 3));
+    store(
+        &mut journal,
+        doubtful.concluded(3, Conclusion::Abandoned, Some(yen(300))),
+    );
+    sell(&mut journal, 3..4);
+    let after = reader.settleable(jpy(), 0, upto, 1_000).expect("readable");
+    assert_eq!(before, after);
+    let next = reader.settleable(jpy(), upto, journal.head().number, 1_000);
+    let next = next.expect("readable");
+    let kinds: Vec<_> = next
+        .iter()
+        .map(|(entry, sale)| (*entry == sale.paid_head.expect("paid").number, sale.refund_owed))
+        .collect();
+    assert_eq!(
+        kinds,
+        [(false, Some(yen(300))), (true, None)],
+        "a late refund, and a claim"
+    );
+    assert_eq!(
+        reader
+            .settleable("USD".parse().expect("a currency"), 0, upto, 9)
+            .expect("readable"),
+        []
+    );
+}
+
+#[test]
+fn a_range_is_read_in_pages_that_join_without_a_gap() {
+    let folder = common::fast_folder();
+    let mut journal = open(&folder);
+    let mut group = Vec::new();
+    for sale in (0..2_300).map(Sale::new) {
+        group.extend([sale.intended(), sale.paid(1, false)]);
+    }
+    for commits in group.chunks(60) {
+        journal.append(commits).expect("the journal works");
+        journal.maintain().expect("the journal works");
+    }
+    let reader = Reader::open(folder.path()).expect("readable");
+    let upto = reader.head().expect("readable").number;
+    let (mut after, mut sizes, mut seen) = (0, Vec::new(), 0);
+    loop {
+        let page = reader.settleable(jpy(), after, upto, u32::MAX).expect("readable");
+        let Some((last, _)) = page.last() else { break };
+        after = *last;
+        seen += page.len();
+        sizes.push(page.len());
+    }
+    assert_eq!((sizes, seen), (vec![1_000, 1_000, 300], 2_300));
+}
+
+#[test]
+fn a_changed_entry_is_not_settled() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    sell(&mut journal, 0..2);
+    journal.maintain().expect("the journal works");
+    drop(journal);
+    let conn = Connection::open(folder.path().join("journal.db")).expect("it opens");
+    conn.execute_batch(
+        "DROP TRIGGER entries_never_change;
+         UPDATE entries SET content = replace(content, '\"minor\":300', '\"minor\":900') WHERE number = 2;",
+    )
+    .expect("changed");
+    drop(conn);
+    let reader = Reader::open(folder.path()).expect("readable");
+    let read = reader.settleable(jpy(), 0, 4, 10);
+    assert!(read.expect_err("it does not fit the chain").is_damage());
+}
+
+#[test]
+fn verdicts_are_kept_only_while_their_batch_is_under_way_and_the_last_word_counts() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    sell(&mut journal, 0..2);
+    let early = journal
+        .keep_verdicts(id(1), &[signed(&verdict(1, 0))])
+        .expect("the journal works");
+    assert_eq!(early, Err(NotKept::NotUnderWay));
+    store(&mut journal, sealed(1, (0, 4), 2));
+    let hold = Verdict {
+        decision: Decision::Hold(Reason::AlreadyPaid),
+        ..verdict(1, 1)
+    };
+    let again = Verdict {
+        revision: 1,
+        ..verdict(1, 1)
+    };
+    let too_many = vec![signed(&hold); 1_001];
+    let refused = journal
+        .keep_verdicts(id(1), &too_many)
+        .expect("the journal works");
+    assert_eq!(refused, Err(NotKept::TooMany));
+    let words = [signed(&verdict(1, 0)), signed(&hold), signed(&again)];
+    assert_eq!(
+        journal.keep_verdicts(id(1), &words).expect("the journal works"),
+        Ok(())
+    );
+    drop(journal);
+    let journal = open(&folder);
+    let thread = JournalThread::start(journal, |_| {}).expect("a thread");
+    let keeper = thread.keeper();
+    assert_eq!(keeper.keep(id(1), vec![signed(&again)]), Ok(()));
+    assert_eq!(
+        keeper.keep(id(9), vec![signed(&again)]),
+        Err(KeepError::NotKept(NotKept::NotUnderWay))
+    );
+    drop(thread);
+    assert!(matches!(
+        keeper.keep(id(1), Vec::new()),
+        Err(KeepError::NotTaken(_))
+    ));
+    let reader = Reader::open(folder.path()).expect("readable");
+    let last = reader.verdicts(id(1), 0, 10).expect("readable");
+    assert_eq!(last, [signed(&verdict(1, 0)), signed(&again)]);
+}
+
+#[test]
+fn verify_finds_a_verdict_that_is_lost_or_changed_and_an_exchange_without_them() {
+    for spoil in [
+        "DELETE FROM verdicts WHERE place = 1",
+        "UPDATE verdicts SET bytes = X'00' WHERE place = 0",
+        "UPDATE verdicts SET place = 9 WHERE place = 2",
+        "DELETE FROM verdicts",
+    ] {
+        let folder = folder();
+        let mut journal = open(&folder);
+        sell(&mut journal, 0..3);
+        store(&mut journal, sealed(1, (0, 6), 3));
+        keep_all(&mut journal, 1, 3);
+        store(&mut journal, exchanged(1, 3));
+        journal.maintain().expect("the journal works");
+        drop(journal);
+        whole(&folder);
+        let conn = Connection::open(folder.path().join("journal.db")).expect("it opens");
+        conn.execute(spoil, ()).expect(spoil);
+        drop(conn);
+        let finding = found(&folder);
+        assert!(
+            matches!(finding, Finding::Verdicts { number: 8 }),
+            "{spoil}: {finding:?}"
+        );
+        assert!(!finding.hits_all(), "sales go on");
+    }
+}
+
+#[test]
+fn verify_finds_a_batch_whose_sums_are_not_those_of_its_range() {
+    let wrong = |change: &dyn Fn(&mut BatchSealed)| {
+        let mut seal = sealed(1, (0, 6), 3);
+        if let Entry::BatchSealed(sealed) = &mut seal.entry {
+            change(sealed);
+        }
+        seal
+    };
+    let seals = [
+        wrong(&|it| it.claims = part(2, 600)),
+        wrong(&|it| it.claims.amount = yen(899)),
+        wrong(&|it| it.count = 4),
+        wrong(&|it| it.refunds = yen(1)),
+        wrong(&|it| it.upto = 4),
+    ];
+    for seal in seals {
+        let folder = folder();
+        let mut journal = open(&folder);
+        sell(&mut journal, 0..3);
+        store(&mut journal, seal.clone());
+        drop(journal);
+        let finding = found(&folder);
+        assert!(
+            matches!(finding, Finding::Batch { number: 7 }),
+            "{seal:?}: {finding:?}"
+        );
+    }
+}
+
+#[test]
+fn verify_finds_and_mend_makes_anew_every_row_of_settlement() {
+    let spoils = [
+        ("DELETE FROM settleable WHERE entry = 2", Derived::Settleable),
+        (
+            "UPDATE settleable SET kind = 'refund' WHERE entry = 4",
+            Derived::Settleable,
+        ),
+        (
+            "UPDATE settleable SET currency = 'USD' WHERE entry = 6",
+            Derived::Settleable,
+        ),
+        (
+            "INSERT INTO settleable VALUES ('JPY', 3, 'claim')",
+            Derived::Settleable,
+        ),
+        ("UPDATE batches SET standing = 'voided'", Derived::Batches),
+        ("UPDATE batches SET upto = 5", Derived::Batches),
+        ("UPDATE batches SET after = 1", Derived::Batches),
+        ("DELETE FROM batches", Derived::Batches),
+    ];
+    for (spoil, table) in spoils {
+        let folder = folder();
+        let mut journal = open(&folder);
+        sell(&mut journal, 0..3);
+        store(&mut journal, sealed(1, (0, 6), 3));
+        keep_all(&mut journal, 1, 3);
+        store(&mut journal, exchanged(1, 3));
+        sell(&mut journal, 3..4);
+        journal.maintain().expect("the journal works");
+        drop(journal);
+        let conn = Connection::open(folder.path().join("journal.db")).expect("it opens");
+        conn.execute(spoil, ()).expect(spoil);
+        drop(conn);
+        let finding = found(&folder);
+        assert!(
+            matches!(finding, Finding::Derived(found) if found == table),
+            "{spoil}: {finding:?}"
+        );
+        mend(folder.path(), "a test").expect("it is mended");
+        whole(&folder);
+        let snapshot = open(&folder).snapshot().expect("readable");
+        assert_eq!(snapshot.batches.next_after(jpy()), 6, "{spoil}");
+        assert_eq!(snapshot.unsettled.count(), 1, "{spoil}");
+    }
+}
+
+#[test]
+fn a_batch_under_way_that_cannot_be_read_stops_its_currency_and_no_sale() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    sell(&mut journal, 0..3);
+    store(&mut journal, sealed(1, (0, 6), 3));
+    // Far enough from the end that a start does not look at it.
+    sell(&mut journal, 3..60);
+    journal.maintain().expect("the journal works");
+    drop(journal);
+    let conn = Connection::open(folder.path().join("journal.db")).expect("it opens");
+    conn.execute_batch(
+        "DROP TRIGGER entries_never_change;
+         UPDATE entries SET content = replace(content, '\"count\":3', '\"count\":2') WHERE number = 7;",
+    )
+    .expect("changed");
+    drop(conn);
+    let mut journal = open(&folder);
+    let snapshot = journal.snapshot().expect("readable");
+    assert!(snapshot.batches.is_blocked(jpy()) && snapshot.receipts().is_empty());
+    sell(&mut journal, 60..61);
+    let head = journal.head().number;
+    let refused = append_one(&mut journal, sealed(2, (0, head), 3));
+    assert_eq!(refused, Err(Refused::OutOfOrder));
+}
