@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use purser_api::model::Problem;
+use purser_engine::settlement::BatchView;
 use purser_engine::{Engine, LimitKind, LimitLevel, LimitUse, Limits};
 use purser_journal::DiskRoom;
 use purser_ledger::{ClockRange, ClockStand, Now, Standing, Unsettled};
@@ -26,6 +27,8 @@ pub(super) struct Board {
 struct Facts {
     counted: Unsettled,
     in_doubt: usize,
+    /// The batches under way.
+    batches: Vec<BatchView>,
     range: ClockRange,
     disk: Option<DiskRoom>,
     /// What was logged last.
@@ -38,6 +41,7 @@ impl Board {
         let facts = Facts {
             counted: Unsettled::default(),
             in_doubt: 0,
+            batches: Vec::new(),
             range,
             disk,
             levels: BTreeMap::new(),
@@ -61,7 +65,9 @@ impl Board {
             .count();
         let counted = engine.counted();
         let mut facts = self.lock();
-        let is_other = facts.in_doubt != in_doubt || facts.counted != counted;
+        let batches = engine.batches();
+        let is_other = facts.in_doubt != in_doubt || facts.counted != counted || facts.batches != batches;
+        facts.batches = batches;
         facts.in_doubt = in_doubt;
         facts.counted = counted;
         facts.range = engine.clock_range();
@@ -107,6 +113,11 @@ impl Board {
         self.uses_of(&self.lock())
     }
 
+    /// The batches under way.
+    pub(super) fn batches(&self) -> Vec<BatchView> {
+        self.lock().batches.clone()
+    }
+
     /// Changes when something here does.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
@@ -133,7 +144,13 @@ impl Board {
                 "present their cards again, which tells by itself; or choose their end with Conclude",
             )
         });
-        limits.chain(disk).chain(clock).chain(doubts).collect()
+        let batches = facts.batches.iter().filter_map(batch_problem);
+        limits
+            .chain(disk)
+            .chain(clock)
+            .chain(doubts)
+            .chain(batches)
+            .collect()
     }
 
     fn levels(&self, facts: &Facts) -> BTreeMap<LimitKind, LimitLevel> {
@@ -218,6 +235,14 @@ pub(crate) fn limit_problem(it: &LimitUse) -> Option<Problem> {
         LimitLevel::Near => Some(problem(&format!("{name}_near"), &cause, &remedy)),
         LimitLevel::Reached => Some(problem(name, &format!("{cause}: no new sale begins"), &remedy)),
     }
+}
+
+/// A batch that does not get on, in words.
+fn batch_problem(it: &BatchView) -> Option<Problem> {
+    let (name, text) = it.why.as_ref()?;
+    let cause = format!("batch {} over {} waits: {text} ({name})", it.id, it.claims.amount);
+    let remedy = "Purser asks again by itself; see purserctl batch list, and the provider's operator where it lasts";
+    Some(problem("batch_waits", &cause, remedy))
 }
 
 /// A disk that is low or full, in words.

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use purser_api::{Answered, Call, DriverCall, Hub, News};
-use purser_engine::settlement::SettleFailure;
 use purser_engine::{Engine, Input, Output, Peer, Reply, Request, RequestError, RequestId, Told};
 use purser_journal::{Done, Job, JournalThread, NotTaken};
 use purser_ledger::{Entry, Monotonic, Operation, Owner, StoreBroken};
@@ -17,6 +16,7 @@ use super::journal_check::JournalCheck;
 use super::journal_wait::JournalWait;
 use super::journey;
 use super::orders::Reloads;
+use super::settling::Settler;
 
 /// Requests that may wait for the journal or a card at a time. Fewer than the journal's queue holds jobs, so that no job
 /// is ever refused for want of room; further callers wait in the API's own queue, which tells them when it is full.
@@ -32,6 +32,7 @@ pub(super) struct Core {
     journal: JournalThread,
     drivers: Drivers,
     reloads: Reloads,
+    settler: Settler,
     hub: Hub,
     board: Board,
     check: JournalCheck,
@@ -49,7 +50,7 @@ impl Core {
         engine: Engine,
         clock: Clock,
         journal: JournalThread,
-        drivers: Drivers,
+        (drivers, settler): (Drivers, Settler),
         (hub, board): (Hub, Board),
         check: JournalCheck,
     ) -> Self {
@@ -60,6 +61,7 @@ impl Core {
             journal,
             drivers,
             reloads: Reloads::default(),
+            settler,
             hub,
             board,
             check,
@@ -189,6 +191,12 @@ impl Core {
         self.settle();
     }
 
+    /// Takes what became of a batch in.
+    pub(super) fn handle_settlement(&mut self, answer: Input) {
+        self.handle(answer);
+        self.board.update(&self.engine);
+    }
+
     /// Takes one input in and carries out all that follows from it.
     pub(super) fn handle(&mut self, input: Input) {
         self.inputs.push_back(input);
@@ -219,16 +227,10 @@ impl Core {
                     self.inputs.extend(failed);
                 }
                 Output::Abort(id, device) => self.drivers.abort(id, &device),
-                Output::Count(id, _) => self.inputs.push_back(Input::Counted {
-                    id,
-                    counted: Err(not_configured()),
-                }),
-                Output::Settle(id, _) => self.inputs.push_back(Input::Settled {
-                    id,
-                    answered: Err(not_configured()),
-                    random: random(),
-                }),
-                Output::TellBatch(_) | Output::HintBatch(_) => {}
+                Output::Count(id, asked) => self.settler.count(id, asked),
+                Output::Settle(id, act) => self.settler.send(id, act.into_act()),
+                Output::TellBatch(told) => journey::batch(&told.act().view),
+                Output::HintBatch(view) => journey::batch(&view),
                 Output::Reply(id, reply) => self.reply(id, reply),
                 Output::Tell(told) => self.tell(told.into_act()),
                 Output::Hint(view) => {
@@ -287,16 +289,8 @@ impl Core {
     }
 }
 
-/// No provider can be configured yet: whatever was sealed is kept, and asked about again.
-fn not_configured() -> SettleFailure {
-    SettleFailure {
-        name: "provider_not_configured",
-        is_transient: true,
-        text: "no provider is configured".to_owned(),
-    }
-}
-
-fn random() -> [u8; 16] {
+/// Sixteen fresh random bytes.
+pub(super) fn random() -> [u8; 16] {
     let mut random = [0; 16];
     getrandom::fill(&mut random).expect("a running kernel gives random bytes");
     random

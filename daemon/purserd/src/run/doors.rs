@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use purser_api::model::Problem;
 use purser_api::{Access, BusState, Call, DriverCall, Hub, InfoFacts, Service, dbus, varlink};
 use purser_ledger::Wall;
 use tokio::net::UnixListener;
@@ -30,6 +31,8 @@ const DRIVER_CALLS_MAX: usize = 16;
 pub(super) struct Facing {
     pub(super) started_at: Wall,
     pub(super) is_sam_locked: bool,
+    /// What is wrong with the provider's link.
+    pub(super) provider: Option<Problem>,
     pub(super) board: Board,
     pub(super) check: JournalCheck,
 }
@@ -155,6 +158,7 @@ fn facts(
         problems: (!facing.is_sam_locked)
             .then_some(not_locked)
             .into_iter()
+            .chain(facing.provider)
             .collect(),
     }
 }

@@ -1,7 +1,8 @@
-//! The money steps in the log: each with its operation, its reference and the step of the method (S20–S24).
+//! The money steps in the log: each with its operation, its reference and the step of the method (S20–S24, S30–S34).
 //!
 //! No PIN, key or whole card serial number is ever near these lines: cards show themselves masked.
 
+use purser_engine::settlement::{BatchState, BatchView};
 use purser_engine::{End, Outcome, Progress, SaleView};
 use purser_ledger::Operation;
 
@@ -70,6 +71,43 @@ pub(super) fn outcome(view: &SaleView<Outcome>) {
         }
         End::Queried(reason) => {
             tracing::warn!(%operation, %reference, step = "S23", %amount, entry, ?reason, ?conclusion, "in doubt; the provider is asked");
+        }
+    }
+}
+
+/// A batch has come a step further, or not.
+pub(super) fn batch(view: &BatchView) {
+    let BatchView {
+        id,
+        currency,
+        count,
+        claims,
+        total,
+        held,
+        entry,
+        why,
+        ..
+    } = view;
+    let (batch, claims) = (id, claims.amount);
+    match view.state {
+        BatchState::Counting | BatchState::Sealing => {
+            tracing::debug!(%batch, %currency, step = "S30", state = ?view.state, "settling");
+        }
+        BatchState::Sending => {
+            tracing::info!(%batch, step = "S30", count, %claims, entry, "sealed; the provider is asked");
+        }
+        BatchState::Waiting | BatchState::NotSealed => {
+            let (why, cause) = why.clone().unwrap_or_default();
+            tracing::warn!(%batch, %currency, count, %claims, entry, why, cause, state = ?view.state, "the batch does not get on");
+        }
+        BatchState::Exchanging => tracing::debug!(%batch, step = "S34", "the provider has answered"),
+        BatchState::Exchanged => {
+            let total = total.map(|total| total.to_string());
+            let held = held.map(|held| held.amount.to_string());
+            tracing::info!(%batch, step = "S34", count, %claims, total, held, entry, "the claims have left and the permit has entered");
+        }
+        BatchState::Voided => {
+            tracing::warn!(%batch, count, %claims, entry, "the provider voids the batch; its claims are free again");
         }
     }
 }

@@ -20,7 +20,9 @@ mod journal_wait;
 mod journey;
 mod notify;
 mod orders;
+mod provider;
 mod psam;
+mod settling;
 mod socket;
 mod translate;
 mod turn;
@@ -29,6 +31,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use purser_engine::settlement::Enrolment;
 use purser_engine::{Engine, PsamSettings};
 use purser_journal::{Journal, JournalThread};
 use purser_ledger::{ClockRange, Snapshot, Store};
@@ -39,6 +42,8 @@ pub(crate) use self::board::{clock_problem, disk_problem, limit_problem};
 pub(crate) use self::clock::Clock;
 use self::core::Core;
 use self::journal_check::JournalCheck;
+use self::provider::Provider;
+use self::settling::Settler;
 use self::turn::Sources;
 use crate::cli::Places;
 use crate::config::{Config, Sam};
@@ -151,7 +156,12 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         snapshot,
     } = parts;
     let clock = Clock::new();
-    let engine_config = engine_config(&config);
+    let Provider {
+        enrolment,
+        link,
+        problem,
+    } = provider::begin(&config, &places.state_dir).await;
+    let engine_config = engine_config(&config, enrolment);
     let range = ClockRange::new(engine_config.built_unix_seconds, snapshot.newest_unix_seconds);
     let started_at = range.judge(clock.now().wall);
     if !started_at.trusted {
@@ -172,6 +182,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
             return Exit::Failed;
         }
     };
+    let (settler, settled) = Settler::new(&places.state_dir, journal.keeper(), link);
     let (drivers, driver_events, running) = drivers::start(&config, &driver_host());
     let check = JournalCheck::begin(places.state_dir.clone(), full_check);
     let opened = doors::open(
@@ -181,6 +192,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         doors::Facing {
             started_at,
             is_sam_locked,
+            provider: problem,
             board: board.clone(),
             check: check.clone(),
         },
@@ -197,8 +209,8 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         bus,
         open,
     } = doors;
-    let core = Core::new(engine, clock, journal, drivers, (hub, board), check);
-    let (exit, journal) = match Sources::new((calls, driver_calls), done_queue, driver_events) {
+    let core = Core::new(engine, clock, journal, (drivers, settler), (hub, board), check);
+    let (exit, journal) = match Sources::new((calls, driver_calls), done_queue, (driver_events, settled)) {
         Ok(sources) => turn::turn(core, sources, bus).await,
         Err(error) => {
             tracing::error!(%error, "signals cannot be received");
@@ -222,7 +234,7 @@ fn end_journal(journal: JournalThread, exit: Exit) -> Exit {
     Exit::StoreBroken
 }
 
-fn engine_config(config: &Config) -> purser_engine::Config {
+fn engine_config(config: &Config, provider: Option<Enrolment>) -> purser_engine::Config {
     purser_engine::Config {
         terminal_number: config.psam_terminal_number,
         profile: config.profile.clone(),
@@ -233,8 +245,7 @@ fn engine_config(config: &Config) -> purser_engine::Config {
         card_wait_ms: config.card_wait.ms(),
         pin_wait_ms: config.pin_wait.ms(),
         limits: config.limits.clone(),
-        // No provider can be configured yet.
-        provider: None,
+        provider,
         built_unix_seconds: built_unix_seconds(),
     }
 }

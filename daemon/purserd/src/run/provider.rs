@@ -1,0 +1,86 @@
+//! What a start knows of the provider: the enrolment, and the link. Sales need neither, so nothing here keeps a start.
+
+use std::path::Path;
+
+use purser_api::model::Problem;
+use purser_engine::settlement::Enrolment;
+
+use super::health::problem;
+use crate::config::Config;
+use crate::provider::{Identity, Link, Pinned, SettleFailure, Settings, names};
+use crate::verbs::chain;
+
+/// See the module.
+pub(super) struct Provider {
+    /// What the engine seals batches with; none where nothing can be settled.
+    pub(super) enrolment: Option<Enrolment>,
+    /// The link, or why there is none.
+    pub(super) link: Result<Link, SettleFailure>,
+    /// What an operator should know of it.
+    pub(super) problem: Option<Problem>,
+}
+
+/// Begins with what is configured and enrolled.
+pub(super) async fn begin(config: &Config, state_dir: &Path) -> Provider {
+    let Some(configured) = &config.provider else {
+        return without("no provider is configured", None);
+    };
+    let settings = Settings::from(configured);
+    let identity = match Identity::read(state_dir) {
+        Ok(identity) => identity,
+        Err(error) => return refused("provider_not_enrolled", &chain(&error), "run purserd enrol"),
+    };
+    let pinned = identity.pinned().clone();
+    let number = hex::encode_upper(config.psam_terminal_number.as_bytes());
+    if pinned.psam_number != number {
+        let cause = format!(
+            "the provider enrolled PSAM terminal number {}, and psam_terminal_number is {number}",
+            pinned.psam_number
+        );
+        let remedy = "set psam_terminal_number to the enrolled one, or have this terminal enrolled anew";
+        return refused("provider_other_terminal", &cause, remedy);
+    }
+    match Link::start(settings, identity).await {
+        Ok(link) => Provider {
+            enrolment: Some(enrolment(&pinned)),
+            link: Ok(link),
+            problem: None,
+        },
+        Err(error) => refused(
+            "provider_link",
+            &chain(&error),
+            "do as it says, then restart purserd",
+        ),
+    }
+}
+
+fn enrolment(pinned: &Pinned) -> Enrolment {
+    Enrolment {
+        terminal: pinned.terminal.clone(),
+        // A restored journal is not told from the one that it was taken from until generations are (money rule T1).
+        generation: 0,
+        provider: pinned.provider.clone(),
+        accounts: vec![pinned.account],
+    }
+}
+
+fn refused(name: &str, cause: &str, remedy: &str) -> Provider {
+    tracing::error!(
+        cause,
+        remedy,
+        "nothing is settled; sales go on, and their claims wait"
+    );
+    without(cause, Some(problem(name, cause, remedy)))
+}
+
+fn without(cause: &str, problem: Option<Problem>) -> Provider {
+    Provider {
+        enrolment: None,
+        link: Err(SettleFailure {
+            name: names::LINK_ENDED,
+            is_transient: false,
+            text: cause.to_owned(),
+        }),
+        problem,
+    }
+}

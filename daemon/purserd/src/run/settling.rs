@@ -1,0 +1,301 @@
+//! Batches on their way (S30 to S34): counted over the journal's reader, sent over the link, their verdicts kept. The engine
+//! hears what came of it.
+//!
+//! Nothing here decides about money, and nothing holds a whole batch: items are made from the journal page by page, for the
+//! count, for the provider, and once more beside its verdicts.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use purser_engine::settlement::items::{CountError, NotSettleable};
+use purser_engine::settlement::{
+    self, CountBatch, Counted, Counter, Pages, SendBatch, SettleAnswer, Settleable,
+};
+use purser_engine::{CallId, Input};
+use purser_journal::{KeepError, Keeper, OpenError, ReadError, Reader, SignedVerdict, VERDICTS_MAX};
+use purser_ledger::{Currency, OperationId};
+use purser_provider_link::{CheckError, Item, Judged, Permit, PermitCheck};
+use tokio::sync::mpsc;
+
+use super::core::random;
+use crate::provider::{self, Link, SettleFailure};
+use crate::verbs::chain;
+
+/// Entries that are read at once.
+const READ_MAX: u32 = 1_000;
+/// Answers that may wait for the loop: each currency has one call under way at most.
+const ANSWERS_MAX: usize = 64;
+
+/// Why a batch is not counted, or has no answer from the provider.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error("the journal cannot be opened to read")]
+    Open(#[from] OpenError),
+    #[error("the journal cannot be read")]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    NotSettleable(#[from] NotSettleable),
+    #[error(transparent)]
+    NotCounted(#[from] CountError),
+    #[error(transparent)]
+    NotBelieved(#[from] CheckError),
+    #[error(transparent)]
+    NotKept(#[from] KeepError),
+    #[error("there are more verdicts than items")]
+    TooManyVerdicts,
+    #[error("Purser is stopping")]
+    Stopping,
+}
+
+impl From<Fault> for SettleFailure {
+    fn from(fault: Fault) -> Self {
+        let (name, is_transient) = match &fault {
+            Fault::Open(error) => ("journal_not_open", error.is_transient()),
+            Fault::Read(error) => ("journal_not_read", error.is_transient()),
+            Fault::NotSettleable(error) => ("journal_damaged", error.is_transient()),
+            Fault::NotCounted(error) => ("not_counted", error.is_transient()),
+            Fault::NotBelieved(error) => (error.name(), error.is_transient()),
+            Fault::NotKept(error) => ("verdicts_not_kept", error.is_transient()),
+            Fault::TooManyVerdicts => ("verdicts_too_many", false),
+            Fault::Stopping => ("stopping", true),
+        };
+        Self {
+            name,
+            is_transient,
+            text: chain(&fault),
+        }
+    }
+}
+
+/// The same for the engine.
+fn told(failure: SettleFailure) -> settlement::SettleFailure {
+    settlement::SettleFailure {
+        name: failure.name,
+        is_transient: failure.is_transient,
+        text: failure.text,
+    }
+}
+
+/// What counts and sends batches.
+pub(super) struct Settler {
+    state_dir: PathBuf,
+    keeper: Keeper,
+    /// The link, or why there is none.
+    link: Result<Link, SettleFailure>,
+    answers: mpsc::Sender<Input>,
+}
+
+impl Settler {
+    /// With where its answers for the engine come out.
+    pub(super) fn new(
+        state_dir: &Path,
+        keeper: Keeper,
+        link: Result<Link, SettleFailure>,
+    ) -> (Self, mpsc::Receiver<Input>) {
+        let (answers, queue) = mpsc::channel(ANSWERS_MAX);
+        let settler = Self {
+            state_dir: state_dir.to_owned(),
+            keeper,
+            link,
+            answers,
+        };
+        (settler, queue)
+    }
+
+    /// Counts what can be settled.
+    pub(super) fn count(&self, id: CallId, asked: CountBatch) {
+        let (state_dir, answers) = (self.state_dir.clone(), self.answers.clone());
+        tokio::spawn(async move {
+            let counted = blocking(move || count(&state_dir, asked)).await;
+            let counted = counted.map_err(told);
+            // The loop has ended: the batch is counted again after the next start.
+            let _ = answers.send(Input::Counted { id, counted }).await;
+        });
+    }
+
+    /// Sends a sealed batch, and gets its permit or its void.
+    pub(super) fn send(&self, id: CallId, act: SendBatch) {
+        let (state_dir, keeper) = (self.state_dir.clone(), self.keeper.clone());
+        let (link, answers) = (self.link.clone(), self.answers.clone());
+        tokio::spawn(async move {
+            let answered = match link {
+                Ok(link) => send(&link, &state_dir, keeper, act).await,
+                Err(failure) => Err(failure),
+            };
+            let answered = answered.map_err(told);
+            let settled = Input::Settled {
+                id,
+                answered,
+                random: random(),
+            };
+            // The loop has ended: the batch is sent again after the next start.
+            let _ = answers.send(settled).await;
+        });
+    }
+}
+
+fn count(state_dir: &Path, asked: CountBatch) -> Result<Option<Counted>, Fault> {
+    let reader = Reader::open(state_dir)?;
+    let (currency, mut after) = (asked.currency, asked.after);
+    let range = reader.range(currency, after)?;
+    let mut counter = Counter::new(asked);
+    loop {
+        let page = reader.settleable(currency, after, range.upto, READ_MAX)?;
+        let Some((last, _)) = page.last() else { break };
+        after = *last;
+        for (entry, operation) in page {
+            counter.take(&Settleable { entry, operation })?;
+        }
+    }
+    Ok(counter.finish(range.upto, range.has_more, range.open)?)
+}
+
+async fn send(
+    link: &Link,
+    state_dir: &Path,
+    keeper: Keeper,
+    act: SendBatch,
+) -> Result<SettleAnswer, SettleFailure> {
+    let items = Arc::new(Mutex::new(Items::new(state_dir, &act)));
+    let judge = Arc::new(Mutex::new(Judge {
+        id: OperationId::new(act.batch.id.0),
+        items: Items::new(state_dir, &act),
+        check: PermitCheck::begin(act.batch.clone()),
+        keeper,
+    }));
+    let pages = |place| {
+        let items = Arc::clone(&items);
+        blocking(move || lock(&items).page(place))
+    };
+    let verdicts = |page| {
+        let judge = Arc::clone(&judge);
+        blocking(move || lock(&judge).take(page))
+    };
+    let answered = link.settle(&act.batch, pages, verdicts).await?;
+    match answered {
+        provider::SettleAnswer::Permit { permit, signature } => {
+            let judged = lock(&judge).finish(&permit).map_err(Fault::from)?;
+            Ok(SettleAnswer::Permit {
+                permit,
+                signature,
+                judged,
+            })
+        }
+        provider::SettleAnswer::Void { void, signature } => Ok(SettleAnswer::Void { void, signature }),
+    }
+}
+
+/// A sealed batch's items from the journal, page by page.
+struct Items {
+    state_dir: PathBuf,
+    reader: Option<Reader>,
+    currency: Currency,
+    range: (u64, u64),
+    pages: Pages,
+    /// The place of the page that comes next.
+    next: u32,
+}
+
+impl Items {
+    fn new(state_dir: &Path, act: &SendBatch) -> Self {
+        Self {
+            state_dir: state_dir.to_owned(),
+            reader: None,
+            currency: act.batch.claimed.currency(),
+            range: (act.after, act.upto),
+            pages: Pages::new(act.after),
+            next: 0,
+        }
+    }
+
+    /// The items from a place on. Blocks.
+    fn page(&mut self, place: u32) -> Result<Vec<Item>, Fault> {
+        if place < self.next {
+            (self.pages, self.next) = (Pages::new(self.range.0), 0);
+        }
+        loop {
+            let mut page = self.read()?;
+            let begin = self.next;
+            self.next = begin.saturating_add(u32::try_from(page.len()).unwrap_or(u32::MAX));
+            if page.is_empty() || place < self.next {
+                let skipped = usize::try_from(place - begin).unwrap_or(usize::MAX);
+                return Ok(page.split_off(skipped.min(page.len())));
+            }
+        }
+    }
+
+    fn read(&mut self) -> Result<Vec<Item>, Fault> {
+        let reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => Reader::open(&self.state_dir)?,
+        };
+        let (currency, (_, upto)) = (self.currency, self.range);
+        let page = self.pages.next(|after| settleable(&reader, currency, after, upto));
+        self.reader = Some(reader);
+        page
+    }
+}
+
+fn settleable(
+    reader: &Reader,
+    currency: Currency,
+    after: u64,
+    upto: u64,
+) -> Result<Vec<Settleable>, Fault> {
+    let read = reader.settleable(currency, after, upto, READ_MAX)?;
+    let words = |(entry, operation)| Settleable { entry, operation };
+    Ok(read.into_iter().map(words).collect())
+}
+
+/// Counts the provider's verdicts beside the items that they are on, and keeps them (money rule T4).
+struct Judge {
+    id: OperationId,
+    items: Items,
+    check: PermitCheck,
+    keeper: Keeper,
+}
+
+impl Judge {
+    /// Takes the next verdicts. Blocks until they are durable.
+    fn take(&mut self, page: Vec<provider::SignedVerdict>) -> Result<(), Fault> {
+        let mut left = &page[..];
+        while !left.is_empty() {
+            let items = self.items.page(self.check.place())?;
+            let (now, later) = left.split_at(items.len().min(left.len()));
+            if now.is_empty() {
+                return Err(Fault::TooManyVerdicts);
+            }
+            for (item, signed) in items.iter().zip(now) {
+                self.check.take(item, &signed.verdict)?;
+            }
+            left = later;
+        }
+        let signed = page.into_iter().map(|signed| SignedVerdict {
+            place: signed.verdict.place,
+            revision: signed.verdict.revision,
+            bytes: signed.bytes,
+            signature: signed.signature,
+        });
+        let signed: Vec<_> = signed.collect();
+        for part in signed.chunks(VERDICTS_MAX) {
+            self.keeper.keep(self.id, part.to_vec())?;
+        }
+        Ok(())
+    }
+
+    fn finish(&self, permit: &Permit) -> Result<Judged, CheckError> {
+        self.check.clone().finish(permit)
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Does what waits for the disk where waiting is allowed.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, SettleFailure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.unwrap_or(Err(Fault::Stopping))?)
+}
