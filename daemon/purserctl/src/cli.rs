@@ -11,8 +11,8 @@ Exit codes:
   0  done; with `sale --wait`: paid
   1  Purser refused; nothing was changed. With `status`: it cannot sell; with `doctor`: it found something
   2  the command line is wrong
-  3  the sale ended without a payment
-  4  the outcome of the sale is in doubt
+  3  the sale ended without a payment; with `settle --wait`: a batch was voided, or could not be sealed
+  4  the outcome of the sale is in doubt; with `settle --wait`: the provider held back a claim
   5  Purser was not reached, or its answer is not known: repeat with the same reference";
 
 /// The command line of Purser.
@@ -51,6 +51,11 @@ pub(crate) enum Verb {
     /// Drivers: list, reload or record them; for operators
     #[command(subcommand)]
     Driver(Driver),
+    /// Settle the claims that wait: batches are sealed and sent to the provider
+    Settle(Settle),
+    /// Batches: list them, or show one's items with what the provider says of each
+    #[command(subcommand)]
+    Batch(Batch),
     /// Journal entries
     Journal(Journal),
     /// The books
@@ -82,6 +87,34 @@ pub(crate) struct Doctor {
     /// The folder that holds the journal
     #[arg(long, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Settle {
+    /// Only this currency, three letters of ISO 4217
+    #[arg(long, value_name = "CODE")]
+    pub(crate) currency: Option<String>,
+    /// Wait until each batch has its permit or its void, and show how far it is
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Batch {
+    /// The batches that were sealed, newest first
+    List {
+        /// At most so many; all without it
+        #[arg(long, value_name = "N")]
+        limit: Option<u64>,
+    },
+    /// A batch's items, with what the provider says of each
+    Show {
+        /// The batch's number
+        id: String,
+        /// Only items that are not paid
+        #[arg(long)]
+        held: bool,
+    },
 }
 
 /// What a completion script offers.

@@ -1,12 +1,13 @@
 //! What bypasses the engine: the journal on a read-only connection, and how the devices and the daemon do.
 
 use purser_engine::LimitUse;
-use purser_ledger::{Books, Content, Head, OperationId, Owner, Reference};
+use purser_engine::settlement::BatchView;
+use purser_ledger::{Books, Content, Head, OperationId, Owner, Reference, Wall};
 
 use tokio::sync::watch;
 
 use crate::drivers::DriverRefusal;
-use crate::model::{Counts, Device, Driver, Problem, Time};
+use crate::model::{BatchItem, Counts, Device, Driver, Problem, Time};
 
 /// One journal entry as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,17 @@ pub struct TotalsFacts {
     pub counts: Counts,
     /// How much of each limit is used.
     pub limits: Vec<LimitUse>,
+}
+
+/// A sealed batch.
+#[derive(Clone, Debug)]
+pub struct BatchFacts {
+    /// How it stands.
+    pub view: BatchView,
+    /// The number of the entry that sealed it.
+    pub sealed: u64,
+    /// When that was.
+    pub sealed_at: Wall,
 }
 
 /// What the running daemon is.
@@ -127,6 +139,24 @@ pub trait Facts: Send + Sync + 'static {
     /// # Errors
     /// [`FactsUnavailable`]: the caller is told whether to try again.
     fn totals(&self) -> Result<TotalsFacts, FactsUnavailable>;
+
+    /// At most so many of the batches that were sealed, newest first; before this entry where one is given. Blocks.
+    ///
+    /// # Errors
+    /// [`FactsUnavailable`]: the caller is told whether to try again.
+    fn batches(&self, before: Option<u64>, limit: u64) -> Result<Vec<BatchFacts>, FactsUnavailable>;
+
+    /// At most so many items of a batch from a place on, with the provider's final words where they are there; none if the
+    /// batch is not known. Blocks.
+    ///
+    /// # Errors
+    /// [`FactsUnavailable`]: the caller is told whether to try again.
+    fn batch_items(
+        &self,
+        batch: OperationId,
+        from: u64,
+        limit: u64,
+    ) -> Result<Option<Vec<BatchItem>>, FactsUnavailable>;
 
     /// The head of the record chain. Blocks.
     ///

@@ -333,6 +333,15 @@ pub(crate) fn other_answer() -> Fault {
     busy()
 }
 
+/// The journal has no such batch.
+pub(crate) fn unknown_batch() -> Fault {
+    Fault::new(
+        ErrorName::UnknownBatch,
+        "no batch has this number",
+        "use one that Batches lists",
+    )
+}
+
 /// The journal cannot be read.
 pub(crate) fn of_facts(unavailable: FactsUnavailable) -> Fault {
     let fault = match unavailable {

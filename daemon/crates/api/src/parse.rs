@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use purser_ledger::{Amount, Conclusion, Currency, DeviceName, MINOR_MAX, NAME_BYTES_MAX, Reference};
+use purser_ledger::{Amount, AmountError, Conclusion, Currency, DeviceName, MINOR_MAX, NAME_BYTES_MAX, OperationId, Reference};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -92,6 +92,29 @@ pub(crate) fn limit(limit: Option<u64>) -> Result<u64, Fault> {
         Some(limit) => Ok(limit.min(PAGE_MAX)),
         None => Ok(PAGE_MAX),
     }
+}
+
+/// A currency where one is given.
+pub(crate) fn optional_currency(text: Option<&str>) -> Result<Option<Currency>, Fault> {
+    let currency = |text: &str| {
+        text.parse().map_err(|error: AmountError| {
+            invalid_argument("currency", sentence(error), "use a currency that GetInfo lists")
+        })
+    };
+    text.map(currency).transpose()
+}
+
+/// A batch's number.
+pub(crate) fn batch(text: &str) -> Result<OperationId, Fault> {
+    let mut bytes = [0; 16];
+    hex::decode_to_slice(text, &mut bytes).map_err(|_| {
+        invalid_argument(
+            "id",
+            "a batch's number is 32 hexadecimal digits",
+            "use one that Batches lists",
+        )
+    })?;
+    Ok(OperationId::new(bytes))
 }
 
 fn not_a_name(argument: &str, error: impl Display) -> Fault {

@@ -1,8 +1,10 @@
 //! From the engine's and the ledger's types to the words of the API.
 
+use purser_engine::settlement::{BatchState, BatchView};
 use purser_engine::{End, LimitKind, LimitLevel, LimitUse, Outcome, Progress, PurseView, SaleView, Slip};
 use purser_ledger::{Account, Amount, AnyOperation, Books, CardId, Conclusion, Entry, PaidProof, Wall};
 
+use crate::facts::BatchFacts;
 use crate::fold::Folded;
 use crate::hub::News;
 use crate::model;
@@ -231,6 +233,43 @@ pub(crate) fn balances(books: &Books) -> Vec<model::Balance> {
         .flat_map(|currency| Account::ALL.map(|of| balance(currency, of)))
         .filter(|balance| balance.amount.minor > 0)
         .collect()
+}
+
+/// A batch.
+pub(crate) fn batch(view: &BatchView) -> model::Batch {
+    model::Batch {
+        id: view.id.to_string(),
+        state: match view.state {
+            BatchState::Counting => "counting",
+            BatchState::Sealing => "sealing",
+            BatchState::Sending => "sending",
+            BatchState::Waiting => "waiting",
+            BatchState::Exchanging => "exchanging",
+            BatchState::Exchanged => "exchanged",
+            BatchState::Voided => "voided",
+            BatchState::NotSealed => "not_sealed",
+        }
+        .to_owned(),
+        count: u64::from(view.count),
+        claimed: amount(view.claims.amount),
+        refunds: amount(view.refunds),
+        sealed_at: None,
+        total: view.total.map(amount),
+        held_count: view.held.map(|held| u64::from(held.count)),
+        held: view.held.map(|held| amount(held.amount)),
+        entry: view.entry,
+        reason: view.why.as_ref().map(|(name, _)| (*name).to_owned()),
+        cause: view.why.as_ref().map(|(_, text)| text.clone()),
+    }
+}
+
+/// A batch that is sealed.
+pub(crate) fn sealed_batch(facts: &BatchFacts) -> model::Batch {
+    model::Batch {
+        entry: Some(facts.sealed),
+        sealed_at: Some(time(facts.sealed_at)),
+        ..batch(&facts.view)
+    }
 }
 
 /// How much of each limit is used.

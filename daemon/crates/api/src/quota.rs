@@ -80,7 +80,7 @@ impl Kind {
     pub(crate) fn of(method: &str) -> Self {
         match method {
             "Attach" | "Cancel" | "Conclude" => Self::Settling,
-            "Events" | "Journal" => Self::Reading,
+            "Events" | "Journal" | "Batches" | "BatchItems" => Self::Reading,
             _ => Self::Other,
         }
     }

@@ -1,6 +1,7 @@
 //! The one service behind both doors: every rule of the API is here.
 
 mod provide_pin;
+mod settle;
 
 use std::sync::Arc;
 

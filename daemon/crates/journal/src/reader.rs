@@ -128,23 +128,25 @@ impl Reader {
         }
     }
 
-    /// The batches that were sealed, newest first, before this entry where one is given; at most 1,000.
+    /// The batches that were sealed with the entries that sealed them, newest first, before this entry where one is given; at most 1,000.
     ///
     /// # Errors
     /// [`ReadError`]; a transient one is worth another call.
-    pub fn batches(&self, before: Option<u64>, limit: u32) -> Result<Vec<Settlement>, ReadError> {
+    pub fn batches(&self, before: Option<u64>, limit: u32) -> Result<Vec<(u64, Settlement)>, ReadError> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT operation FROM batches WHERE sealed < ?1 ORDER BY sealed DESC LIMIT ?2",
+            "SELECT operation, sealed FROM batches WHERE sealed < ?1 ORDER BY sealed DESC LIMIT ?2",
         )?;
         let limit = limit.min(ENTRIES_MAX);
         let ids = statement.query_map((signed(before.unwrap_or(u64::MAX)), limit), |row| {
-            row.get::<_, Vec<u8>>(0)
+            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?))
         })?;
         let damaged = || ReadError::Row { table: "batches" };
         let mut settlements = Vec::new();
         for id in ids {
-            match rows::operation(&self.conn, &id?, None)? {
-                Some(AnyOperation::Settlement(settlement)) => settlements.push(settlement),
+            let (id, sealed) = id?;
+            let sealed = u64::try_from(sealed).map_err(|_| damaged())?;
+            match rows::operation(&self.conn, &id, None)? {
+                Some(AnyOperation::Settlement(settlement)) => settlements.push((sealed, settlement)),
                 Some(AnyOperation::Sale(_)) | None => return Err(damaged()),
             }
         }

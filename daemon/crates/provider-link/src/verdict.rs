@@ -76,6 +76,32 @@ impl Reason {
         Self::TerminalSuspended,
     ];
 
+    /// Its name for people and programs: part of every interface that tells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Forged => "forged",
+            Self::Altered => "altered",
+            Self::NoCardProof => "no_card_proof",
+            Self::ForgedBefore => "forged_before",
+            Self::UnknownKeyVersion => "unknown_key_version",
+            Self::BlockedKeyVersion => "blocked_key_version",
+            Self::UnknownCard => "unknown_card",
+            Self::OtherCurrency => "other_currency",
+            Self::UnknownTerminalNumber => "unknown_terminal_number",
+            Self::OtherTerminal => "other_terminal",
+            Self::OtherGeneration => "other_generation",
+            Self::SoftwareSamNotAllowed => "software_sam_not_allowed",
+            Self::HotListed => "hot_listed",
+            Self::TwiceInBatch => "twice_in_batch",
+            Self::AlreadyPaid => "already_paid",
+            Self::OtherClaimPaid => "other_claim_paid",
+            Self::RefundWithoutClaim => "refund_without_claim",
+            Self::RefundedBefore => "refunded_before",
+            Self::RefundTooLarge => "refund_too_large",
+            Self::TerminalSuspended => "terminal_suspended",
+        }
+    }
+
     fn code(self) -> u8 {
         match self {
             Self::Forged => 1,

@@ -1,5 +1,6 @@
 //! One function for each verb.
 
+mod batch;
 mod completion;
 mod doctor;
 mod driver;
@@ -40,6 +41,8 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
         }
         Verb::Conclude(asked) => return conclude(cli, client, asked).await,
         Verb::Driver(asked) => return driver::run(cli, client, asked).await,
+        Verb::Settle(asked) => return batch::settle(cli, client, asked).await,
+        Verb::Batch(asked) => batch::run(cli, client, asked).await?,
         Verb::Status => return look::status(cli, client).await,
         Verb::Purse(asked) => look::purse(cli, client, asked).await?,
         Verb::Devices => look::devices(cli, client).await?,

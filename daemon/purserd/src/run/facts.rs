@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use purser_api::model::{Counts, Device, Driver, Problem};
+use purser_api::model::{BatchItem, Counts, Device, Driver, Problem};
 use purser_api::{
-    BusState, DriverRefusal, EntriesQuery, Facts, FactsUnavailable, InfoFacts, Recorded, StatusFacts,
+    BatchFacts, BusState, DriverRefusal, EntriesQuery, Facts, FactsUnavailable, InfoFacts, Recorded, StatusFacts,
     TotalsFacts,
 };
 use purser_driver_supervisor::manifest;
@@ -13,6 +13,7 @@ use purser_journal::{DiskRoom, OpenError, Overview, Query, ReadError, Reader};
 use purser_ledger::{Head, OperationId, Standing, Wall};
 use tokio::sync::watch;
 
+use super::batches;
 use super::board::Board;
 use super::drivers::{Instance, Seen};
 use super::journal_check::JournalCheck;
@@ -101,6 +102,21 @@ impl Facts for DaemonFacts {
             books: overview.totals.books().clone(),
             limits: self.board.uses(),
         })
+    }
+
+    fn batches(&self, before: Option<u64>, limit: u64) -> Result<Vec<BatchFacts>, FactsUnavailable> {
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let sealed = self.read(|reader| reader.batches(before, limit))?;
+        Ok(batches::facts(sealed, &self.board.batches()))
+    }
+
+    fn batch_items(
+        &self,
+        batch: OperationId,
+        from: u64,
+        limit: u64,
+    ) -> Result<Option<Vec<BatchItem>>, FactsUnavailable> {
+        self.read(|reader| batches::items(reader, batch, from, limit))
     }
 
     fn head(&self) -> Result<Head, FactsUnavailable> {

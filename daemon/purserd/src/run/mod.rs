@@ -5,6 +5,7 @@
 //! ```
 //! Everything runs on one thread but the journal, which waits for the disk on its own, and reads for the API.
 
+mod batches;
 mod board;
 mod clock;
 mod core;

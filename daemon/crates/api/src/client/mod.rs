@@ -39,10 +39,10 @@ pub use error::ClientError;
 use wire::Wire;
 
 use crate::model::{
-    BeginSaleArguments, BeginSaleReply, ConcludeArguments, DevicesReply, DriverArguments, DriverReply,
+    BatchItemsArguments, BatchItemsReply, BatchesArguments, BatchesReply, BeginSaleArguments, BeginSaleReply, ConcludeArguments, DevicesReply, DriverArguments, DriverReply,
     DriversReply, Event, EventsArguments, EventsReply, HeadReply, InfoReply, JournalArguments, JournalReply,
     ProvidePinArguments, PurseReply, ReadPurseArguments, RecordDriverArguments, ReferenceArguments,
-    SaleReply, StatusReply, TotalsReply, WatchArguments, WatchReply, WhereReply,
+    SaleReply, SettleArguments, SettleReply, StatusReply, TotalsReply, WatchArguments, WatchReply, WhereReply,
 };
 
 /// Where an installed daemon listens.
@@ -113,6 +113,12 @@ impl Client {
         events(EventsArguments) -> EventsReply = "Events";
         /// Journal entries after a number.
         journal(JournalArguments) -> JournalReply = "Journal";
+        /// Settles the claims that wait, or joins what is under way.
+        settle(SettleArguments) -> SettleReply = "Settle";
+        /// The batches that were sealed, newest first.
+        batches(BatchesArguments) -> BatchesReply = "Batches";
+        /// The items of a batch.
+        batch_items(BatchItemsArguments) -> BatchItemsReply = "BatchItems";
         /// Starts a driver from its file as it is now.
         reload_driver(DriverArguments) -> DriverReply = "ReloadDriver";
         /// Ends a driver's recording.

@@ -15,8 +15,8 @@ use super::value::{Dict, add_options, dict, list};
 use super::watchers::Watchers;
 use crate::access::Caller;
 use crate::model::{
-    ConcludeArguments, DriverArguments, EventsArguments, Fault, JournalArguments, ReadPurseArguments,
-    ReferenceArguments, WatchArguments,
+    BatchItemsArguments, BatchesArguments, ConcludeArguments, DriverArguments, EventsArguments, Fault, JournalArguments, ReadPurseArguments,
+    ReferenceArguments, SettleArguments, WatchArguments,
 };
 use crate::parse::arguments;
 use crate::quota::Pass;
@@ -336,6 +336,56 @@ impl Door {
     ) -> Result<Dict, Refusal> {
         let (_, caller, _pass) = self.enter(connection, &header).await?;
         Ok(dict(self.service.totals(&caller).await?))
+    }
+
+    #[zbus(out_args("batches"))]
+    async fn settle(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        currency: String,
+    ) -> Result<Vec<Dict>, Refusal> {
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
+        let ask = SettleArguments {
+            currency: given(currency),
+        };
+        Ok(list(self.service.settle(&caller, &ask).await?.batches))
+    }
+
+    #[zbus(out_args("batches", "more"))]
+    async fn batches(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        before: u64,
+        limit: u32,
+    ) -> Result<(Vec<Dict>, bool), Refusal> {
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
+        let ask = BatchesArguments {
+            before: (before > 0).then_some(before),
+            limit: page(limit),
+        };
+        let page = self.service.batches(&caller, &ask).await?;
+        Ok((list(page.batches), page.more))
+    }
+
+    #[zbus(out_args("items", "more"))]
+    async fn batch_items(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        id: String,
+        from: u64,
+        limit: u32,
+    ) -> Result<(Vec<Dict>, bool), Refusal> {
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
+        let ask = BatchItemsArguments {
+            id,
+            from: Some(from),
+            limit: page(limit),
+        };
+        let page = self.service.batch_items(&caller, &ask).await?;
+        Ok((list(page.items), page.more))
     }
 
     #[zbus(out_args("head"))]

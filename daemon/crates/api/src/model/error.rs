@@ -97,6 +97,8 @@ error_names! {
     Changing,
     /// The outcome was never in doubt.
     NeverInDoubt,
+    /// No batch has this number.
+    UnknownBatch,
     /// There is no provider to settle with.
     ProviderNotConfigured,
     /// The price is above the limit for one sale.

@@ -4,6 +4,7 @@
 //! `a{sv}` with the same keys, an absent field is an absent key, and an [`Amount`] is `(ts)`.
 
 mod arguments;
+mod batch;
 mod device;
 mod error;
 mod journal;
@@ -13,6 +14,10 @@ pub use arguments::{
     AttachArguments, BeginSaleArguments, ConcludeArguments, DriverArguments, EventsArguments,
     JournalArguments, ProvidePinArguments, ReadPurseArguments, RecordDriverArguments, ReferenceArguments,
     WatchArguments,
+};
+pub use batch::{
+    Batch, BatchItem, BatchItemsArguments, BatchItemsReply, BatchesArguments, BatchesReply, SettleArguments,
+    SettleReply,
 };
 pub use device::{
     Device, DevicesReply, Driver, DriverReply, DriversReply, InfoReply, Limits, Problem, StatusReply,

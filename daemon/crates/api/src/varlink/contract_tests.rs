@@ -59,6 +59,9 @@ fn the_contract_file_says_of_every_method_what_the_code_takes_and_gives() {
         ("ReadPurse", method::<ReadPurseArguments, PurseReply>()),
         ("Journal", method::<JournalArguments, JournalReply>()),
         ("Totals", method::<Nothing, TotalsReply>()),
+        ("Settle", method::<SettleArguments, SettleReply>()),
+        ("Batches", method::<BatchesArguments, BatchesReply>()),
+        ("BatchItems", method::<BatchItemsArguments, BatchItemsReply>()),
         ("Head", method::<Nothing, HeadReply>()),
         ("Where", method::<ReferenceArguments, WhereReply>()),
     ]);
@@ -87,6 +90,8 @@ fn the_contract_file_says_of_every_type_what_the_code_has() {
         Transfer::CUSTOM_TYPE,
         Entry::CUSTOM_TYPE,
         Balance::CUSTOM_TYPE,
+        Batch::CUSTOM_TYPE,
+        BatchItem::CUSTOM_TYPE,
         Counts::CUSTOM_TYPE,
         LimitUse::CUSTOM_TYPE,
         Device::CUSTOM_TYPE,

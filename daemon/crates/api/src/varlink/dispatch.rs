@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use crate::access::Caller;
 use crate::fault::invalid_argument;
 use crate::model::{
-    BeginSaleArguments, ConcludeArguments, DriverArguments, EventsArguments, Fault, INTERFACE,
+    BatchItemsArguments, BatchesArguments, BeginSaleArguments, ConcludeArguments, DriverArguments, EventsArguments, Fault, INTERFACE,
     JournalArguments, ProvidePinArguments, ReadPurseArguments, RecordDriverArguments, ReferenceArguments,
-    VARLINK_CONTRACT, WatchArguments, WatchReply,
+    SettleArguments, VARLINK_CONTRACT, WatchArguments, WatchReply,
 };
 use crate::parse::{self, arguments};
 use crate::service::Service;
@@ -174,6 +174,13 @@ pub fn fuzz(data: &[u8]) {
             parse::optional_reference(ask.reference.as_deref()),
         ));
     }
+    if let Ok(ask) = arguments::<BatchItemsArguments>(given.clone()) {
+        drop((parse::batch(&ask.id), parse::limit(ask.limit)));
+    }
+    if let Ok(ask) = arguments::<SettleArguments>(given.clone()) {
+        drop(parse::optional_currency(ask.currency.as_deref()));
+    }
+    drop(arguments::<BatchesArguments>(given.clone()));
     drop(arguments::<JournalArguments>(given.clone()));
     drop(arguments::<ProvidePinArguments>(given.clone()));
     drop(arguments::<DriverArguments>(given.clone()));
@@ -235,6 +242,18 @@ async fn with_arguments(service: &Service, caller: &Caller, name: &str, given: V
         },
         "Journal" => match arguments::<JournalArguments>(given) {
             Ok(ask) => service.journal(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
+        "Settle" => match arguments::<SettleArguments>(given) {
+            Ok(ask) => service.settle(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
+        "Batches" => match arguments::<BatchesArguments>(given) {
+            Ok(ask) => service.batches(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
+        "BatchItems" => match arguments::<BatchItemsArguments>(given) {
+            Ok(ask) => service.batch_items(caller, &ask).await.map(to_value),
             Err(fault) => Err(fault),
         },
         "ReloadDriver" => match arguments::<DriverArguments>(given) {

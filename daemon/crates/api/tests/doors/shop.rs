@@ -7,15 +7,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use purser_api::model::{Counts, Device, Driver, Problem, Time};
+use purser_api::model::{BatchItem, Counts, Device, Driver, Problem, Time};
 use purser_api::{
-    Access, Answered, BusState, Call, DriverRefusal, EntriesQuery, Facts, FactsUnavailable, Hub, InfoFacts,
+    Access, Answered, BatchFacts, BusState, Call, DriverRefusal, EntriesQuery, Facts, FactsUnavailable, Hub, InfoFacts,
     News, Recorded, Service, StatusFacts, TotalsFacts,
 };
+use purser_engine::settlement::{BatchState, BatchView};
 use purser_engine::{BeginSale, Limits, Peer, Progress, PurseView, Reply, Request, RequestError, SaleView};
 use purser_ledger::{
     Amount, Books, CardId, CloseReason, Commit, Conclusion, Content, DebitKey, DeviceName, DoubtReason,
-    Entry, Head, Monotonic, Now, Operation, OperationId, Owner, PaidProof, Reference, Refused, SaleClosed,
+    Entry, Head, Monotonic, Now, Operation, OperationId, Owner, PaidProof, Part, Reference, Refused, SaleClosed,
     SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, Scheme, SchemeBytes, Unsettled, Wall,
 };
 use tokio::sync::{mpsc, watch};
@@ -48,6 +49,49 @@ pub(crate) struct State {
 }
 
 pub(crate) const CARD: [u8; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 0xab, 0xcd];
+
+/// The entry that sealed the shop's one batch.
+pub(crate) const SEALED: u64 = 7;
+
+/// The shop's one batch.
+pub(crate) fn sealed_batch() -> BatchFacts {
+    let part = |count, minor| Part {
+        count,
+        amount: yen(minor),
+    };
+    BatchFacts {
+        view: BatchView {
+            id: OperationId::new([7; 16]),
+            currency: yen(0).currency(),
+            state: BatchState::Exchanged,
+            count: 2,
+            claims: part(2, 500),
+            refunds: yen(0),
+            total: Some(yen(300)),
+            held: Some(part(1, 200)),
+            entry: Some(SEALED + 1),
+            why: None,
+        },
+        sealed: SEALED,
+        sealed_at: at(5),
+    }
+}
+
+fn batch_item() -> BatchItem {
+    let minor = |minor| purser_api::model::Amount {
+        minor,
+        currency: "JPY".to_owned(),
+    };
+    BatchItem {
+        place: 0,
+        kind: "claim".to_owned(),
+        reference: "order-1".to_owned(),
+        amount: minor(200),
+        refund_owed: None,
+        decision: Some("hold".to_owned()),
+        reason: Some("hot_listed".to_owned()),
+    }
+}
 
 pub(crate) fn name(text: &str) -> Reference {
     Reference::new(text).expect("test references are names")

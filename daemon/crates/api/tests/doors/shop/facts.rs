@@ -48,6 +48,21 @@ impl Facts for Journal {
         })
     }
 
+    fn batches(&self, before: Option<u64>, _limit: u64) -> Result<Vec<BatchFacts>, FactsUnavailable> {
+        let is_asked = before.is_none_or(|before| before > SEALED);
+        Ok(is_asked.then(sealed_batch).into_iter().collect())
+    }
+
+    fn batch_items(
+        &self,
+        batch: OperationId,
+        from: u64,
+        _limit: u64,
+    ) -> Result<Option<Vec<BatchItem>>, FactsUnavailable> {
+        let items = || (from == 0).then(batch_item).into_iter().collect();
+        Ok((batch == sealed_batch().view.id).then(items))
+    }
+
     fn head(&self) -> Result<Head, FactsUnavailable> {
         Ok(self.lock().entries.last().map_or(Head::EMPTY, |entry| entry.head))
     }

@@ -1,0 +1,71 @@
+//! Settlement: asked for, and shown.
+
+use purser_engine::{Reply, Request};
+
+use super::{Answered, Service, is_full};
+use crate::access::Caller;
+use crate::model::{self, Fault};
+use crate::{fault, parse, project};
+
+impl Service {
+    /// Settles what waits, or joins what is under way (S30). Answers when each batch is sealed; it goes on by itself then. For
+    /// operators.
+    ///
+    /// # Errors
+    /// The [`Fault`] names what to do; nothing was sealed by this call.
+    pub async fn settle(
+        &self,
+        caller: &Caller,
+        ask: &model::SettleArguments,
+    ) -> Result<model::SettleReply, Fault> {
+        self.access.may_operate(caller)?;
+        let request = Request::Settle(parse::optional_currency(ask.currency.as_deref())?);
+        match self.ask(self.peer(caller), request).await? {
+            Answered::Reply(Reply::Settling(views)) => Ok(model::SettleReply {
+                batches: views.iter().map(project::batch).collect(),
+            }),
+            Answered::Reply(_) | Answered::Told(_) => Err(fault::other_answer()),
+        }
+    }
+
+    /// The batches that were sealed, newest first. For operators and members of the group that may sell.
+    ///
+    /// # Errors
+    /// The [`Fault`] names what to do.
+    pub async fn batches(
+        &self,
+        caller: &Caller,
+        ask: &model::BatchesArguments,
+    ) -> Result<model::BatchesReply, Fault> {
+        self.access.may_see_totals(caller)?;
+        let (before, limit) = (ask.before, parse::limit(ask.limit)?);
+        let found = self.reads.run(move |facts| facts.batches(before, limit)).await?;
+        Ok(model::BatchesReply {
+            more: is_full(found.len(), limit),
+            batches: found.iter().map(project::sealed_batch).collect(),
+        })
+    }
+
+    /// The items of a batch, with what the provider says of each. For operators and members of the group that may sell.
+    ///
+    /// # Errors
+    /// The [`Fault`] names what to do.
+    pub async fn batch_items(
+        &self,
+        caller: &Caller,
+        ask: &model::BatchItemsArguments,
+    ) -> Result<model::BatchItemsReply, Fault> {
+        self.access.may_see_totals(caller)?;
+        let (id, from) = (parse::batch(&ask.id)?, ask.from.unwrap_or(0));
+        let limit = parse::limit(ask.limit)?;
+        let found = self
+            .reads
+            .run(move |facts| facts.batch_items(id, from, limit))
+            .await?;
+        let items = found.ok_or_else(fault::unknown_batch)?;
+        Ok(model::BatchItemsReply {
+            more: is_full(items.len(), limit),
+            items,
+        })
+    }
+}
