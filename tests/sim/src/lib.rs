@@ -6,10 +6,12 @@
 //!
 //! * [`exhaustive`]: every crash point and every pair of them in one sale.
 //! * [`seeded`]: schedules of faults drawn from a seed.
+//! * [`batches`]: settlement of the engine's batches with the provider's own rules, with every crash of a story, and seeded.
 //! * [`model`]: every state of a load and of a settlement, with the provider's own rules.
 //! * [`Flaw`]: parts of the world that break one rule each, to prove that the checks can fail.
 
 mod acts;
+pub mod batches;
 mod check;
 mod device;
 pub mod exhaustive;

@@ -46,6 +46,8 @@ pub(crate) struct SimStore {
     pub(crate) terminal_sn_before: Option<u32>,
     /// It knows its debits, and tells no highest terminal serial number of them.
     pub(crate) hides_terminal_sn: bool,
+    /// It takes every seal, and tells a start of no batch.
+    pub(crate) forgets_batches: bool,
     pub(crate) flaw: Flaw,
 }
 
@@ -240,7 +242,9 @@ impl SimStore {
             (AnyOperation::Sale(sale), Some(index), _) => self.operations[index] = sale,
             (AnyOperation::Sale(sale), None, _) => self.operations.push(sale),
             (AnyOperation::Settlement(settlement), _, settled) => {
-                self.batches.take(&settlement);
+                if !self.forgets_batches {
+                    self.batches.take(&settlement);
+                }
                 match settled {
                     Some(index) => self.settlements[index] = settlement,
                     None => self.settlements.push(settlement),

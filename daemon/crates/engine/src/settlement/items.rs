@@ -168,18 +168,17 @@ impl Counter {
 /// Cuts what a reader gives into the pages that a provider takes: each full but the last, the same at every time.
 #[derive(Clone, Debug)]
 pub struct Pages {
+    items_max: usize,
     after: u64,
     read_to: u64,
     left: Vec<Item>,
 }
 
-/// The most items of one page.
-pub const PAGE_ITEMS_MAX: usize = 1_000;
-
 impl Pages {
-    /// The pages of a batch that begins behind this entry.
-    pub fn new(after: u64) -> Self {
+    /// The pages of a batch that begins behind this entry, each of so many items.
+    pub fn new(after: u64, items_max: usize) -> Self {
         Self {
+            items_max,
             after,
             read_to: after,
             left: Vec::new(),
@@ -195,7 +194,7 @@ impl Pages {
         &mut self,
         mut read: impl FnMut(u64) -> Result<Vec<Settleable>, E>,
     ) -> Result<Vec<Item>, E> {
-        while self.left.len() < PAGE_ITEMS_MAX {
+        while self.left.len() < self.items_max {
             let read = read(self.read_to)?;
             let Some(last) = read.last() else { break };
             self.read_to = last.entry;
@@ -203,7 +202,7 @@ impl Pages {
                 self.left.extend(item(settleable, self.after)?);
             }
         }
-        let length = self.left.len().min(PAGE_ITEMS_MAX);
+        let length = self.left.len().min(self.items_max);
         let rest = self.left.split_off(length);
         Ok(std::mem::replace(&mut self.left, rest))
     }

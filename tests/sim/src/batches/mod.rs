@@ -1,0 +1,378 @@
+//! Settlement with the product's own engine and ledger, the simulator's store and the provider's own rules.
+//!
+//! A world of its own: sales come from nowhere, as entries of the store, so that all schedules are about batches. A crash may
+//! come between any two steps and in every append; every message may be lost before or after it is acted on, come twice, and
+//! come again at any later time. After every step the money is counted at both parties.
+//!
+//! * [`exhaustive`]: one story with every crash, and every pair of crashes, at every step and in every append.
+//! * [`seeded`]: stories and faults drawn from a seed.
+
+mod check;
+mod link;
+mod provider;
+mod run;
+
+use std::collections::VecDeque;
+
+use purser_engine::settlement::{CountBatch, Enrolment};
+use purser_engine::{CallId, Config, Engine, Input, Output, Peer, Request, RequestId};
+use purser_ledger::{
+    Amount, CardId, Commit, Conclusion, Currency, DebitKey, DeviceName, DoubtReason, Entry, Monotonic, Now,
+    OperationId, Owner, PaidProof, Reference, SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, Scheme,
+    SchemeBytes, Store, Wall, commit,
+};
+use purser_provider_link::{BankAccount, BatchId, Item, ProviderName, TerminalName};
+
+use crate::flaw::Flaw;
+use crate::kit::{BUILT_UNIX_SECONDS, Kit};
+use crate::rng::Rng;
+use crate::store::SimStore;
+
+pub use run::{Summary, exhaustive, seeded};
+
+/// What is planted to prove that the checks can fail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Planted {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The store answers before it has synced: a seal that was sent may be lost.
+    AnswersBeforeSync,
+    /// The store takes every seal, and tells a start of no batch.
+    ForgetsBatches,
+    /// The provider gives a void although there is a permit.
+    VoidAfterPermit,
+    /// The store keeps claims out of its books.
+    Miscounts,
+}
+
+impl Planted {
+    /// Every flaw.
+    pub const ALL: [Self; 4] = [
+        Self::AnswersBeforeSync,
+        Self::ForgetsBatches,
+        Self::VoidAfterPermit,
+        Self::Miscounts,
+    ];
+
+    fn of_store(self) -> Flaw {
+        match self {
+            Self::Nothing | Self::VoidAfterPermit | Self::ForgetsBatches => Flaw::None,
+            Self::AnswersBeforeSync => Flaw::StoreAnswersBeforeSync,
+            Self::Miscounts => Flaw::StoreMiscounts,
+        }
+    }
+}
+
+/// What goes on at the terminal by itself, in the order in which an undisturbed world does it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// The engine's next output is carried out.
+    Output,
+    /// The engine gets its next input.
+    Input,
+    /// The journal takes what waits in its line.
+    Journal,
+    /// The journal's reader counts.
+    Count,
+    /// The link sends its next message.
+    Link,
+}
+
+/// What becomes of a message and its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// Both arrive.
+    Arrives,
+    /// The message arrives twice.
+    Twice,
+    /// The message does not arrive.
+    Lost,
+    /// The message arrives, its answer does not.
+    Unanswered,
+}
+
+/// A message that was sent once, and may arrive again at any time.
+#[derive(Clone)]
+enum Message {
+    Announce(Box<purser_provider_link::Batch>),
+    Page(BatchId, u32, Vec<Item>),
+    AskPermit(BatchId),
+}
+
+struct World {
+    config: Config,
+    kit: std::sync::Arc<Kit>,
+    engine: Option<Engine>,
+    is_draining: bool,
+    store: SimStore,
+    jobs: VecDeque<Commit>,
+    inputs: VecDeque<Input>,
+    counting: Vec<(CallId, CountBatch)>,
+    links: Vec<link::Run>,
+    sent: Vec<Message>,
+    provider: provider::Provider,
+    now: Now,
+    rng: Rng,
+    sales: u32,
+    requests: u64,
+    answered: u64,
+    steps: u64,
+}
+
+fn enrolment() -> Enrolment {
+    Enrolment {
+        terminal: TerminalName::new("shop-1").expect("a name"),
+        generation: 0,
+        provider: ProviderName::new("provider").expect("a name"),
+        accounts: vec![BankAccount::new(*provider::ACCOUNT).expect("fifteen digits")],
+    }
+}
+
+impl World {
+    fn new(kit: &std::sync::Arc<Kit>, seed: u64, debt: u64, planted: Planted) -> Self {
+        let config = Config {
+            provider: Some(enrolment()),
+            ..kit.configs[0].clone()
+        };
+        let mut store = SimStore::new(planted.of_store());
+        store.forgets_batches = planted == Planted::ForgetsBatches;
+        Self {
+            config,
+            kit: std::sync::Arc::clone(kit),
+            engine: None,
+            is_draining: false,
+            store,
+            jobs: VecDeque::new(),
+            inputs: VecDeque::new(),
+            counting: Vec::new(),
+            links: Vec::new(),
+            sent: Vec::new(),
+            provider: provider::Provider::new(kit.amount(debt), planted),
+            now: Now {
+                monotonic: Monotonic(1_000),
+                wall: Wall {
+                    unix_seconds: BUILT_UNIX_SECONDS + 86_400,
+                    utc_offset_seconds: 9 * 3600,
+                    trusted: true,
+                },
+            },
+            rng: Rng::new(seed),
+            sales: 0,
+            requests: 0,
+            answered: 0,
+            steps: 0,
+        }
+    }
+
+    fn currency(&self) -> Currency {
+        self.kit.currency
+    }
+
+    fn start(&mut self) {
+        let snapshot = self.store.snapshot().expect("the store can be read");
+        let engine = Engine::resume(self.config.clone(), self.kit.sam(true), snapshot, self.now);
+        self.engine = Some(engine);
+        self.is_draining = true;
+    }
+
+    /// The process is gone, with all that was not synced and every line it had open. What it sent may still arrive.
+    fn crash(&mut self) {
+        self.engine = None;
+        self.is_draining = false;
+        self.jobs.clear();
+        self.inputs.clear();
+        self.counting.clear();
+        self.links.clear();
+        self.requests = self.answered;
+        self.store.crash();
+    }
+
+    /// What can be done now, without faults.
+    fn next_step(&self) -> Option<Step> {
+        self.engine.as_ref()?;
+        let can = [
+            (self.is_draining, Step::Output),
+            (!self.inputs.is_empty(), Step::Input),
+            (!self.jobs.is_empty(), Step::Journal),
+            (!self.counting.is_empty(), Step::Count),
+            (!self.links.is_empty(), Step::Link),
+        ];
+        can.into_iter().find(|(can, _)| *can).map(|(_, step)| step)
+    }
+
+    /// Every kind of step that can be taken now, in whatever order.
+    fn possible(&self) -> Vec<Step> {
+        if self.engine.is_none() {
+            return Vec::new();
+        }
+        let can = [
+            (self.is_draining, Step::Output),
+            (!self.is_draining && !self.inputs.is_empty(), Step::Input),
+            (!self.jobs.is_empty(), Step::Journal),
+            (!self.counting.is_empty(), Step::Count),
+            (!self.links.is_empty(), Step::Link),
+        ];
+        can.into_iter()
+            .filter(|(can, _)| *can)
+            .map(|(_, step)| step)
+            .collect()
+    }
+
+    fn take(&mut self, step: Step, fate: Fate) {
+        self.steps += 1;
+        self.now.monotonic = self.now.monotonic.after_ms(1);
+        match step {
+            Step::Output => self.poll(),
+            Step::Input => {
+                if let Some(input) = self.inputs.pop_front() {
+                    self.handle(input);
+                }
+            }
+            Step::Journal => self.write(),
+            Step::Count => self.count(),
+            Step::Link => self.link(fate),
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        if let Some(engine) = &mut self.engine {
+            engine.handle(self.now, input);
+            self.is_draining = true;
+        }
+    }
+
+    fn poll(&mut self) {
+        let Some(output) = self.engine.as_mut().and_then(Engine::poll_output) else {
+            self.is_draining = false;
+            return;
+        };
+        match output {
+            Output::Commit(commit) => self.jobs.push_back(commit),
+            Output::Count(call, asked) => self.counting.push((call, asked)),
+            Output::Settle(call, send) => self.links.push(link::Run::new(call, send.into_act())),
+            Output::Reply(..) => self.answered += 1,
+            Output::TellBatch(_) | Output::HintBatch(_) => {}
+            other => unreachable!("nobody sells here: {other:?}"),
+        }
+    }
+
+    fn write(&mut self) {
+        let group: Vec<Commit> = self.jobs.drain(..).collect();
+        let Ok(answers) = commit(&mut self.store, &group) else {
+            return self.crash();
+        };
+        for (commit, answer) in group.iter().zip(answers) {
+            self.inputs.push_back(match answer {
+                Ok(receipt) => Input::Committed(receipt),
+                Err(refused) => Input::Refused {
+                    operation: commit.operation,
+                    step: commit.step,
+                    refused,
+                },
+            });
+        }
+    }
+
+    fn ask(&mut self, request: Request) {
+        self.requests += 1;
+        let input = Input::Request {
+            id: RequestId(self.requests),
+            peer: Peer {
+                owner: Owner(0),
+                operator: true,
+            },
+            request,
+            random: self.rng.sixteen_bytes(),
+        };
+        self.inputs.push_back(input);
+    }
+
+    /// Entries of a sale that nobody sees: its steps from this one on.
+    fn record(&mut self, sale: u32, from_step: u8, entries: Vec<Entry>) {
+        let at = self.now.wall;
+        let mut id = [0xA0; 16];
+        id[..4].copy_from_slice(&sale.to_be_bytes());
+        let commits: Vec<Commit> = (from_step..)
+            .zip(entries)
+            .map(|(step, entry)| Commit {
+                operation: OperationId::new(id),
+                step,
+                at,
+                entry,
+            })
+            .collect();
+        let dies = self.store.dies.take();
+        let answers = self.store.append(&commits).expect("the store does not die here");
+        assert!(answers.iter().all(Result::is_ok), "a sale is taken: {answers:?}");
+        self.store.dies = dies;
+    }
+
+    /// A sale, proven at once; one that was in doubt can be concluded later.
+    fn sell(&mut self, was_in_doubt: bool, refund_owed: bool) -> u32 {
+        let sale = self.sales;
+        self.sales += 1;
+        let amount = self.price(sale);
+        let bytes = |byte: u8| SchemeBytes::new(Scheme::Pboc, vec![byte; 20]).expect("it is short");
+        let intended = Entry::SaleIntended(SaleIntended {
+            reference: Reference::new(format!("order-{sale}")).expect("a name"),
+            owner: Owner(0),
+            amount,
+            reader: DeviceName::new("front").expect("a name"),
+            key: DebitKey {
+                card: CardId::new(Scheme::Pboc, [7; 10]),
+                terminal_number: [1; 6],
+                terminal_sn: sale,
+            },
+            attempt: bytes(1),
+            pin_verified: true,
+        });
+        let doubt = Entry::SaleInDoubt(SaleInDoubt {
+            reason: DoubtReason::AnswerLost,
+            answer: None,
+        });
+        let abandoned = Entry::SaleConcluded(SaleConcluded {
+            conclusion: Conclusion::Abandoned,
+            refund_owed: None,
+        });
+        let paid = Entry::SalePaid(SalePaid {
+            amount,
+            proof: PaidProof::Answer,
+            evidence: bytes(2),
+            balance_after: None,
+            refund_owed,
+        });
+        let mut entries = vec![intended];
+        entries.extend((was_in_doubt || refund_owed).then_some(doubt));
+        entries.extend(refund_owed.then_some(abandoned));
+        entries.push(paid);
+        self.record(sale, 0, entries);
+        sale
+    }
+
+    fn price(&self, sale: u32) -> Amount {
+        self.kit.amount(100 + u64::from(sale))
+    }
+
+    /// The POS abandons a sale that was in doubt, after its proof: its buyer is owed the amount.
+    fn abandon(&mut self, sale: u32) {
+        let owed = Entry::SaleConcluded(SaleConcluded {
+            conclusion: Conclusion::Abandoned,
+            refund_owed: Some(self.price(sale)),
+        });
+        self.record(sale, 3, vec![owed]);
+    }
+
+    /// A message that was sent once arrives again.
+    fn arrives_again(&mut self, index: usize) {
+        match self.sent[index].clone() {
+            Message::Announce(batch) => {
+                self.provider.announce(&batch);
+            }
+            Message::Page(id, number, items) => self.provider.page(id, number, &items),
+            Message::AskPermit(id) => {
+                self.provider.permit(id, self.now.wall.unix_seconds);
+            }
+        }
+    }
+}
