@@ -163,9 +163,10 @@ impl Task {
         Monotonic(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// How long one message may take.
+    /// How long one message may take: a little less than the machine waits, so that it is known why when that gives up.
     fn time(&self) -> Duration {
-        Duration::from_millis(self.settings.limits.leg_ms)
+        let leg_ms = self.settings.limits.leg_ms;
+        Duration::from_millis(leg_ms - leg_ms / 10)
     }
 
     fn begin(&mut self, command: Command) {

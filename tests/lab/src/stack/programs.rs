@@ -13,10 +13,11 @@ use serde::Deserialize;
 use super::error::{StackError, io_error};
 
 /// What is always built: the packages, as `cargo build` takes them.
-const PACKAGES: [&str; 4] = [
+const PACKAGES: [&str; 5] = [
     "purserd",
     "purser-driver-host",
     "purser-driver-supervisor",
+    "purser-provider",
     "purser-virtual-reader",
 ];
 /// Built too, where the workspace has it.
@@ -27,6 +28,8 @@ const COMMAND_LINE: &str = "purserctl";
 pub struct Programs {
     /// The daemon. The driver host lies beside it, where the daemon looks for it.
     pub purserd: PathBuf,
+    /// The reference provider host.
+    pub provider: PathBuf,
     /// The virtual reader, with its manifest beside it, in a folder that only its owner writes.
     pub driver: PathBuf,
     /// The command line, where the workspace has it.
@@ -61,6 +64,7 @@ impl Programs {
         copy(&self.driver.with_extension("driver.toml"))?;
         Ok(Self {
             purserd: copy(&self.purserd)?,
+            provider: copy(&self.provider)?,
             driver: copy(&self.driver)?,
             purserctl: self.purserctl.as_deref().map(copy).transpose()?,
         })
@@ -91,6 +95,7 @@ fn build() -> Result<Programs, StackError> {
         .ok_or(StackError::NotBuilt("purser-virtual-reader"))?;
     Ok(Programs {
         driver: install_driver(driver, &manifest)?,
+        provider: find("purser-provider")?,
         purserd,
         purserctl: find(COMMAND_LINE).ok(),
     })
