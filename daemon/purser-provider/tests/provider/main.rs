@@ -6,8 +6,8 @@
     reason = "helpers of tests stand outside of test functions"
 )]
 
+mod attacks;
 mod audits;
-mod call_backs;
 mod called;
 mod card;
 mod client;
