@@ -17,6 +17,7 @@ mod document;
 mod enrolment;
 mod forgeries;
 mod loads;
+mod schemathesis;
 mod settlements;
 mod settling;
 mod shop;
