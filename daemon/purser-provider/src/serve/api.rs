@@ -85,6 +85,14 @@ pub(crate) fn find(method: &str, path: &str) -> Result<(Endpoint, Vec<String>), 
     })
 }
 
+/// The methods of a path, as `Allow` lists them (RFC 9110 §10.2.1).
+pub(crate) fn methods(path: &str) -> String {
+    let of_path = ROUTES
+        .iter()
+        .filter(|(_, template, _)| fits(template, path).is_some());
+    of_path.map(|(method, ..)| *method).collect::<Vec<_>>().join(", ")
+}
+
 fn fits(template: &str, path: &str) -> Option<Vec<String>> {
     let (mut template, mut path) = (template.split('/'), path.split('/'));
     let mut parameters = Vec::new();

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use purser_provider_link::call_back::Purpose;
-use purser_provider_link::{Batch, BatchId, BatchVoid, Decision, Digest, Item, Reason, Verdict, VoidReason};
+use purser_provider_link::{
+    Batch, BatchId, BatchVoid, Decision, Digest, Item, Reason, SealError, Verdict, VoidReason,
+};
 use purser_provider_rules::Evidence;
 use purser_provider_rules::batch::{BatchRecord, Page, Phase, Refusal};
 use purser_provider_rules::judge::{self, NumberOwner};
@@ -51,6 +53,17 @@ pub(crate) fn fault(refusal: Refusal) -> Failure {
     } else {
         fault.into()
     }
+}
+
+/// An item that no seal of this batch can have counted.
+fn not_sealable(error: SealError) -> Failure {
+    let name = match error {
+        SealError::Full => "TooManyItems",
+        SealError::OtherCurrency => "OtherCurrency",
+        SealError::TooLarge => "SumTooLarge",
+        SealError::Empty => "PageSize",
+    };
+    Fault::conflict(name, error.to_string(), "void the batch and seal another").into()
 }
 
 /// Changes a batch on a leg that is open for it.
@@ -183,13 +196,7 @@ pub(crate) async fn page(
         // A page that came before is not counted again, and need not fit behind the ones after it.
         if known.is_none() {
             for (item, _) in &items {
-                seal.add(item).map_err(|error| {
-                    Fault::conflict(
-                        "TooManyItems",
-                        error.to_string(),
-                        "void the batch and seal another",
-                    )
-                })?;
+                seal.add(item).map_err(not_sealable)?;
             }
         }
         let count = u32::try_from(items.len()).unwrap_or(u32::MAX);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -47,6 +47,7 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
     leg.begin_request();
+    let path = request.uri().path().to_owned();
     let done = handle(shared, Arc::clone(&leg), request).await;
     leg.end_request();
     let reply = done.unwrap_or_else(|failure| refusal(&failure));
@@ -54,6 +55,10 @@ pub(crate) async fn answer(
     *response.status_mut() = reply.status.try_into().expect("every status here is one of HTTP");
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if reply.status == 405 {
+        let methods = HeaderValue::from_str(&api::methods(&path)).expect("methods are letters");
+        headers.insert(ALLOW, methods);
+    }
     if reply.hangs_up || leg.is_stranger() {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }

@@ -11,6 +11,8 @@ mod calls;
 mod enrol;
 mod facts;
 mod forgeries;
+#[cfg(test)]
+mod histories;
 mod hot_list;
 mod http;
 mod leg;
@@ -109,21 +111,17 @@ impl Shared {
     }
 }
 
-/// Serves until the process is told to end.
-pub(crate) fn serve(folder: &Folder, serve: &Serve, json: bool) -> Result<Exit, Failure> {
-    // A core would hold keys.
-    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+/// Reads everything that serving needs.
+fn open(folder: &Folder, serve: &Serve) -> Result<Shared, Failure> {
     let store = Store::open(folder)?;
     let provider = store.provider()?;
     let authority = Authority::open(folder, &provider.name)?;
-    let tls = TlsAcceptor::from(Arc::new(tls::server(folder, &authority)?));
     let card_keys = crate::verbs::key_file(folder, &serve.card_keys)?;
     check_versions(&store, &card_keys)?;
     let connector = TlsConnector::from(Arc::new(tls::client(folder, &authority)?));
     let name =
         ProviderName::new(provider.name.as_str()).map_err(|_| Failure::Damaged("the provider's name"))?;
-    let calls = Calls::new(name, connector);
-    let shared = Arc::new(Shared {
+    Ok(Shared {
         store: Mutex::new(store),
         reader: Mutex::new(Store::open(folder)?),
         places: Places::new(usize::try_from(serve.connections).unwrap_or(Semaphore::MAX_PERMITS)),
@@ -134,9 +132,17 @@ pub(crate) fn serve(folder: &Folder, serve: &Serve, json: bool) -> Result<Exit, 
         authority,
         provider,
         card_keys,
-        calls,
+        calls: Calls::new(name, connector),
         body_time: Duration::from_secs(serve.body_seconds),
-    });
+    })
+}
+
+/// Serves until the process is told to end.
+pub(crate) fn serve(folder: &Folder, serve: &Serve, json: bool) -> Result<Exit, Failure> {
+    // A core would hold keys.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    let shared = Arc::new(open(folder, serve)?);
+    let tls = TlsAcceptor::from(Arc::new(tls::server(folder, &shared.authority)?));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -29,7 +29,7 @@ fn name_taken(kind: &str, name: &str) -> Failure {
     .into()
 }
 
-pub(super) fn bank(store: &mut Store, verb: &Bank) -> Result<Shown, Failure> {
+pub(crate) fn bank(store: &mut Store, verb: &Bank) -> Result<Shown, Failure> {
     match verb {
         Bank::Add {
             name,
@@ -86,7 +86,7 @@ fn check_point(key: &[u8; PUBLIC_KEY_BYTES]) -> Result<(), Failure> {
     })
 }
 
-pub(super) fn merchant(store: &mut Store, verb: &Merchant) -> Result<Shown, Failure> {
+pub(crate) fn merchant(store: &mut Store, verb: &Merchant) -> Result<Shown, Failure> {
     match verb {
         Merchant::Add {
             name,

@@ -14,7 +14,7 @@ use crate::store::{Store, batches};
 /// So many are shown, the newest first.
 const SHOWN_MAX: u32 = 1_000;
 
-pub(super) fn batch(store: &mut Store, folder: &Folder, verb: &Batch) -> Result<Shown, Failure> {
+pub(crate) fn batch(store: &mut Store, folder: &Folder, verb: &Batch) -> Result<Shown, Failure> {
     match verb {
         Batch::Void { batch } => void(store, folder, batch),
         Batch::List => list(store),

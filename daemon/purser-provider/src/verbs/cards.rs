@@ -15,7 +15,7 @@ use crate::masters::CardKeys;
 use crate::show::Shown;
 use crate::store::{Store, exists};
 
-pub(super) fn card(store: &mut Store, folder: &Folder, verb: &Card) -> Result<Shown, Failure> {
+pub(crate) fn card(store: &mut Store, folder: &Folder, verb: &Card) -> Result<Shown, Failure> {
     let Card::Issue {
         serial,
         currency,

@@ -10,7 +10,7 @@ use crate::fault::{Failure, Fault};
 use crate::show::Shown;
 use crate::store::{Store, exists};
 
-pub(super) fn hotlist(store: &mut Store, verb: &Hotlist) -> Result<Shown, Failure> {
+pub(crate) fn hotlist(store: &mut Store, verb: &Hotlist) -> Result<Shown, Failure> {
     match verb {
         Hotlist::Add {
             serial: digits,

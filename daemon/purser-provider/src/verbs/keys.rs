@@ -62,7 +62,7 @@ fn other_keys(version: u8) -> Failure {
     Fault::conflict("OtherKeys", cause, remedy).into()
 }
 
-pub(super) fn key(store: &mut Store, folder: &Folder, verb: &Key) -> Result<Shown, Failure> {
+pub(crate) fn key(store: &mut Store, folder: &Folder, verb: &Key) -> Result<Shown, Failure> {
     let Key::Version(verb) = verb;
     match verb {
         KeyVersion::Add { version, card_keys } => {

@@ -1,13 +1,13 @@
 //! What each verb does. A change is one commit: done, or nothing happened.
 
-mod accounts;
-mod batches;
-mod cards;
+pub(crate) mod accounts;
+pub(crate) mod batches;
+pub(crate) mod cards;
 mod claims;
-mod hotlist;
-mod keys;
+pub(crate) mod hotlist;
+pub(crate) mod keys;
 mod loads;
-mod terminals;
+pub(crate) mod terminals;
 
 use std::path::PathBuf;
 
@@ -59,7 +59,8 @@ fn audit(cli: &Cli, folder: &Folder, given: &CardKeys) -> Result<Exit, Failure> 
     Ok(Exit::Refused)
 }
 
-fn make(init: &Init) -> Result<Shown, Failure> {
+/// Makes a new provider.
+pub(crate) fn make(init: &Init) -> Result<Shown, Failure> {
     let name = ProviderName::new(init.name.as_str()).map_err(|error| {
         Fault::invalid(
             "Name",

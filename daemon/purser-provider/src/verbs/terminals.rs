@@ -20,7 +20,7 @@ pub(crate) fn code_digest(code: &str) -> [u8; 32] {
     Sha256::digest(code.as_bytes()).into()
 }
 
-pub(super) fn terminal(store: &mut Store, verb: &Terminal) -> Result<Shown, Failure> {
+pub(crate) fn terminal(store: &mut Store, verb: &Terminal) -> Result<Shown, Failure> {
     match verb {
         Terminal::Add(add) => self::add(store, add),
         Terminal::Code { name } => new_code(store, name),

@@ -9,30 +9,41 @@ use serde_json::{Value, json};
 use crate::support::CARD;
 
 /// A card in a terminal.
-pub(crate) struct Inserted(Card);
+pub(crate) struct Inserted {
+    card: Card,
+    serial: String,
+}
 
 impl Inserted {
     /// The card that the furnished provider has issued, empty.
     pub(crate) fn new() -> Self {
-        let mut serial = [0; 10];
-        hex::decode_to_slice(CARD, &mut serial).unwrap();
-        let personalisation = Masters::public_lab().personalise(Serial(serial));
-        let mut card = Self(Card::new(Arc::new(personalisation), Opening::default()));
+        Self::of(CARD)
+    }
+
+    /// Any card, empty.
+    pub(crate) fn of(serial: &str) -> Self {
+        let mut digits = [0; 10];
+        hex::decode_to_slice(serial, &mut digits).unwrap();
+        let personalisation = Masters::public_lab().personalise(Serial(digits));
+        let mut card = Self {
+            card: Card::new(Arc::new(personalisation), Opening::default()),
+            serial: serial.to_owned(),
+        };
         card.insert();
         card
     }
 
     /// Power, SELECT, VERIFY.
     pub(crate) fn insert(&mut self) {
-        self.0.power_on();
-        let aid = self.0.personalisation().aid.bytes().to_vec();
+        self.card.power_on();
+        let aid = self.card.personalisation().aid.bytes().to_vec();
         let length = u8::try_from(aid.len()).unwrap();
         self.command(&[&[0x00, 0xA4, 0x04, 0x00, length][..], &aid].concat());
         self.command(&hex::decode("0020000003123456").unwrap());
     }
 
     fn command(&mut self, apdu: &[u8]) -> Vec<u8> {
-        match self.0.process(apdu) {
+        match self.card.process(apdu) {
             CardReply::Answer(mut answer) => {
                 assert_eq!(
                     answer.split_off(answer.len() - 2),
@@ -52,7 +63,7 @@ impl Inserted {
         let data = [&[0x01][..], &amount.to_be_bytes(), &number].concat();
         let said = self.command(&[&[0x80, 0x50, 0x00, 0x02, 0x0B][..], &data, &[0x10]].concat());
         json!({
-            "card": CARD, "terminal_number": terminal_number,
+            "card": self.serial, "terminal_number": terminal_number,
             "old_balance": u32::from_be_bytes(said[..4].try_into().unwrap()),
             "online_sn": u16::from_be_bytes(said[4..6].try_into().unwrap()),
             "key_version": said[6], "algorithm": said[7],
@@ -85,6 +96,6 @@ impl Inserted {
     }
 
     pub(crate) fn balance(&self) -> Minor {
-        self.0.balance(PurseKind::Ep)
+        self.card.balance(PurseKind::Ep)
     }
 }

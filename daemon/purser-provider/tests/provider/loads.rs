@@ -27,12 +27,16 @@ pub(crate) fn subject(load: u8, amount: u64) -> Digest {
 }
 
 pub(crate) fn open(provider: &Provider, load: u8, amount: &str) {
+    open_at(provider, load, "desk", amount);
+}
+
+pub(crate) fn open_at(provider: &Provider, load: u8, terminal: &str, amount: &str) {
     provider.done(&[
         "load",
         "open",
         &load_id(load),
         "--terminal",
-        "desk",
+        terminal,
         "--amount",
         amount,
         "--currency",
@@ -256,49 +260,6 @@ fn a_load_that_is_paid_at_one_desk_begins_there_and_is_completed_at_any() {
     assert_eq!(provider.done(&["audit"])[0]["findings"], 0);
 }
 
-#[test]
-fn loads_that_must_not_be_are_refused_by_name() {
-    let (provider, _serving, terminal) = desk();
-    open(&provider, 2, "500");
-    let mut card = Inserted::new();
-    let mut line = Standing::called(&terminal, 1, "load", subject(1, 1_000));
-    let said = card.initialize(1_000, DESK);
-    let changed = |field: &str, value: Value| {
-        let mut said = said.clone();
-        said[field] = value;
-        said
-    };
-    let mut refused = |said: &Value| attempt(&mut line, 1, 1, said).refusal().to_owned();
-    assert_eq!(refused(&changed("mac1", "00000000".into())), "Mac1");
-    assert_eq!(refused(&changed("old_balance", 1.into())), "Mac1");
-    assert_eq!(refused(&changed("key_version", 9.into())), "Mac1");
-    assert_eq!(
-        refused(&changed("card", "00000000202600000009".into())),
-        "UnknownCard"
-    );
-    assert_eq!(refused(&changed("old_balance", u32::MAX.into())), "PurseFull");
-    assert_eq!(refused(&changed("online_sn", 70_000.into())), "BadBody");
-    // The leg is open for load 1 only.
-    assert_eq!(attempt(&mut line, 2, 1, &said).refusal(), "NotAuthenticated");
-    provider.done(&["hotlist", "add", CARD, "--reason", "lost"]);
-    assert_eq!(attempt(&mut line, 1, 1, &said).refusal(), "HotListed");
-    provider.done(&["hotlist", "remove", CARD]);
-    provider.done(&["key", "version", "block", "1"]);
-    assert_eq!(attempt(&mut line, 1, 1, &said).refusal(), "Mac1");
-    let by_hand = [
-        "load",
-        "open",
-        &load_id(1),
-        "--terminal",
-        "desk",
-        "--amount",
-        "999",
-        "--currency",
-        "JPY",
-    ];
-    assert_eq!(provider.refused(&by_hand), "OtherContent");
-}
-
 /// The request of the second load was made before the first one was executed, and arrives late.
 #[test]
 fn an_answer_of_the_card_from_before_another_load_begins_nothing_and_a_fresh_one_does() {
@@ -316,48 +277,4 @@ fn an_answer_of_the_card_from_before_another_load_begins_nothing_and_a_fresh_one
     let released = attempt(&mut line, 2, 1, &card.initialize(1_000, DESK)).done();
     confirm(&mut line, 2, &card.credit(&released)).done();
     assert_eq!((books(&provider), card.balance().0), ((2_000, 2_000), 2_000));
-}
-
-/// With two loads of a card in doubt, one counter would prove both.
-#[test]
-fn a_card_has_one_load_in_doubt_at_a_time() {
-    let (provider, _serving, terminal) = desk();
-    open(&provider, 2, "500");
-    let mut card = Inserted::new();
-    let mut line = Standing::called(&terminal, 1, "load", subject(1, 1_000));
-    attempt(&mut line, 1, 1, &card.initialize(1_000, DESK)).done();
-    drop(line);
-    let mut line = Standing::called(&terminal, 2, "load", subject(2, 500));
-    assert_eq!(
-        attempt(&mut line, 2, 1, &card.initialize(500, DESK)).refusal(),
-        "OtherLoadOpen"
-    );
-}
-
-#[test]
-fn only_a_lab_opens_loads_by_hand() {
-    let provider = Provider::new();
-    let real = provider.path("real");
-    let real = real.to_str().unwrap();
-    provider.done(&["init", real, "--name", "real", "--host", "localhost"]);
-    let load = [
-        "--dir",
-        real,
-        "load",
-        "open",
-        &load_id(1),
-        "--terminal",
-        "desk",
-        "--amount",
-        "1",
-        "--currency",
-        "JPY",
-    ];
-    let output = std::process::Command::new(crate::support::PROGRAM)
-        .args(load)
-        .arg("--json")
-        .output()
-        .unwrap();
-    let fault: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(fault["error"], "NotALab");
 }

@@ -6,8 +6,8 @@
     reason = "helpers of tests stand outside of test functions"
 )]
 
+mod attacks;
 mod audits;
-mod call_backs;
 mod called;
 mod card;
 mod client;
@@ -17,6 +17,7 @@ mod document;
 mod enrolment;
 mod forgeries;
 mod loads;
+mod schemathesis;
 mod settlements;
 mod settling;
 mod shop;

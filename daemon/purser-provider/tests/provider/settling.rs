@@ -29,12 +29,17 @@ impl Shop {
         }
     }
 
-    /// Another till of the same merchant.
-    pub(crate) fn second_till(&self) -> Identity {
-        let code = self.provider.till("till-2", "000000000002");
-        let mut till = Identity::new(&self.provider.authority(), self.serving.address);
-        till.enrol(&code);
-        till
+    /// Another till of a merchant: `till-N` with the PSAM number N.
+    pub(crate) fn till_of(&self, merchant: &str, number: u8) -> Identity {
+        let name = format!("till-{number}");
+        self.enrolled(&self.provider.till_of(merchant, &name, &format!("{number:012x}")))
+    }
+
+    /// A terminal that has enrolled with this code.
+    pub(crate) fn enrolled(&self, code: &str) -> Identity {
+        let mut terminal = Identity::new(&self.provider.authority(), self.serving.address);
+        terminal.enrol(code);
+        terminal
     }
 
     pub(crate) fn signed(&self, document: &Value, signature: &Value) -> Vec<u8> {

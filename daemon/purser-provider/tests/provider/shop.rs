@@ -158,9 +158,13 @@ pub(crate) fn seal(batch: u8, terminal: &str, items: &[Item]) -> Batch {
     seal_at(batch, terminal, 0, items)
 }
 
-/// Seals claims as a terminal of this generation.
+/// Seals claims as a terminal of this generation, in the currency of the first one.
 pub(crate) fn seal_at(batch: u8, terminal: &str, generation: u32, items: &[Item]) -> Batch {
-    let mut seal = Seal::begin(BatchId([batch; 16]), "JPY".parse().unwrap());
+    let currency = match &items[0] {
+        Item::Claim(claim) => claim.amount.currency(),
+        Item::LateRefund(refund) => refund.amount.currency(),
+    };
+    let mut seal = Seal::begin(BatchId([batch; 16]), currency);
     for item in items {
         seal.add(item).unwrap();
     }
