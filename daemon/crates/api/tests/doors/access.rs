@@ -46,6 +46,9 @@ const MATRIX: &[(&str, &str, [&str; 3])] = &[
     ),
     ("Head", "{}", ["ok", "ok", "ok"]),
     ("Totals", "{}", ["NotAllowed", "NotAllowed", "ok"]),
+    ("Settle", "{}", ["NotAllowed", "NotAllowed", "ok"]),
+    ("Batches", "{}", ["NotAllowed", "NotAllowed", "ok"]),
+    ("BatchItems", BATCH, ["NotAllowed", "NotAllowed", "ok"]),
     ("ReadPurse", "{}", ["ok", "ok", "ok"]),
     (
         "BeginSale",
@@ -66,6 +69,7 @@ const MATRIX: &[(&str, &str, [&str; 3])] = &[
         ["InvalidArgument", "NotOwner", "NotOwner"],
     ),
 ];
+const BATCH: &str = r#"{ "id": "07070707070707070707070707070707" }"#;
 const DRIVER: &str = r#"{ "driver": "counter" }"#;
 const ORDER: &str = r#"{ "reference": "order-1" }"#;
 const BEGIN: &str = r#"{ "reference": "order-1", "amount": { "minor": 300, "currency": "JPY" } }"#;
@@ -91,7 +95,8 @@ async fn outcome(socket: &Path, (uid, gids): User<'_>, method: &str, arguments: 
                 _ => "ok".to_owned(),
             },
             Err((error, told)) => {
-                let group = if method.contains("Driver") || method.contains("Recording") {
+                let for_operators = ["Driver", "Recording", "Settle"];
+                let group = if for_operators.iter().any(|word| method.contains(word)) {
                     "purser-operator"
                 } else {
                     "purser-pos"

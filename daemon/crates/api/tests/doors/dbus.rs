@@ -59,6 +59,31 @@ async fn a_sale_is_begun_repeated_paid_and_found_again() {
 }
 
 #[tokio::test]
+async fn batches_are_settled_listed_and_shown_item_by_item() {
+    let shop = Shop::open(access()).await;
+    let private = PrivateBus::start(&shop);
+    private.serve(&shop).await;
+    let bus = client(&private.address).await;
+    let batches: Vec<Dict> = call(&bus, "Settle", &("",)).await.unwrap();
+    assert_eq!(text(&batches[0], "state"), "exchanged");
+    let none: Vec<Dict> = call(&bus, "Settle", &("USD",)).await.unwrap();
+    assert!(none.is_empty(), "nothing waits in that currency");
+    let refused: Reply<Vec<Dict>> = call(&bus, "Settle", &("yen",)).await;
+    assert_eq!(refused.unwrap_err().0, "InvalidArgument");
+    let (batches, more): (Vec<Dict>, bool) = call(&bus, "Batches", &(0_u64, 0_u32)).await.unwrap();
+    let held: (u64, String) = batches[0]["held"].try_clone().unwrap().try_into().unwrap();
+    assert_eq!((held, more), ((200, "JPY".to_owned()), false));
+    let (older, _): (Vec<Dict>, bool) = call(&bus, "Batches", &(7_u64, 0_u32)).await.unwrap();
+    assert!(older.is_empty(), "nothing was sealed before it");
+    let id = text(&batches[0], "id");
+    let (items, _): (Vec<Dict>, bool) = call(&bus, "BatchItems", &(&id, 0_u64, 0_u32)).await.unwrap();
+    assert_eq!(text(&items[0], "reason"), "hot_listed");
+    let unknown = "00".repeat(16);
+    let refused: Reply<(Vec<Dict>, bool)> = call(&bus, "BatchItems", &(&unknown, 0_u64, 0_u32)).await;
+    assert_eq!(refused.unwrap_err().0, "UnknownBatch");
+}
+
+#[tokio::test]
 async fn doubt_is_told_and_concluded_and_cancel_answers_with_the_end() {
     let shop = Shop::open(access()).await;
     let private = PrivateBus::start(&shop);

@@ -77,6 +77,10 @@ pub(crate) fn sealed_batch() -> BatchFacts {
     }
 }
 
+fn yen(minor: u64) -> Amount {
+    Amount::new(minor, "JPY".parse().expect("this is a currency")).expect("a small amount")
+}
+
 fn batch_item() -> BatchItem {
     let minor = |minor| purser_api::model::Amount {
         minor,
@@ -382,6 +386,14 @@ impl State {
                 Some(reader) if reader.as_str() != "front" => Err(RequestError::UnknownReader),
                 _ => Ok(Answered::Reply(Reply::Purse(purse()))),
             },
+            Request::Settle(_) if !peer.operator => Err(RequestError::NotOperator),
+            Request::Settle(currency) => {
+                let view = sealed_batch().view;
+                let is_asked = currency.is_none_or(|asked| asked == view.currency);
+                Ok(Answered::Reply(Reply::Settling(
+                    is_asked.then_some(view).into_iter().collect(),
+                )))
+            }
             Request::Stop => Ok(Answered::Reply(Reply::Stopped)),
         }
     }
