@@ -62,7 +62,8 @@ pub use call::{Answered, Call};
 pub use drivers::{DriverCall, DriverRefusal, DriverRequest};
 #[cfg(feature = "doors")]
 pub use facts::{
-    BatchFacts, BusState, EntriesQuery, Facts, FactsUnavailable, InfoFacts, Recorded, StatusFacts, TotalsFacts,
+    BatchFacts, BusState, EntriesQuery, Facts, FactsUnavailable, InfoFacts, Recorded, StatusFacts,
+    TotalsFacts,
 };
 #[cfg(feature = "doors")]
 pub use hub::{EVENT_QUEUE, Hub, News, WATCHERS_MAX};

@@ -2,7 +2,9 @@
 
 use std::fmt::Display;
 
-use purser_ledger::{Amount, AmountError, Conclusion, Currency, DeviceName, MINOR_MAX, NAME_BYTES_MAX, OperationId, Reference};
+use purser_ledger::{
+    Amount, AmountError, Conclusion, Currency, DeviceName, MINOR_MAX, NAME_BYTES_MAX, OperationId, Reference,
+};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;

@@ -43,7 +43,10 @@ pub(super) async fn settle(cli: &Cli, mut client: Client, asked: &Settle) -> Res
     let is_any = |state: &str| batches.iter().any(|batch| batch.state == state);
     Ok(if is_any("not_sealed") || is_any("voided") {
         Exit::NotPaid
-    } else if batches.iter().any(|batch| batch.held_count.is_some_and(|count| count > 0)) {
+    } else if batches
+        .iter()
+        .any(|batch| batch.held_count.is_some_and(|count| count > 0))
+    {
         Exit::InDoubt
     } else {
         Exit::Done
@@ -184,7 +187,15 @@ async fn show(cli: &Cli, mut client: Client, id: &str, held: bool) -> Result<(),
         return Ok(());
     }
     Ok(print_table(
-        &["PLACE", "KIND", "REFERENCE", "AMOUNT", "REFUND", "DECISION", "REASON"],
+        &[
+            "PLACE",
+            "KIND",
+            "REFERENCE",
+            "AMOUNT",
+            "REFUND",
+            "DECISION",
+            "REASON",
+        ],
         &[0, 3, 4],
         rows,
     )?)

@@ -108,8 +108,7 @@ fn decide(reader: &Reader, batch: OperationId, items: &mut [BatchItem]) -> Resul
     let limit = u32::try_from(items.len()).unwrap_or(u32::MAX);
     let mut said = BTreeMap::new();
     for signed in reader.verdicts(batch, from, limit)? {
-        let verdict =
-            Verdict::decode(&signed.bytes).map_err(|_| ReadError::Row { table: "verdicts" })?;
+        let verdict = Verdict::decode(&signed.bytes).map_err(|_| ReadError::Row { table: "verdicts" })?;
         said.insert(u64::from(signed.place), verdict.decision);
     }
     for item in items {

@@ -241,7 +241,8 @@ pub(crate) fn limit_problem(it: &LimitUse) -> Option<Problem> {
 fn batch_problem(it: &BatchView) -> Option<Problem> {
     let (name, text) = it.why.as_ref()?;
     let cause = format!("batch {} over {} waits: {text} ({name})", it.id, it.claims.amount);
-    let remedy = "Purser asks again by itself; see purserctl batch list, and the provider's operator where it lasts";
+    let remedy =
+        "Purser asks again by itself; see purserctl batch list, and the provider's operator where it lasts";
     Some(problem("batch_waits", &cause, remedy))
 }
 

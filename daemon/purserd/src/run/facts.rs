@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use purser_api::model::{BatchItem, Counts, Device, Driver, Problem};
 use purser_api::{
-    BatchFacts, BusState, DriverRefusal, EntriesQuery, Facts, FactsUnavailable, InfoFacts, Recorded, StatusFacts,
-    TotalsFacts,
+    BatchFacts, BusState, DriverRefusal, EntriesQuery, Facts, FactsUnavailable, InfoFacts, Recorded,
+    StatusFacts, TotalsFacts,
 };
 use purser_driver_supervisor::manifest;
 use purser_journal::{DiskRoom, OpenError, Overview, Query, ReadError, Reader};

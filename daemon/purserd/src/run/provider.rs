@@ -7,7 +7,7 @@ use purser_engine::settlement::Enrolment;
 
 use super::health::problem;
 use crate::config::Config;
-use crate::provider::{Identity, Link, Pinned, SettleFailure, Settings, names};
+use crate::provider::{Identity, Link, Pinned, Settings, SettleFailure, names};
 use crate::verbs::chain;
 
 /// See the module.

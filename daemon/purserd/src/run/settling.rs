@@ -21,6 +21,8 @@ use super::core::random;
 use crate::provider::{self, Link, SettleFailure};
 use crate::verbs::chain;
 
+/// The most items of a page: what a provider takes.
+const ITEMS_MAX: usize = 1_000;
 /// Entries that are read at once.
 const READ_MAX: u32 = 1_000;
 /// Answers that may wait for the loop: each currency has one call under way at most.
@@ -203,7 +205,7 @@ impl Items {
             reader: None,
             currency: act.batch.claimed.currency(),
             range: (act.after, act.upto),
-            pages: Pages::new(act.after),
+            pages: Pages::new(act.after, ITEMS_MAX),
             next: 0,
         }
     }
@@ -211,7 +213,7 @@ impl Items {
     /// The items from a place on. Blocks.
     fn page(&mut self, place: u32) -> Result<Vec<Item>, Fault> {
         if place < self.next {
-            (self.pages, self.next) = (Pages::new(self.range.0), 0);
+            (self.pages, self.next) = (Pages::new(self.range.0, ITEMS_MAX), 0);
         }
         loop {
             let mut page = self.read()?;
@@ -230,18 +232,15 @@ impl Items {
             None => Reader::open(&self.state_dir)?,
         };
         let (currency, (_, upto)) = (self.currency, self.range);
-        let page = self.pages.next(|after| settleable(&reader, currency, after, upto));
+        let page = self
+            .pages
+            .next(|after| settleable(&reader, currency, after, upto));
         self.reader = Some(reader);
         page
     }
 }
 
-fn settleable(
-    reader: &Reader,
-    currency: Currency,
-    after: u64,
-    upto: u64,
-) -> Result<Vec<Settleable>, Fault> {
+fn settleable(reader: &Reader, currency: Currency, after: u64, upto: u64) -> Result<Vec<Settleable>, Fault> {
     let read = reader.settleable(currency, after, upto, READ_MAX)?;
     let words = |(entry, operation)| Settleable { entry, operation };
     Ok(read.into_iter().map(words).collect())

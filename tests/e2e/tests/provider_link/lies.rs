@@ -67,7 +67,9 @@ impl Scene {
     /// The name that this answer to this route gets.
     async fn name(&self, route: &'static str, reply: Reply) -> (&'static str, bool) {
         let answer = self
-            .told(Box::new(move |_, asked| is_of(asked, route).then(|| reply.clone())))
+            .told(Box::new(move |_, asked| {
+                is_of(asked, route).then(|| reply.clone())
+            }))
             .await;
         let failure = answer.unwrap_err();
         (failure.name, failure.is_transient)
@@ -89,7 +91,9 @@ async fn permits_verdicts_and_voids_that_are_not_the_providers_or_of_another_bat
     let scene = Scene::new().await;
     let server = &scene.server;
     let honest = scene.told(Box::new(|_, _| None)).await.unwrap();
-    let SettleAnswer::Permit { permit, .. } = honest else { panic!("{honest:?}") };
+    let SettleAnswer::Permit { permit, .. } = honest else {
+        panic!("{honest:?}")
+    };
     assert_eq!(permit.sum.total, yen(1_500), "the server can tell the truth");
 
     let other = Digest([9; 32]);
@@ -121,7 +125,11 @@ async fn permits_verdicts_and_voids_that_are_not_the_providers_or_of_another_bat
     }
     let mut forged = server.void(|_| ());
     forged["signature"] = server.sign(b"something else").into();
-    for void in [forged, server.void(|it| it.batch = other), server.void(|it| it.batch_id = BatchId([9; 16]))] {
+    for void in [
+        forged,
+        server.void(|it| it.batch = other),
+        server.void(|it| it.batch_id = BatchId([9; 16])),
+    ] {
         let lie: Lie = Box::new(move |server, asked| {
             let announced = asked.starts_with("PUT") && !asked.contains("/pages/");
             let body = announced.then(|| server.stands("voided", 0, 0));
@@ -147,7 +155,11 @@ async fn answers_of_another_shape_endless_ones_and_silence_end_in_time_and_by_na
         (permit, Reply::Endless(told_long.to_vec()), bad),
         (permit, Reply::Endless(b"HTTP/1.1 200 OK\r\nx: ".to_vec()), bad),
         (permit, Reply::Raw(b"SSH-2.0-OpenSSH\r\n\r\n".to_vec()), bad),
-        (permit, Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_vec()), lost),
+        (
+            permit,
+            Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_vec()),
+            lost,
+        ),
         (permit, Reply::Raw(deep.clone().into_bytes()), bad),
         (permit, json(json!({ "permit": "0g", "signature": "" })), bad),
         (permit, json(json!({ "permit": "000", "signature": "" })), bad),
@@ -156,28 +168,61 @@ async fn answers_of_another_shape_endless_ones_and_silence_end_in_time_and_by_na
         (permit, Reply::Json(204, Value::Null), bad),
         (permit, Reply::Json(302, Value::Null), bad),
         (permit, Reply::Json(500, json!({ "error": 1 })), bad),
-        (permit, Reply::Json(503, refusal("NotKnown", true)), ("NotKnown", true)),
-        (permit, Reply::Json(403, refusal("Suspended", false)), ("Suspended", false)),
-        (permit, Reply::Json(400, refusal("Nonsense", true)), (names::REFUSED, true)),
+        (
+            permit,
+            Reply::Json(503, refusal("NotKnown", true)),
+            ("NotKnown", true),
+        ),
+        (
+            permit,
+            Reply::Json(403, refusal("Suspended", false)),
+            ("Suspended", false),
+        ),
+        (
+            permit,
+            Reply::Json(400, refusal("Nonsense", true)),
+            (names::REFUSED, true),
+        ),
         (permit, Reply::Silence, (names::NO_ANSWER, true)),
         ("GET /verdicts/0", Reply::Endless(endless_body.to_vec()), bad),
         ("POST /v1/requests", Reply::Silence, (names::NO_ANSWER, true)),
         ("POST /v1/requests", json(json!({ "ticket": "00" })), bad),
-        ("POST /v1/call/answer", json(json!({ "purpose": "load", "subject": "00".repeat(32) })), bad),
-        ("POST /v1/call/answer", Reply::Json(403, refusal("BadSignature", false)), ("BadSignature", false)),
-        ("GET /v1/call", json(json!({ "challenge": { "nonce": "00" } })), (names::NO_CALL_BACK, true)),
+        (
+            "POST /v1/call/answer",
+            json(json!({ "purpose": "load", "subject": "00".repeat(32) })),
+            bad,
+        ),
+        (
+            "POST /v1/call/answer",
+            Reply::Json(403, refusal("BadSignature", false)),
+            ("BadSignature", false),
+        ),
+        (
+            "GET /v1/call",
+            json(json!({ "challenge": { "nonce": "00" } })),
+            (names::NO_CALL_BACK, true),
+        ),
         ("GET /v1/provider", json(json!({ "provider": "other" })), bad),
     ] {
         let shown = format!("{route}: {reply:.200?}");
         assert_eq!(scene.name(route, reply).await, expected, "{shown}");
     }
-    for (received, next_page, phase) in [(6, 3, "receiving"), (5, 3, "receiving"), (1, 2, "receiving"), (4, 2, "received")] {
+    for (received, next_page, phase) in [
+        (6, 3, "receiving"),
+        (5, 3, "receiving"),
+        (1, 2, "receiving"),
+        (4, 2, "received"),
+    ] {
         let stands = scene.server.stands(phase, received, next_page);
         let lie: Lie = Box::new(move |_, asked| {
             let announced = asked.starts_with("PUT") && !asked.contains("/pages/");
             announced.then(|| Reply::Json(200, stands.clone()))
         });
-        assert_eq!(scene.told(lie).await.unwrap_err().name, names::BAD_ANSWER, "{phase} {received}");
+        assert_eq!(
+            scene.told(lie).await.unwrap_err().name,
+            names::BAD_ANSWER,
+            "{phase} {received}"
+        );
     }
 }
 
@@ -196,7 +241,11 @@ async fn another_signing_key_or_name_than_the_pinned_one_opens_no_link() {
     ] {
         let mut body = scene.server.truth("GET /v1/provider", &Value::Null);
         body[field] = value.into();
-        assert_eq!(scene.signed("GET /v1/provider", body).await, names::BAD_ANSWER, "{field}");
+        assert_eq!(
+            scene.signed("GET /v1/provider", body).await,
+            names::BAD_ANSWER,
+            "{field}"
+        );
     }
     // A challenge that is not for this request is refused, and the request goes unanswered.
     for (field, value) in [
@@ -212,7 +261,11 @@ async fn another_signing_key_or_name_than_the_pinned_one_opens_no_link() {
         });
         challenge[field] = value.into();
         let body = json!({ "challenge": challenge });
-        assert_eq!(scene.signed("GET /v1/call", body).await, names::NO_CALL_BACK, "{field}");
+        assert_eq!(
+            scene.signed("GET /v1/call", body).await,
+            names::NO_CALL_BACK,
+            "{field}"
+        );
     }
 }
 

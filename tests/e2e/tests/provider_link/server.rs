@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use purser_provider_link::{
-    BankAccount, BankTerminalId, Batch, BatchVoid, Decision, Item, Permit, PermitId, Sum, TerminalName, Verdict,
-    VerdictsDigest, VoidReason,
+    BankAccount, BankTerminalId, Batch, BatchVoid, Decision, Item, Permit, PermitId, Sum, TerminalName,
+    Verdict, VerdictsDigest, VoidReason,
 };
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
@@ -200,7 +200,9 @@ impl Server {
 
     fn verdict(&self, place: u32) -> Verdict {
         let item = &self.items[usize::try_from(place).unwrap()];
-        let Item::Claim(claim) = item else { unreachable!("sales alone") };
+        let Item::Claim(claim) = item else {
+            unreachable!("sales alone")
+        };
         Verdict {
             batch: self.batch.digest(),
             place,
@@ -272,8 +274,10 @@ fn nonce() -> [u8; 32] {
 pub(crate) fn response(status: u16, body: &Value) -> Vec<u8> {
     let body = body.to_string();
     let length = body.len();
-    format!("HTTP/1.1 {status} Told\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
-        .into_bytes()
+    format!(
+        "HTTP/1.1 {status} Told\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
 }
 
 /// One request: method and path, and the body; none at the end of the connection.

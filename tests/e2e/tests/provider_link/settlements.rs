@@ -158,7 +158,11 @@ async fn a_suspended_till_waits_gets_its_void_and_a_revoked_one_is_told_so_at_on
     assert_eq!(failed.unwrap_err().name, "Journal", "handed through");
     host.done(&["terminal", "suspend", TILL]);
     let failure = settle_once(&link, &batch, &items).await.0.unwrap_err();
-    assert_eq!((failure.name, failure.is_transient), ("Suspended", false), "{failure}");
+    assert_eq!(
+        (failure.name, failure.is_transient),
+        ("Suspended", false),
+        "{failure}"
+    );
     host.done(&["batch", "void", &batch.id.to_string()]);
     host.done(&["terminal", "resume", TILL]);
     // The standing link was refused meanwhile, and opens again by itself.
@@ -169,7 +173,11 @@ async fn a_suspended_till_waits_gets_its_void_and_a_revoked_one_is_told_so_at_on
     host.done(&["terminal", "revoke", TILL]);
     let started = Instant::now();
     let failure = settle_once(&link, &anew, &items).await.0.unwrap_err();
-    assert_eq!((failure.name, failure.is_transient), ("Revoked", false), "{failure}");
+    assert_eq!(
+        (failure.name, failure.is_transient),
+        ("Revoked", false),
+        "{failure}"
+    );
     assert!(started.elapsed() < Duration::from_secs(5), "at once");
     assert_eq!(host.permitted(), 600);
 }
@@ -184,11 +192,19 @@ async fn another_provider_at_the_same_address_gets_nothing() {
     let (batch, items) = sold(&mut Customer::new(CARD), 1, &[100]);
     let link = till.link().await;
     let failure = settle_once(&link, &batch, &items).await.0.unwrap_err();
-    assert_eq!((failure.name, failure.is_transient), (names::NOT_THE_PROVIDER, false), "{failure}");
+    assert_eq!(
+        (failure.name, failure.is_transient),
+        (names::NOT_THE_PROVIDER, false),
+        "{failure}"
+    );
     assert!(other.done(&["batch", "list"]).is_empty());
     other.kill();
     let failure = settle_once(&link, &batch, &items).await.0.unwrap_err();
-    assert_eq!((failure.name, failure.is_transient), (names::NOT_REACHED, true), "{failure}");
+    assert_eq!(
+        (failure.name, failure.is_transient),
+        (names::NOT_REACHED, true),
+        "{failure}"
+    );
     host.serve();
     assert_eq!(settle(&link, &batch, &items).await.0.sum.total, yen(100));
 }
@@ -221,13 +237,30 @@ async fn a_terminal_that_calls_a_till_is_not_taken_for_the_provider() {
     let listen = free_address();
     let (host, till) = shop(Some(listen)).await;
     let added = host.done(&[
-        "terminal", "add", "till-2", "--role", "merchant", "--merchant", "kiosk", "--psam-number",
-        "000000000002", "--bank-terminal", "KIOSK002", "--standing-link",
+        "terminal",
+        "add",
+        "till-2",
+        "--role",
+        "merchant",
+        "--merchant",
+        "kiosk",
+        "--psam-number",
+        "000000000002",
+        "--bank-terminal",
+        "KIOSK002",
+        "--standing-link",
     ]);
     let other = Till::new(&host.authority(), host.address, None);
     let text = std::fs::read_to_string(other.path("purser.toml")).unwrap();
-    std::fs::write(other.path("purser.toml"), text.replace("000000000001", "000000000002")).unwrap();
-    other.enrol(added[0]["enrolment_code"].as_str().unwrap()).await.unwrap();
+    std::fs::write(
+        other.path("purser.toml"),
+        text.replace("000000000001", "000000000002"),
+    )
+    .unwrap();
+    other
+        .enrol(added[0]["enrolment_code"].as_str().unwrap())
+        .await
+        .unwrap();
     let link = till.link().await;
     let stored = std::fs::read(other.state().join("provider/identity.json")).unwrap();
     let stored: Value = serde_json::from_slice(&stored).unwrap();
@@ -274,14 +307,19 @@ async fn a_till_that_cannot_be_called_is_told_so_in_time() {
         },
         ..till.settings()
     };
-    let link = Link::start(settings, Identity::read(&till.state()).unwrap()).await.unwrap();
+    let link = Link::start(settings, Identity::read(&till.state()).unwrap())
+        .await
+        .unwrap();
     let (batch, items) = sold(&mut Customer::new(CARD), 1, &[100]);
     let failure = settle_once(&link, &batch, &items).await.0.unwrap_err();
     assert_eq!((failure.name, failure.is_transient), (names::NO_CALL_BACK, true));
     // The operator mends the configuration.
     drop(link);
     till.configure(&toml(&host.authority(), host.address, Some(on_file)));
-    assert_eq!(settle(&till.link().await, &batch, &items).await.0.sum.total, yen(100));
+    assert_eq!(
+        settle(&till.link().await, &batch, &items).await.0.sum.total,
+        yen(100)
+    );
 }
 
 /// The page source is asked for what is missing and held to what it may give.

@@ -79,6 +79,14 @@ pub enum StackError {
         /// The end of purserd's log.
         log: String,
     },
+    /// A command of purser-provider failed.
+    #[error("purser-provider {command} failed: {told}")]
+    Provider {
+        /// The command.
+        command: String,
+        /// What it said.
+        told: String,
+    },
     /// The PIN pad said something else than was awaited.
     #[error("the PIN pad said {told:?} where {awaited:?} was awaited")]
     Pad {
@@ -101,6 +109,7 @@ impl StackError {
             | Self::Manifest { .. }
             | Self::EndedEarly { .. }
             | Self::NotClean { .. }
+            | Self::Provider { .. }
             | Self::Pad { .. } => false,
         }
     }

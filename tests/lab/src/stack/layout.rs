@@ -235,7 +235,10 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<(), StackError> {
 }
 
 /// A port on which nobody listens.
-fn free_port() -> Result<SocketAddr, StackError> {
+///
+/// # Errors
+/// [`StackError::Io`]: none was found.
+pub fn free_port() -> Result<SocketAddr, StackError> {
     let mut last = Err(std::io::ErrorKind::AddrInUse.into());
     for _ in 0..PORT_TRIES {
         let random = getrandom::u32().unwrap_or_else(|_| std::process::id());

@@ -15,8 +15,8 @@ use super::value::{Dict, add_options, dict, list};
 use super::watchers::Watchers;
 use crate::access::Caller;
 use crate::model::{
-    BatchItemsArguments, BatchesArguments, ConcludeArguments, DriverArguments, EventsArguments, Fault, JournalArguments, ReadPurseArguments,
-    ReferenceArguments, SettleArguments, WatchArguments,
+    BatchItemsArguments, BatchesArguments, ConcludeArguments, DriverArguments, EventsArguments, Fault,
+    JournalArguments, ReadPurseArguments, ReferenceArguments, SettleArguments, WatchArguments,
 };
 use crate::parse::arguments;
 use crate::quota::Pass;

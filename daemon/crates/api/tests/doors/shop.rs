@@ -9,15 +9,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use purser_api::model::{BatchItem, Counts, Device, Driver, Problem, Time};
 use purser_api::{
-    Access, Answered, BatchFacts, BusState, Call, DriverRefusal, EntriesQuery, Facts, FactsUnavailable, Hub, InfoFacts,
-    News, Recorded, Service, StatusFacts, TotalsFacts,
+    Access, Answered, BatchFacts, BusState, Call, DriverRefusal, EntriesQuery, Facts, FactsUnavailable, Hub,
+    InfoFacts, News, Recorded, Service, StatusFacts, TotalsFacts,
 };
 use purser_engine::settlement::{BatchState, BatchView};
 use purser_engine::{BeginSale, Limits, Peer, Progress, PurseView, Reply, Request, RequestError, SaleView};
 use purser_ledger::{
     Amount, Books, CardId, CloseReason, Commit, Conclusion, Content, DebitKey, DeviceName, DoubtReason,
-    Entry, Head, Monotonic, Now, Operation, OperationId, Owner, PaidProof, Part, Reference, Refused, SaleClosed,
-    SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, Scheme, SchemeBytes, Unsettled, Wall,
+    Entry, Head, Monotonic, Now, Operation, OperationId, Owner, PaidProof, Part, Reference, Refused,
+    SaleClosed, SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, Scheme, SchemeBytes, Unsettled, Wall,
 };
 use tokio::sync::{mpsc, watch};
 

@@ -1,0 +1,205 @@
+//! From the buyer's card to the permit: real purserd, real purser-provider, TLS on the loopback, both ways to be called back.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use e2e::buyer::Buyer;
+use e2e::{Fault, ensure};
+use purser_lab::card::{Fault as CardFault, Minor, ScriptedFault, instruction};
+use purser_lab::issuer::{LAB_PIN, LAB_SERIAL};
+use purser_lab::stack::{Options, ProviderHost, Stack, Till, free_port};
+use purser_lab::vpcd::CardThread;
+use serde_json::Value;
+
+#[test]
+fn sales_are_settled_down_a_standing_link_and_both_books_agree() -> Result<(), Fault> {
+    settle_what_is_sold(None)
+}
+
+#[test]
+fn sales_are_settled_when_the_provider_calls_the_till_and_both_books_agree() -> Result<(), Fault> {
+    settle_what_is_sold(Some(free_port()?))
+}
+
+#[test]
+fn a_batch_survives_the_death_of_either_program_and_is_paid_once() -> Result<(), Fault> {
+    let folder = tempfile::tempdir()?;
+    let mut shop = Shop::open(folder.path(), None)?;
+    shop.sell("order-1", 300)?;
+    shop.sell("order-2", 200)?;
+    // Nobody answers: the batch is sealed, and waits.
+    shop.provider.kill();
+    let begun = shop.purserctl(&["settle"], 0)?;
+    ensure(begun["batches"][0]["claimed"]["minor"] == 500, || {
+        format!("{begun}")
+    })?;
+    let refunds = shop.totals("claims")?;
+    ensure(refunds == 0 && shop.totals("in_batch")? == 500, || {
+        format!("{refunds} are claims still")
+    })?;
+    // Sales go on, for the next batch.
+    shop.sell("order-3", 70)?;
+    shop.stack.kill();
+    shop.provider.serve()?;
+    shop.stack.start_again()?;
+    let settled = shop.purserctl(&["settle", "--wait"], 0)?;
+    ensure(settled["batches"][0]["total"]["minor"] == 500, || {
+        format!("{settled}")
+    })?;
+    shop.expect_books(500, 70)?;
+    let settled = shop.purserctl(&["settle", "--wait"], 0)?;
+    ensure(settled["batches"][0]["total"]["minor"] == 70, || {
+        format!("{settled}")
+    })?;
+    shop.expect_books(570, 0)?;
+    shop.close()
+}
+
+fn settle_what_is_sold(called_at: Option<SocketAddr>) -> Result<(), Fault> {
+    let folder = tempfile::tempdir()?;
+    let shop = Shop::open(folder.path(), called_at)?;
+    let nothing = shop.purserctl(&["settle", "--wait"], 0)?;
+    ensure(nothing["batches"] == serde_json::json!([]), || {
+        format!("{nothing}")
+    })?;
+    shop.sell("order-1", 300)?;
+    // Torn, and proven when the card returns.
+    shop.card.script(ScriptedFault::next(
+        instruction::DEBIT,
+        CardFault::TearAfterExecute,
+    ));
+    let mut till = shop.till()?;
+    till.begin_sale("order-2", 200)?;
+    shop.card.insert();
+    till.wait_for_outcome("order-2", "in_doubt")?;
+    shop.card.insert();
+    till.wait_for_outcome("order-2", "paid")?;
+    shop.card.remove();
+    let settled = shop.purserctl(&["settle", "--wait"], 0)?;
+    let batch = &settled["batches"][0];
+    ensure(
+        batch["state"] == "exchanged" && batch["count"] == 2 && batch["total"]["minor"] == 500,
+        || format!("{settled}"),
+    )?;
+    shop.expect_books(500, 0)?;
+    let id = batch["id"].as_str().unwrap_or_default().to_owned();
+    let items = shop.lines(&["batch", "show", &id], 0)?;
+    let decisions: Vec<_> = items.iter().map(|item| item["decision"].clone()).collect();
+    ensure(decisions == ["pay", "pay"], || format!("{items:?}"))?;
+    // A batch settles what was sold since, and nothing twice.
+    shop.sell("order-3", 50)?;
+    shop.purserctl(&["settle", "--wait"], 0)?;
+    shop.expect_books(550, 0)?;
+    let list = shop.lines(&["batch", "list"], 0)?;
+    let totals: Vec<_> = list.iter().map(|it| it["total"]["minor"].clone()).collect();
+    ensure(totals == [50, 500], || format!("{list:?}"))?;
+    shop.close()
+}
+
+/// A shop with a provider.
+struct Shop {
+    provider: ProviderHost,
+    stack: Stack,
+    card: CardThread,
+    _buyer: Buyer,
+}
+
+impl Shop {
+    fn open(folder: &Path, called_at: Option<SocketAddr>) -> Result<Self, Fault> {
+        let mut provider = ProviderHost::new(&folder.join("provider"), &[LAB_SERIAL], called_at)?;
+        provider.serve()?;
+        let options = Options {
+            drop_in: provider.drop_in(),
+            ..Options::default()
+        };
+        let shop = folder.join("shop");
+        std::fs::create_dir(&shop)?;
+        let mut stack = Stack::prepare(&shop, options)?;
+        let enrolled = stack.run_verb(&["enrol", "--code", provider.code()])?;
+        ensure(enrolled.status.success(), || format!("{enrolled:?}"))?;
+        let card = stack.new_card("card", LAB_SERIAL, Minor(1000))?;
+        stack.start_again()?;
+        let buyer = Buyer::at(stack.layout().pad(), LAB_PIN.to_owned());
+        Ok(Self {
+            provider,
+            stack,
+            card,
+            _buyer: buyer,
+        })
+    }
+
+    fn till(&self) -> Result<Till, Fault> {
+        Ok(self.stack.till()?)
+    }
+
+    fn sell(&self, reference: &str, minor: u64) -> Result<(), Fault> {
+        let mut till = self.till()?;
+        till.begin_sale(reference, minor)?;
+        self.card.insert();
+        till.wait_for_outcome(reference, "paid")?;
+        self.card.remove();
+        Ok(())
+    }
+
+    /// What purserctl prints, an object a line; it must end with this code.
+    fn lines(&self, arguments: &[&str], code: i32) -> Result<Vec<Value>, Fault> {
+        let program = self.stack.programs().purserctl.clone();
+        let output = Command::new(program.ok_or("purserctl was not built")?)
+            .arg("--json")
+            .arg("--socket")
+            .arg(self.stack.layout().socket())
+            .args(arguments)
+            .output()?;
+        ensure(output.status.code() == Some(code), || {
+            format!(
+                "{arguments:?}: {output:?}\n{}",
+                self.stack.log().unwrap_or_default()
+            )
+        })?;
+        let told = String::from_utf8(output.stdout)?;
+        Ok(told.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
+    }
+
+    fn purserctl(&self, arguments: &[&str], code: i32) -> Result<Value, Fault> {
+        let lines = self.lines(arguments, code)?;
+        lines.into_iter().next().ok_or_else(|| "it prints nothing".into())
+    }
+
+    /// The balance of an account at the shop, in minor units.
+    fn totals(&self, account: &str) -> Result<u64, Fault> {
+        let totals = self.purserctl(&["totals"], 0)?;
+        ensure(totals["balanced"] == true, || format!("{totals}"))?;
+        let balances = totals["balances"].as_array().ok_or("no balances")?;
+        let balance = balances.iter().find(|it| it["account"] == account);
+        Ok(balance.and_then(|it| it["amount"]["minor"].as_u64()).unwrap_or(0))
+    }
+
+    /// Both books say that this was permitted, and the shop has so much in claims still.
+    fn expect_books(&self, permitted: u64, claims: u64) -> Result<(), Fault> {
+        let here = [
+            self.totals("permits")?,
+            self.totals("claims")?,
+            self.totals("in_batch")?,
+        ];
+        let told = self.provider.run(&["liability"])?;
+        let there = &told.first().ok_or("the provider says nothing")?;
+        println!("shop: permits, claims, in batch {here:?}; provider: {there}");
+        ensure(here == [permitted, claims, 0], || format!("{here:?}"))?;
+        ensure(
+            there["is_balanced"] == true && there["permits"] == permitted,
+            || format!("{there}"),
+        )
+    }
+
+    /// Every record of both is whole.
+    fn close(mut self) -> Result<(), Fault> {
+        let audit = self.provider.run(&["audit"])?;
+        ensure(audit.first().is_some_and(|it| it["findings"] == 0), || {
+            format!("{audit:?}")
+        })?;
+        self.stack.stop()?;
+        let verified = self.stack.run_verb(&["verify-journal"])?;
+        ensure(verified.status.success(), || format!("{verified:?}"))
+    }
+}
