@@ -16,6 +16,8 @@
 mod check;
 pub mod items;
 mod run;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use items::{Counter, Pages, Settleable};
