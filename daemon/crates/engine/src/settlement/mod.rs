@@ -146,6 +146,10 @@ pub(crate) struct Settling {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each currency, and it changes a few times a day"
+)]
 enum State {
     /// The journal's reader counts.
     Counting(CallId),
