@@ -338,6 +338,7 @@ impl State {
                 Some(reader) if reader.as_str() != "front" => Err(RequestError::UnknownReader),
                 _ => Ok(Answered::Reply(Reply::Purse(purse()))),
             },
+            Request::Settle(_) => Err(RequestError::ProviderNotConfigured),
             Request::Stop => Ok(Answered::Reply(Reply::Stopped)),
         }
     }
