@@ -13,6 +13,7 @@ use crate::world::{PAD, PSAM};
 
 /// What the journal is to do.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every job is a commit")]
 pub(crate) enum Job {
     Commit(Commit),
     Find(FindId, Find),

@@ -16,7 +16,7 @@ fn no_crash_in_a_settlement_loses_or_doubles_a_claim() {
 
 #[test]
 fn no_schedule_of_faults_loses_or_doubles_a_claim() {
-    let summary = batches::seeded(Planted::Nothing, 1, 3_000).unwrap_or_else(|what| panic!("{what}"));
+    let summary = batches::seeded(Planted::Nothing, 1, 2_000).unwrap_or_else(|what| panic!("{what}"));
     println!("{summary}");
     assert!(summary.crashes > 0 && summary.faults > 0, "{summary}");
     assert!(summary.exchanged > 0 && summary.voided > 0, "{summary}");

@@ -30,6 +30,10 @@ const FRAMES_TO_HURRY: u64 = WAL_FRAMES_MIN / 2;
 
 /// Work for the journal.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every job is a commit, and it is moved once into the queue and once out of it"
+)]
 pub enum Job {
     /// Store this.
     Commit(Commit),

@@ -123,10 +123,6 @@ impl Settlement {
 
 /// An operation of any kind, as its entries tell it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a settlement is rare, and a box would make every sale pay for it"
-)]
 pub enum AnyOperation {
     /// A sale.
     Sale(Operation),

@@ -19,7 +19,7 @@ enum State {
     Sending(u32),
     Asking,
     /// The verdicts are fetched, page by page.
-    Checking(Permit, Box<PermitCheck>, u32),
+    Checking(Box<Permit>, Box<PermitCheck>, u32),
 }
 
 /// What comes of one message.
@@ -123,7 +123,7 @@ impl World {
                 } else {
                     first
                 };
-                after_announcement(answer, &run.send)
+                after_announcement(answer)
             }
             State::Sending(number) => {
                 let items = self.items(&run.send, *number);
@@ -147,7 +147,7 @@ impl World {
                 match answer {
                     Answer::Permit(permit) => {
                         let check = PermitCheck::begin(run.send.batch.clone());
-                        Then::Next(State::Checking(permit, Box::new(check), 0))
+                        Then::Next(State::Checking(Box::new(permit), Box::new(check), 0))
                     }
                     Answer::Void(void) => Then::Ends(Ok(SettleAnswer::Void {
                         void,
@@ -175,7 +175,11 @@ impl World {
         }
         let page = usize::try_from(number).expect("there are few pages");
         match check.page(&items, &self.provider.verdicts(run.send.batch.id, page)) {
-            Ok(()) => Then::Next(State::Checking(permit.clone(), Box::new(check), number + 1)),
+            Ok(()) => Then::Next(State::Checking(
+                Box::new(permit.clone()),
+                Box::new(check),
+                number + 1,
+            )),
             Err(error) => failed(error.name(), false),
         }
     }
@@ -184,12 +188,9 @@ impl World {
 /// The items of one page: few, so that a small batch has several.
 const PAGE_ITEMS: usize = 2;
 
-fn after_announcement(answer: Answer, send: &SendBatch) -> Then {
+fn after_announcement(answer: Answer) -> Then {
     match answer {
-        Answer::Wants(page) => {
-            debug_assert!(send.batch.count > 0);
-            Then::Next(State::Sending(page))
-        }
+        Answer::Wants(page) => Then::Next(State::Sending(page)),
         Answer::Void(void) => Then::Ends(Ok(SettleAnswer::Void {
             void,
             signature: vec![1; 64],

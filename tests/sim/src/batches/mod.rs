@@ -118,6 +118,8 @@ struct World {
     requests: u64,
     answered: u64,
     steps: u64,
+    /// Something that is counted may have changed.
+    is_dirty: bool,
 }
 
 fn enrolment() -> Enrolment {
@@ -162,6 +164,7 @@ impl World {
             requests: 0,
             answered: 0,
             steps: 0,
+            is_dirty: true,
         }
     }
 
@@ -178,6 +181,7 @@ impl World {
 
     /// The process is gone, with all that was not synced and every line it had open. What it sent may still arrive.
     fn crash(&mut self) {
+        self.is_dirty = true;
         self.engine = None;
         self.is_draining = false;
         self.jobs.clear();
@@ -222,6 +226,7 @@ impl World {
     fn take(&mut self, step: Step, fate: Fate) {
         self.steps += 1;
         self.now.monotonic = self.now.monotonic.after_ms(1);
+        self.is_dirty |= matches!(step, Step::Journal | Step::Link);
         match step {
             Step::Output => self.poll(),
             Step::Input => {
@@ -303,6 +308,7 @@ impl World {
             })
             .collect();
         let dies = self.store.dies.take();
+        self.is_dirty = true;
         let answers = self.store.append(&commits).expect("the store does not die here");
         assert!(answers.iter().all(Result::is_ok), "a sale is taken: {answers:?}");
         self.store.dies = dies;
@@ -365,6 +371,7 @@ impl World {
 
     /// A message that was sent once arrives again.
     fn arrives_again(&mut self, index: usize) {
+        self.is_dirty = true;
         match self.sent[index].clone() {
             Message::Announce(batch) => {
                 self.provider.announce(&batch);

@@ -99,8 +99,16 @@ fn go_on(world: &mut World, blows: &mut Vec<Blow>) -> Result<u64, String> {
                 None => return Ok(crashes),
             },
         }
+        check(world)?;
+    }
+}
+
+/// Counts the money, when something has changed since it was counted.
+fn check(world: &mut World) -> Result<(), String> {
+    if std::mem::take(&mut world.is_dirty) {
         world.check()?;
     }
+    Ok(())
 }
 
 fn wait_until(world: &mut World, at: Monotonic) {
@@ -195,7 +203,7 @@ fn draw(kit: &Arc<Kit>, planted: Planted, seed: u64, summary: &mut Summary) -> R
             summary.faults += u64::from(fate != Fate::Arrives);
             world.take(step, fate);
         }
-        world.check()?;
+        check(&mut world)?;
     }
     // The faults end. What is still owed is settled, whatever has to be asked again.
     for _ in 0..3 {

@@ -16,6 +16,8 @@
 mod check;
 pub mod items;
 mod run;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use items::{Counter, Pages, Settleable};
@@ -144,6 +146,10 @@ pub(crate) struct Settling {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each currency, and it changes a few times a day"
+)]
 enum State {
     /// The journal's reader counts.
     Counting(CallId),
