@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use purser_ledger::{Currency, DeviceName};
+use purser_provider_link::call_back::Mode;
 use purser_purse::pboc::{FactorOrder, PsamLevels, PsamProfile};
 use purserd::config::{Bus, Config, Devices, Sam};
 use tempfile::TempDir;
@@ -77,7 +78,7 @@ unknown key `colour`
   |
 1 | colour = \"blue\"
   | ^^^^^^
-   = help: known here: `terminal`, `purse`, `issuers`, `pin`, `timeouts`, `sam`, `journal`, `limits`, `bus`";
+   = help: known here: `terminal`, `purse`, `issuers`, `pin`, `timeouts`, `sam`, `journal`, `limits`, `provider`, `bus`";
     assert_eq!(refused("colour = \"blue\"\n"), expected);
 }
 
@@ -404,6 +405,11 @@ fn the_shipped_configuration_with_every_default_written_out_is_the_same() {
     assert!(!config.pin_through_api);
     assert_eq!(config.pin_pads.len(), 1);
     assert_eq!(config.bus, Bus::System);
+    let provider = config.provider.unwrap();
+    assert_eq!(
+        (provider.mode, provider.answer_ms, provider.call_back_ms),
+        (Mode::Standing, 10_000, 90_000)
+    );
 }
 
 fn is_setting(line: &str) -> bool {
@@ -460,4 +466,97 @@ fn a_drop_in_changes_single_limits_and_the_rest_have_their_defaults() {
         load(&folder(&[("purser.toml", LEAST)])).limits,
         purser_engine::Limits::default()
     );
+}
+
+const PROVIDER: &str = r#"
+[provider]
+address = "provider.example:7443"
+authority = "authority.der"
+name = "provider.example"
+"#;
+
+#[test]
+fn a_provider_is_whole_with_its_address_authority_and_name_and_has_defaults_for_the_rest() {
+    let folder = folder(&[("purser.toml", &format!("{LEAST}{PROVIDER}"))]);
+    let provider = load(&folder).provider.unwrap();
+    assert_eq!(provider.address.to_string(), "provider.example:7443");
+    assert_eq!(provider.authority, folder.path().join("authority.der"));
+    assert_eq!((provider.mode, provider.listen), (Mode::Standing, None));
+    assert_eq!((provider.answer_ms, provider.call_back_ms), (10_000, 90_000));
+    let folder = self::folder(&[
+        ("purser.toml", LEAST),
+        ("purser.toml.d/provider.toml", PROVIDER),
+        (
+            "purser.toml.d/way.toml",
+            "provider.mode = \"answer\"\nprovider.listen = \"[::]:7444\"\nprovider.answer_ms = 20000\n",
+        ),
+    ]);
+    let provider = load(&folder).provider.unwrap();
+    assert_eq!((provider.mode, provider.answer_ms), (Mode::Answer, 20_000));
+    assert_eq!(provider.listen.unwrap().port(), 7444);
+    assert!(load(&self::folder(&[("purser.toml", LEAST)])).provider.is_none());
+}
+
+#[test]
+fn what_does_not_make_a_provider_is_shown_with_its_remedy() {
+    let changed = |from: &str, to: &str| refused(&format!("{LEAST}{}", PROVIDER.replace(from, to)));
+    for key in ["address", "authority", "name"] {
+        let line = PROVIDER.lines().find(|line| line.starts_with(key)).unwrap();
+        let said = changed(line, "");
+        assert!(
+            said.contains(&format!("provider.{key} is not set")) && said.contains("help: "),
+            "{said}"
+        );
+    }
+    for (from, to, words) in [
+        ("provider.example:7443", "provider.example", "expected HOST:PORT"),
+        (
+            "provider.example:7443",
+            "terminal.purser.internal:7443",
+            "the name of every terminal",
+        ),
+        (
+            "name = \"provider.example\"",
+            "name = \"\"",
+            "expected 1 to 64 visible ASCII characters",
+        ),
+        (
+            "[provider]",
+            "[provider]\nmode = \"dial\"",
+            "expected `standing` or `answer`",
+        ),
+        (
+            "[provider]",
+            "[provider]\nmode = \"answer\"",
+            "provider.listen is not set",
+        ),
+        (
+            "[provider]",
+            "[provider]\nlisten = \"0.0.0.0:7444\"",
+            "nobody calls there",
+        ),
+        (
+            "[provider]",
+            "[provider]\nmode = \"answer\"\nlisten = \"7444\"",
+            "expected an IP address and a port",
+        ),
+        (
+            "[provider]",
+            "[provider]\nanswer_ms = 10",
+            "expected 1000 to 60000 milliseconds",
+        ),
+        (
+            "[provider]",
+            "[provider]\ncall_back_ms = 1000000",
+            "expected 5000 to 600000 milliseconds",
+        ),
+        (
+            "[provider]",
+            "[provider]\nadress = \"x\"",
+            "did you mean `address`?",
+        ),
+    ] {
+        let said = changed(from, to);
+        assert!(said.contains(words), "{said}");
+    }
 }

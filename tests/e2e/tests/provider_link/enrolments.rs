@@ -53,7 +53,10 @@ async fn an_enrolment_that_is_cut_before_each_message_ends_well_when_it_is_repea
     }
     assert!(cuts >= MESSAGES_MIN, "{cuts}");
     let (batch, items) = sold(&mut Customer::new(CARD), 1, &[100]);
-    assert_eq!(settle(&till.link().await, &batch, &items).await.0.sum.total, yen(100));
+    assert_eq!(
+        settle(&till.link().await, &batch, &items).await.0.sum.total,
+        yen(100)
+    );
 }
 
 #[tokio::test]
@@ -63,18 +66,32 @@ async fn an_answer_that_does_not_fit_is_not_stored_and_its_code_stays_good() {
     let till = Till::new(&other.authority(), host.address, None);
     let right = toml(&host.authority(), host.address, None);
     let wrong_authority = till.enrol(&host.code).await.unwrap_err();
-    assert_eq!(wrong_authority.name(), names::NOT_THE_PROVIDER, "{wrong_authority}");
+    assert_eq!(
+        wrong_authority.name(),
+        names::NOT_THE_PROVIDER,
+        "{wrong_authority}"
+    );
     till.configure(&right.replace("provider.example", "other.example"));
     let wrong_name = till.enrol(&host.code).await.unwrap_err();
-    assert!(matches!(wrong_name, EnrolError::OtherProvider { .. }), "{wrong_name}");
+    assert!(
+        matches!(wrong_name, EnrolError::OtherProvider { .. }),
+        "{wrong_name}"
+    );
     till.configure(&toml(&host.authority(), host.address, Some(host.address)));
     let wrong_mode = till.enrol(&host.code).await.unwrap_err();
     assert!(matches!(wrong_mode, EnrolError::OtherMode { .. }), "{wrong_mode}");
     till.configure(&right);
     let text = std::fs::read_to_string(till.path("purser.toml")).unwrap();
-    std::fs::write(till.path("purser.toml"), text.replace("000000000001", "00000000000A")).unwrap();
+    std::fs::write(
+        till.path("purser.toml"),
+        text.replace("000000000001", "00000000000A"),
+    )
+    .unwrap();
     let wrong_number = till.enrol(&host.code).await.unwrap_err();
-    assert!(matches!(wrong_number, EnrolError::OtherTerminalNumber { .. }), "{wrong_number}");
+    assert!(
+        matches!(wrong_number, EnrolError::OtherTerminalNumber { .. }),
+        "{wrong_number}"
+    );
     assert!(Identity::read(&till.state()).is_err(), "nothing is stored");
     till.configure(&right);
     till.enrol(&host.code).await.unwrap();
@@ -83,7 +100,10 @@ async fn an_answer_that_does_not_fit_is_not_stored_and_its_code_stays_good() {
     assert_eq!(thief.enrol(&host.code).await.unwrap_err().name(), "CodeUsed");
     assert_eq!(thief.enrol("00").await.unwrap_err().name(), "UnknownCode");
     assert_eq!(thief.enrol(&"0".repeat(300)).await.unwrap_err().name(), "BadCode");
-    assert_eq!(thief.enrol_by(&Enrolment::Renewal).await.unwrap_err().name(), "NotEnrolled");
+    assert_eq!(
+        thief.enrol_by(&Enrolment::Renewal).await.unwrap_err().name(),
+        "NotEnrolled"
+    );
     host.kill();
     let error = till.enrol_by(&Enrolment::Renewal).await.unwrap_err();
     assert_eq!((error.name(), error.is_transient()), (names::NOT_REACHED, true));
@@ -100,9 +120,15 @@ async fn a_renewed_key_settles_and_an_open_key_file_is_refused() {
     let before = stored();
     let renewed = till.enrol_by(&Enrolment::Renewal).await.unwrap();
     assert!(renewed == stored() && renewed != before, "another certificate");
-    assert_eq!((renewed.account, renewed.terminal), (before.account, before.terminal));
+    assert_eq!(
+        (renewed.account, renewed.terminal),
+        (before.account, before.terminal)
+    );
     let (batch, items) = sold(&mut Customer::new(CARD), 1, &[100]);
-    assert_eq!(settle(&till.link().await, &batch, &items).await.0.sum.total, yen(100));
+    assert_eq!(
+        settle(&till.link().await, &batch, &items).await.0.sum.total,
+        yen(100)
+    );
     let path = till.state().join("provider/identity.json");
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().mode() & 0o7777;
     assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
@@ -133,7 +159,10 @@ fn the_program_enrols_tells_what_is_pinned_and_says_what_to_do_where_it_does_not
     let output = purserd(&till, &["enrol", "--code", &host.code, "--json"]);
     assert_eq!(output.status.code(), Some(1));
     let refused = told(&output);
-    assert_eq!((&refused["error"], &refused["transient"]), (&"NotReached".into(), &true.into()));
+    assert_eq!(
+        (&refused["error"], &refused["transient"]),
+        (&"NotReached".into(), &true.into())
+    );
     assert!(refused["remedy"].as_str().unwrap().contains("again"), "{refused}");
     host.serve();
     let output = purserd(&till, &["enrol", "--code", &host.code, "--json"]);
@@ -146,12 +175,18 @@ fn the_program_enrols_tells_what_is_pinned_and_says_what_to_do_where_it_does_not
     let key = stored["key"].as_str().unwrap();
     assert!(key.len() > 100 && !String::from_utf8_lossy(&output.stdout).contains(key));
     let output = purserd(&till, &["enrol", "--renew"]);
-    assert!(String::from_utf8_lossy(&output.stdout).contains("till-1"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("till-1"),
+        "{output:?}"
+    );
     for wrong in [&["enrol"][..], &["enrol", "--code", "x", "--renew"]] {
         assert_eq!(purserd(&till, wrong).status.code(), Some(2), "{wrong:?}");
     }
     till.configure("");
     let output = purserd(&till, &["enrol", "--renew"]);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("[provider]") && said.contains("NotConfigured"), "{said}");
+    assert!(
+        said.contains("[provider]") && said.contains("NotConfigured"),
+        "{said}"
+    );
 }

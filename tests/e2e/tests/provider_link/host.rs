@@ -60,7 +60,15 @@ impl Host {
         let folder = host.path("provider");
         let folder = folder.to_str().unwrap().to_owned();
         host.done(&[
-            "init", &folder, "--name", NAME, "--host", "localhost", "--host", "127.0.0.1", "--lab",
+            "init",
+            &folder,
+            "--name",
+            NAME,
+            "--host",
+            "localhost",
+            "--host",
+            "127.0.0.1",
+            "--lab",
         ]);
         host.furnish();
         let address = called_at.map(|it| it.to_string());
@@ -69,8 +77,17 @@ impl Host {
             None => &["--standing-link"],
         };
         let add = [
-            "terminal", "add", TILL, "--role", "merchant", "--merchant", "kiosk", "--psam-number",
-            "000000000001", "--bank-terminal", "KIOSK001",
+            "terminal",
+            "add",
+            TILL,
+            "--role",
+            "merchant",
+            "--merchant",
+            "kiosk",
+            "--psam-number",
+            "000000000001",
+            "--bank-terminal",
+            "KIOSK001",
         ];
         let added = host.done(&[&add, reached].concat());
         host.code = added[0]["enrolment_code"].as_str().unwrap().to_owned();
@@ -83,16 +100,37 @@ impl Host {
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         self.done(&[
-            "bank", "add", "first", "--account", "000100110000001", "--sealing-key", POINT,
+            "bank",
+            "add",
+            "first",
+            "--account",
+            "000100110000001",
+            "--sealing-key",
+            POINT,
         ]);
         self.done(&[
-            "merchant", "add", "kiosk", "--bank", "first", "--account", "000100220000002",
+            "merchant",
+            "add",
+            "kiosk",
+            "--bank",
+            "first",
+            "--account",
+            "000100220000002",
         ]);
         self.done(&["key", "version", "add", "1"]);
         let keys = self.path("card.json");
         let keys = keys.to_str().unwrap();
         self.done(&[
-            "card", "issue", "--serial", CARD, "--currency", "JPY", "--key-version", "1", "--keys-to", keys,
+            "card",
+            "issue",
+            "--serial",
+            CARD,
+            "--currency",
+            "JPY",
+            "--key-version",
+            "1",
+            "--keys-to",
+            keys,
         ]);
     }
 
@@ -168,7 +206,5 @@ pub(crate) fn toml(authority: &Path, address: SocketAddr, listen: Option<SocketA
         Some(listen) => format!("mode = \"answer\"\nlisten = \"{listen}\""),
         None => "mode = \"standing\"".to_owned(),
     };
-    format!(
-        "[provider]\naddress = \"{address}\"\nauthority = {authority:?}\nname = \"{NAME}\"\n{mode}\n"
-    )
+    format!("[provider]\naddress = \"{address}\"\nauthority = {authority:?}\nname = \"{NAME}\"\n{mode}\n")
 }

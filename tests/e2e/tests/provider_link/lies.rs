@@ -17,14 +17,19 @@ use crate::shop::{Customer, yen};
 use crate::till::{LIMITS, Till, settle_once};
 
 /// Short, since some lies are silence.
-const HASTY: Limits = Limits {
-    leg_ms: 700,
-    ticket_ms: 1_500,
-    tries_max: 1,
-    ..LIMITS
-};
+fn limits(route: &str) -> Limits {
+    // These lies end with their ticket.
+    let waits = ["GET /v1/call", "GET /v1/provider"].contains(&route);
+    Limits {
+        leg_ms: 1_000,
+        ticket_ms: if waits { 1_200 } else { 5_000 },
+        tries_max: 1,
+        ..LIMITS
+    }
+}
+
 /// Each lie ends within this: a page has twenty seconds more than other messages, and no lie is a slow page.
-const TIME: Duration = Duration::from_secs(5);
+const TIME: Duration = Duration::from_secs(10);
 
 /// A till that was enrolled at the real provider, in whose place the server now is.
 struct Scene {
@@ -50,10 +55,10 @@ impl Scene {
         }
     }
 
-    async fn told(&self, lie: Lie) -> Result<SettleAnswer, SettleFailure> {
+    async fn told(&self, route: &str, lie: Lie) -> Result<SettleAnswer, SettleFailure> {
         self.server.set_lie(lie);
         let settings = Settings {
-            limits: HASTY,
+            limits: limits(route),
             ..self.till.settings()
         };
         let identity = Identity::read(&self.till.state()).unwrap();
@@ -67,7 +72,10 @@ impl Scene {
     /// The name that this answer to this route gets.
     async fn name(&self, route: &'static str, reply: Reply) -> (&'static str, bool) {
         let answer = self
-            .told(Box::new(move |_, asked| is_of(asked, route).then(|| reply.clone())))
+            .told(
+                route,
+                Box::new(move |_, asked| is_of(asked, route).then(|| reply.clone())),
+            )
             .await;
         let failure = answer.unwrap_err();
         (failure.name, failure.is_transient)
@@ -88,8 +96,10 @@ fn is_of(asked: &str, route: &str) -> bool {
 async fn permits_verdicts_and_voids_that_are_not_the_providers_or_of_another_batch_are_not_believed() {
     let scene = Scene::new().await;
     let server = &scene.server;
-    let honest = scene.told(Box::new(|_, _| None)).await.unwrap();
-    let SettleAnswer::Permit { permit, .. } = honest else { panic!("{honest:?}") };
+    let honest = scene.told("", Box::new(|_, _| None)).await.unwrap();
+    let SettleAnswer::Permit { permit, .. } = honest else {
+        panic!("{honest:?}")
+    };
     assert_eq!(permit.sum.total, yen(1_500), "the server can tell the truth");
 
     let other = Digest([9; 32]);
@@ -121,14 +131,18 @@ async fn permits_verdicts_and_voids_that_are_not_the_providers_or_of_another_bat
     }
     let mut forged = server.void(|_| ());
     forged["signature"] = server.sign(b"something else").into();
-    for void in [forged, server.void(|it| it.batch = other), server.void(|it| it.batch_id = BatchId([9; 16]))] {
+    for void in [
+        forged,
+        server.void(|it| it.batch = other),
+        server.void(|it| it.batch_id = BatchId([9; 16])),
+    ] {
         let lie: Lie = Box::new(move |server, asked| {
             let announced = asked.starts_with("PUT") && !asked.contains("/pages/");
             let body = announced.then(|| server.stands("voided", 0, 0));
             body.or_else(|| asked.ends_with("/void").then(|| void.clone()))
                 .map(|body| Reply::Json(200, body))
         });
-        assert_eq!(scene.told(lie).await.unwrap_err().name, names::BAD_VOID);
+        assert_eq!(scene.told("", lie).await.unwrap_err().name, names::BAD_VOID);
     }
 }
 
@@ -147,7 +161,11 @@ async fn answers_of_another_shape_endless_ones_and_silence_end_in_time_and_by_na
         (permit, Reply::Endless(told_long.to_vec()), bad),
         (permit, Reply::Endless(b"HTTP/1.1 200 OK\r\nx: ".to_vec()), bad),
         (permit, Reply::Raw(b"SSH-2.0-OpenSSH\r\n\r\n".to_vec()), bad),
-        (permit, Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_vec()), lost),
+        (
+            permit,
+            Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_vec()),
+            lost,
+        ),
         (permit, Reply::Raw(deep.clone().into_bytes()), bad),
         (permit, json(json!({ "permit": "0g", "signature": "" })), bad),
         (permit, json(json!({ "permit": "000", "signature": "" })), bad),
@@ -156,28 +174,61 @@ async fn answers_of_another_shape_endless_ones_and_silence_end_in_time_and_by_na
         (permit, Reply::Json(204, Value::Null), bad),
         (permit, Reply::Json(302, Value::Null), bad),
         (permit, Reply::Json(500, json!({ "error": 1 })), bad),
-        (permit, Reply::Json(503, refusal("NotKnown", true)), ("NotKnown", true)),
-        (permit, Reply::Json(403, refusal("Suspended", false)), ("Suspended", false)),
-        (permit, Reply::Json(400, refusal("Nonsense", true)), (names::REFUSED, true)),
+        (
+            permit,
+            Reply::Json(503, refusal("NotKnown", true)),
+            ("NotKnown", true),
+        ),
+        (
+            permit,
+            Reply::Json(403, refusal("Suspended", false)),
+            ("Suspended", false),
+        ),
+        (
+            permit,
+            Reply::Json(400, refusal("Nonsense", true)),
+            (names::REFUSED, true),
+        ),
         (permit, Reply::Silence, (names::NO_ANSWER, true)),
         ("GET /verdicts/0", Reply::Endless(endless_body.to_vec()), bad),
         ("POST /v1/requests", Reply::Silence, (names::NO_ANSWER, true)),
         ("POST /v1/requests", json(json!({ "ticket": "00" })), bad),
-        ("POST /v1/call/answer", json(json!({ "purpose": "load", "subject": "00".repeat(32) })), bad),
-        ("POST /v1/call/answer", Reply::Json(403, refusal("BadSignature", false)), ("BadSignature", false)),
-        ("GET /v1/call", json(json!({ "challenge": { "nonce": "00" } })), (names::NO_CALL_BACK, true)),
+        (
+            "POST /v1/call/answer",
+            json(json!({ "purpose": "load", "subject": "00".repeat(32) })),
+            bad,
+        ),
+        (
+            "POST /v1/call/answer",
+            Reply::Json(403, refusal("BadSignature", false)),
+            ("BadSignature", false),
+        ),
+        (
+            "GET /v1/call",
+            json(json!({ "challenge": { "nonce": "00" } })),
+            bad,
+        ),
         ("GET /v1/provider", json(json!({ "provider": "other" })), bad),
     ] {
         let shown = format!("{route}: {reply:.200?}");
         assert_eq!(scene.name(route, reply).await, expected, "{shown}");
     }
-    for (received, next_page, phase) in [(6, 3, "receiving"), (5, 3, "receiving"), (1, 2, "receiving"), (4, 2, "received")] {
+    for (received, next_page, phase) in [
+        (6, 3, "receiving"),
+        (5, 3, "receiving"),
+        (1, 2, "receiving"),
+        (4, 2, "received"),
+    ] {
         let stands = scene.server.stands(phase, received, next_page);
         let lie: Lie = Box::new(move |_, asked| {
             let announced = asked.starts_with("PUT") && !asked.contains("/pages/");
             announced.then(|| Reply::Json(200, stands.clone()))
         });
-        assert_eq!(scene.told(lie).await.unwrap_err().name, names::BAD_ANSWER, "{phase} {received}");
+        assert_eq!(
+            scene.told("", lie).await.unwrap_err().name,
+            names::BAD_ANSWER,
+            "{phase} {received}"
+        );
     }
 }
 
@@ -196,7 +247,11 @@ async fn another_signing_key_or_name_than_the_pinned_one_opens_no_link() {
     ] {
         let mut body = scene.server.truth("GET /v1/provider", &Value::Null);
         body[field] = value.into();
-        assert_eq!(scene.signed("GET /v1/provider", body).await, names::BAD_ANSWER, "{field}");
+        assert_eq!(
+            scene.signed("GET /v1/provider", body).await,
+            names::BAD_ANSWER,
+            "{field}"
+        );
     }
     // A challenge that is not for this request is refused, and the request goes unanswered.
     for (field, value) in [
@@ -212,7 +267,11 @@ async fn another_signing_key_or_name_than_the_pinned_one_opens_no_link() {
         });
         challenge[field] = value.into();
         let body = json!({ "challenge": challenge });
-        assert_eq!(scene.signed("GET /v1/call", body).await, names::NO_CALL_BACK, "{field}");
+        assert_eq!(
+            scene.signed("GET /v1/call", body).await,
+            names::NO_CALL_BACK,
+            "{field}"
+        );
     }
 }
 

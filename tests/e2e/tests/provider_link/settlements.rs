@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use purser_provider_link::call_back::Limits;
 use purser_provider_link::{Batch, Claim, Item, VoidReason};
-use purserd::provider::{Identity, Link, Settings, StartError, names};
+use purserd::provider::{
+    Identity, Link, PAGE_ITEMS_MAX, Settings, SettleAnswer, SignedVerdict, StartError, names,
+};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
@@ -158,7 +160,11 @@ async fn a_suspended_till_waits_gets_its_void_and_a_revoked_one_is_told_so_at_on
     assert_eq!(failed.unwrap_err().name, "Journal", "handed through");
     host.done(&["terminal", "suspend", TILL]);
     let failure = settle_once(&link, &batch, &items).await.0.unwrap_err();
-    assert_eq!((failure.name, failure.is_transient), ("Suspended", false), "{failure}");
+    assert_eq!(
+        (failure.name, failure.is_transient),
+        ("Suspended", false),
+        "{failure}"
+    );
     host.done(&["batch", "void", &batch.id.to_string()]);
     host.done(&["terminal", "resume", TILL]);
     // The standing link was refused meanwhile, and opens again by itself.
@@ -169,7 +175,11 @@ async fn a_suspended_till_waits_gets_its_void_and_a_revoked_one_is_told_so_at_on
     host.done(&["terminal", "revoke", TILL]);
     let started = Instant::now();
     let failure = settle_once(&link, &anew, &items).await.0.unwrap_err();
-    assert_eq!((failure.name, failure.is_transient), ("Revoked", false), "{failure}");
+    assert_eq!(
+        (failure.name, failure.is_transient),
+        ("Revoked", false),
+        "{failure}"
+    );
     assert!(started.elapsed() < Duration::from_secs(5), "at once");
     assert_eq!(host.permitted(), 600);
 }
@@ -184,11 +194,19 @@ async fn another_provider_at_the_same_address_gets_nothing() {
     let (batch, items) = sold(&mut Customer::new(CARD), 1, &[100]);
     let link = till.link().await;
     let failure = settle_once(&link, &batch, &items).await.0.unwrap_err();
-    assert_eq!((failure.name, failure.is_transient), (names::NOT_THE_PROVIDER, false), "{failure}");
+    assert_eq!(
+        (failure.name, failure.is_transient),
+        (names::NOT_THE_PROVIDER, false),
+        "{failure}"
+    );
     assert!(other.done(&["batch", "list"]).is_empty());
     other.kill();
     let failure = settle_once(&link, &batch, &items).await.0.unwrap_err();
-    assert_eq!((failure.name, failure.is_transient), (names::NOT_REACHED, true), "{failure}");
+    assert_eq!(
+        (failure.name, failure.is_transient),
+        (names::NOT_REACHED, true),
+        "{failure}"
+    );
     host.serve();
     assert_eq!(settle(&link, &batch, &items).await.0.sum.total, yen(100));
 }
@@ -221,13 +239,30 @@ async fn a_terminal_that_calls_a_till_is_not_taken_for_the_provider() {
     let listen = free_address();
     let (host, till) = shop(Some(listen)).await;
     let added = host.done(&[
-        "terminal", "add", "till-2", "--role", "merchant", "--merchant", "kiosk", "--psam-number",
-        "000000000002", "--bank-terminal", "KIOSK002", "--standing-link",
+        "terminal",
+        "add",
+        "till-2",
+        "--role",
+        "merchant",
+        "--merchant",
+        "kiosk",
+        "--psam-number",
+        "000000000002",
+        "--bank-terminal",
+        "KIOSK002",
+        "--standing-link",
     ]);
     let other = Till::new(&host.authority(), host.address, None);
     let text = std::fs::read_to_string(other.path("purser.toml")).unwrap();
-    std::fs::write(other.path("purser.toml"), text.replace("000000000001", "000000000002")).unwrap();
-    other.enrol(added[0]["enrolment_code"].as_str().unwrap()).await.unwrap();
+    std::fs::write(
+        other.path("purser.toml"),
+        text.replace("000000000001", "000000000002"),
+    )
+    .unwrap();
+    other
+        .enrol(added[0]["enrolment_code"].as_str().unwrap())
+        .await
+        .unwrap();
     let link = till.link().await;
     let stored = std::fs::read(other.state().join("provider/identity.json")).unwrap();
     let stored: Value = serde_json::from_slice(&stored).unwrap();
@@ -274,14 +309,87 @@ async fn a_till_that_cannot_be_called_is_told_so_in_time() {
         },
         ..till.settings()
     };
-    let link = Link::start(settings, Identity::read(&till.state()).unwrap()).await.unwrap();
+    let link = Link::start(settings, Identity::read(&till.state()).unwrap())
+        .await
+        .unwrap();
     let (batch, items) = sold(&mut Customer::new(CARD), 1, &[100]);
     let failure = settle_once(&link, &batch, &items).await.0.unwrap_err();
     assert_eq!((failure.name, failure.is_transient), (names::NO_CALL_BACK, true));
     // The operator mends the configuration.
     drop(link);
     till.configure(&toml(&host.authority(), host.address, Some(on_file)));
-    assert_eq!(settle(&till.link().await, &batch, &items).await.0.sum.total, yen(100));
+    assert_eq!(
+        settle(&till.link().await, &batch, &items).await.0.sum.total,
+        yen(100)
+    );
+}
+
+/// A copy of a till's state folder on another machine.
+#[tokio::test]
+async fn a_second_machine_with_the_same_key_gets_no_standing_link_and_is_told_so() {
+    let (host, till) = shop(None).await;
+    let first = till.link().await;
+    let (batch, items) = sold(&mut Customer::new(CARD), 1, &[100]);
+    assert_eq!(settle(&first, &batch, &items).await.0.sum.total, yen(100));
+    let settings = Settings {
+        limits: Limits {
+            ticket_ms: 2_000,
+            ..LIMITS
+        },
+        ..till.settings()
+    };
+    let copy = Link::start(settings, Identity::read(&till.state()).unwrap())
+        .await
+        .unwrap();
+    let failure = settle_once(&copy, &batch, &items).await.0.unwrap_err();
+    assert_eq!(
+        (failure.name, failure.is_transient),
+        ("SecondStandingLink", false),
+        "{failure}"
+    );
+    let alarms = host.done(&["alarms"]);
+    assert!(
+        alarms
+            .iter()
+            .any(|it| it.to_string().contains("SecondStandingLink")),
+        "{alarms:?}"
+    );
+    assert_eq!(
+        settle(&first, &batch, &items).await.0.sum.total,
+        yen(100),
+        "the first goes on"
+    );
+}
+
+/// More than one full page, with items and verdicts as long as they are.
+const CLAIMS: u32 = 1_200;
+
+#[tokio::test]
+async fn full_pages_go_up_and_their_verdicts_come_back() {
+    let (host, till) = shop(None).await;
+    let mut customer = Customer::new(CARD);
+    let items: Vec<Item> = (1..=CLAIMS)
+        .map(|sn| Item::Claim(customer.pay(1, 1, sn)))
+        .collect();
+    let batch = seal(1, TILL, &items);
+    let link = till.link().await;
+    let page = |place: u32| {
+        let from = usize::try_from(place).unwrap();
+        let size = usize::try_from(PAGE_ITEMS_MAX).unwrap();
+        std::future::ready(Ok(items[from..].iter().take(size).cloned().collect()))
+    };
+    let sizes = std::sync::Mutex::new(Vec::new());
+    let sink = |page: Vec<SignedVerdict>| {
+        sizes.lock().unwrap().push(page.len());
+        std::future::ready(Ok(()))
+    };
+    let answer = link.settle(&batch, page, sink).await.unwrap();
+    let SettleAnswer::Permit { permit, .. } = answer else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(permit.sum.total, yen(u64::from(CLAIMS)));
+    assert_eq!(sizes.into_inner().unwrap(), [1_000, 200]);
+    assert_eq!(host.permitted(), i64::from(CLAIMS));
 }
 
 /// The page source is asked for what is missing and held to what it may give.

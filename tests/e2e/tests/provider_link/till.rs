@@ -9,8 +9,8 @@ use purser_provider_link::call_back::Limits;
 use purser_provider_link::{Batch, BatchVoid, Item, Permit, Sum, VerdictsDigest};
 use purserd::config::Config;
 use purserd::provider::{
-    EnrolError, Enrolment, Identity, Link, Pinned, Settings, SettleAnswer, SettleFailure, SignedVerdict, StartError,
-    enrol_with,
+    EnrolError, Enrolment, Identity, Link, Pinned, Settings, SettleAnswer, SettleFailure, SignedVerdict,
+    StartError, enrol_with,
 };
 use tempfile::TempDir;
 
