@@ -146,9 +146,8 @@ async fn permits_verdicts_and_voids_that_are_not_the_providers_or_of_another_bat
     }
 }
 
-#[tokio::test]
-async fn answers_of_another_shape_endless_ones_and_silence_end_in_time_and_by_name() {
-    let scene = Scene::new().await;
+/// What is answered where, and the name that it gets.
+fn shapes() -> Vec<(&'static str, Reply, (&'static str, bool))> {
     let bad = (names::BAD_ANSWER, false);
     let lost = (names::LINE_LOST, true);
     let permit = "POST /permit";
@@ -156,7 +155,7 @@ async fn answers_of_another_shape_endless_ones_and_silence_end_in_time_and_by_na
     let endless_body = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffff\r\n";
     let told_long = b"HTTP/1.1 200 OK\r\ncontent-length: 9999999999\r\n\r\n";
     let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
-    for (route, reply, expected) in [
+    vec![
         (permit, Reply::Endless(endless_body.to_vec()), bad),
         (permit, Reply::Endless(told_long.to_vec()), bad),
         (permit, Reply::Endless(b"HTTP/1.1 200 OK\r\nx: ".to_vec()), bad),
@@ -209,7 +208,13 @@ async fn answers_of_another_shape_endless_ones_and_silence_end_in_time_and_by_na
             bad,
         ),
         ("GET /v1/provider", json(json!({ "provider": "other" })), bad),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn answers_of_another_shape_endless_ones_and_silence_end_in_time_and_by_name() {
+    let scene = Scene::new().await;
+    for (route, reply, expected) in shapes() {
         let shown = format!("{route}: {reply:.200?}");
         assert_eq!(scene.name(route, reply).await, expected, "{shown}");
     }
