@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use purser_ledger::{Currency, DeviceName};
+use purser_provider_link::call_back::Mode;
 use purser_purse::pboc::{FactorOrder, PsamLevels, PsamProfile};
 use purserd::config::{Bus, Config, Devices, Sam};
 use tempfile::TempDir;
@@ -77,7 +78,7 @@ unknown key `colour`
   |
 1 | colour = \"blue\"
   | ^^^^^^
-   = help: known here: `terminal`, `purse`, `issuers`, `pin`, `timeouts`, `sam`, `journal`, `limits`, `bus`";
+   = help: known here: `terminal`, `purse`, `issuers`, `pin`, `timeouts`, `sam`, `journal`, `limits`, `provider`, `bus`";
     assert_eq!(refused("colour = \"blue\"\n"), expected);
 }
 
@@ -404,6 +405,11 @@ fn the_shipped_configuration_with_every_default_written_out_is_the_same() {
     assert!(!config.pin_through_api);
     assert_eq!(config.pin_pads.len(), 1);
     assert_eq!(config.bus, Bus::System);
+    let provider = config.provider.unwrap();
+    assert_eq!(
+        (provider.mode, provider.answer_ms, provider.call_back_ms),
+        (Mode::Standing, 10_000, 90_000)
+    );
 }
 
 fn is_setting(line: &str) -> bool {

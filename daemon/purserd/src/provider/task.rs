@@ -181,12 +181,15 @@ impl Task {
         let begun = self
             .machine
             .begin(self.now(), id, Purpose::Settlement, command.subject);
-        debug_assert!(begun.is_ok(), "there is no other job");
         self.job = Some(Job {
             id,
             reply: command.reply,
             trouble: None,
         });
+        if begun.is_err() {
+            // There is no other job, so the machine is free; if it were not, the caller would try again.
+            self.fail(TerminalEnding::Cancelled, None);
+        }
     }
 
     fn handle(&mut self, event: Event) {
@@ -194,13 +197,11 @@ impl Task {
         match event {
             Event::Asked(id, asked) => self.asked(now, id, asked),
             Event::Standing(Ok(line)) => {
-                self.link_trouble = None;
                 let leg = self.add(*line, true);
                 self.machine.handle_link_up(leg);
             }
             Event::Standing(Err(failure)) => {
-                tracing::warn!(%failure, "the standing link to the provider cannot be opened");
-                self.link_trouble = Some(failure);
+                self.link_fails(failure);
                 self.machine.handle_link_failed(now);
             }
             Event::Called(line) if self.legs.len() < LEGS_MAX => {
@@ -209,6 +210,8 @@ impl Task {
             Event::Called(_) => tracing::warn!("the provider calls too often; a call is not taken"),
             // What comes late from a leg that was hung up counts for nothing.
             Event::Challenge(leg, binding, challenge) if self.legs.contains_key(&leg) => {
+                // Whatever kept the link from standing is over.
+                self.link_trouble = None;
                 let peer = &self.identity.pinned.provider;
                 self.machine
                     .handle_challenge(now, leg, peer, &binding, &challenge);
@@ -276,13 +279,30 @@ impl Task {
     }
 
     fn lost(&mut self, leg: LegId, failure: Option<SettleFailure>) {
-        if self.legs.remove(&leg).is_none() {
+        let Some(gone) = self.legs.remove(&leg) else {
             return;
-        }
-        if let (Some(job), Some(failure)) = (&mut self.job, failure) {
-            job.trouble = Some(failure);
+        };
+        if let Some(failure) = failure {
+            if gone.is_link {
+                self.link_fails(failure.clone());
+            }
+            if let Some(job) = &mut self.job {
+                job.trouble = Some(failure);
+            }
         }
         self.machine.handle_leg_lost(self.now(), leg);
+    }
+
+    /// The standing link is lost or cannot be opened. It is tried again and again, and told when the reason is another one.
+    fn link_fails(&mut self, failure: SettleFailure) {
+        if self
+            .link_trouble
+            .as_ref()
+            .is_none_or(|before| before.name != failure.name)
+        {
+            tracing::warn!(%failure, "the standing link to the provider does not stand");
+        }
+        self.link_trouble = Some(failure);
     }
 
     /// Whoever worked on a leg has ended.

@@ -3,7 +3,6 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -43,12 +42,10 @@ pub(crate) struct Server {
     public: Vec<u8>,
     pub(crate) batch: Batch,
     items: Vec<Item>,
-    /// The request that waits for its call.
+    /// The newest request: every connection that waits is called for it once.
     request: Mutex<Option<Value>>,
     asked: Condvar,
     lie: Mutex<Arc<Lie>>,
-    /// Counts the lies: a connection of an earlier one takes no request of a later one.
-    lies: AtomicU64,
 }
 
 impl Server {
@@ -74,7 +71,6 @@ impl Server {
             request: Mutex::default(),
             asked: Condvar::new(),
             lie: Mutex::new(Arc::new(Box::new(|_, _| None))),
-            lies: AtomicU64::new(0),
         });
         let listener = TcpListener::bind(address).unwrap();
         let ours = Arc::clone(&server);
@@ -91,27 +87,32 @@ impl Server {
     pub(crate) fn set_lie(&self, lie: Lie) {
         *self.lie.lock().unwrap() = Arc::new(lie);
         *self.request.lock().unwrap() = None;
-        self.lies.fetch_add(1, Ordering::SeqCst);
     }
 
     fn serve(&self, stream: TcpStream) {
         stream.set_nodelay(true).unwrap();
-        let lies = self.lies.load(Ordering::SeqCst);
+        let mut called = None;
         let session = ServerConnection::new(Arc::clone(&self.tls)).unwrap();
         let mut stream = StreamOwned::new(session, stream);
         while let Some((route, body)) = hear(&mut stream) {
             // A server's connection that was lost in the middle is the test's business.
-            if self.answer(&mut stream, lies, &route, &body).is_err() {
+            if self.answer(&mut stream, &mut called, &route, &body).is_err() {
                 return;
             }
         }
     }
 
-    fn answer(&self, stream: &mut impl Write, lies: u64, route: &str, body: &Value) -> std::io::Result<()> {
+    fn answer(
+        &self,
+        stream: &mut impl Write,
+        called: &mut Option<Value>,
+        route: &str,
+        body: &Value,
+    ) -> std::io::Result<()> {
         // What a call waits for is waited for, also before a lie.
-        let called = (route == "GET /v1/call").then(|| self.call(lies));
+        let call = (route == "GET /v1/call").then(|| self.call(called));
         let lie = Arc::clone(&self.lie.lock().unwrap());
-        let honest = || Reply::Json(200, called.unwrap_or_else(|| self.truth(route, body)));
+        let honest = || Reply::Json(200, call.unwrap_or_else(|| self.truth(route, body)));
         let reply = lie(self, route).unwrap_or_else(honest);
         let hang_up = Err(std::io::ErrorKind::ConnectionAborted.into());
         match reply {
@@ -169,16 +170,16 @@ impl Server {
         }
     }
 
-    /// The call that a connection of this lie waits for.
-    fn call(&self, lies: u64) -> Value {
+    /// The call that a connection waits for, which was called for this request last.
+    fn call(&self, called: &mut Option<Value>) -> Value {
         let waiting = self.request.lock().unwrap();
-        let is_ours = || self.lies.load(Ordering::SeqCst) == lies;
-        let waits = |it: &mut Option<Value>| it.is_none() || !is_ours();
-        let (mut request, waited) = self
+        let waits = |it: &mut Option<Value>| it.is_none() || *it == *called;
+        let (request, waited) = self
             .asked
             .wait_timeout_while(waiting, Duration::from_secs(1), waits)
             .unwrap();
-        let request = if waited.timed_out() { None } else { request.take() };
+        let request = request.clone().filter(|_| !waited.timed_out());
+        called.clone_from(&request);
         let challenge = request.map(|request| {
             json!({
                 "nonce": hex::encode(nonce()), "ticket": "11".repeat(16), "purpose": "settlement",

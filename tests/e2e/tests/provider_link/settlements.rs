@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use purser_provider_link::call_back::Limits;
 use purser_provider_link::{Batch, Claim, Item, VoidReason};
-use purserd::provider::{Identity, Link, Settings, StartError, names};
+use purserd::provider::{
+    Identity, Link, PAGE_ITEMS_MAX, Settings, SettleAnswer, SignedVerdict, StartError, names,
+};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
@@ -320,6 +322,74 @@ async fn a_till_that_cannot_be_called_is_told_so_in_time() {
         settle(&till.link().await, &batch, &items).await.0.sum.total,
         yen(100)
     );
+}
+
+/// A copy of a till's state folder on another machine.
+#[tokio::test]
+async fn a_second_machine_with_the_same_key_gets_no_standing_link_and_is_told_so() {
+    let (host, till) = shop(None).await;
+    let first = till.link().await;
+    let (batch, items) = sold(&mut Customer::new(CARD), 1, &[100]);
+    assert_eq!(settle(&first, &batch, &items).await.0.sum.total, yen(100));
+    let settings = Settings {
+        limits: Limits {
+            ticket_ms: 2_000,
+            ..LIMITS
+        },
+        ..till.settings()
+    };
+    let copy = Link::start(settings, Identity::read(&till.state()).unwrap())
+        .await
+        .unwrap();
+    let failure = settle_once(&copy, &batch, &items).await.0.unwrap_err();
+    assert_eq!(
+        (failure.name, failure.is_transient),
+        ("SecondStandingLink", false),
+        "{failure}"
+    );
+    let alarms = host.done(&["alarms"]);
+    assert!(
+        alarms
+            .iter()
+            .any(|it| it.to_string().contains("SecondStandingLink")),
+        "{alarms:?}"
+    );
+    assert_eq!(
+        settle(&first, &batch, &items).await.0.sum.total,
+        yen(100),
+        "the first goes on"
+    );
+}
+
+/// More than one full page, with items and verdicts as long as they are.
+const CLAIMS: u32 = 1_200;
+
+#[tokio::test]
+async fn full_pages_go_up_and_their_verdicts_come_back() {
+    let (host, till) = shop(None).await;
+    let mut customer = Customer::new(CARD);
+    let items: Vec<Item> = (1..=CLAIMS)
+        .map(|sn| Item::Claim(customer.pay(1, 1, sn)))
+        .collect();
+    let batch = seal(1, TILL, &items);
+    let link = till.link().await;
+    let page = |place: u32| {
+        let from = usize::try_from(place).unwrap();
+        let size = usize::try_from(PAGE_ITEMS_MAX).unwrap();
+        std::future::ready(Ok(items[from..].iter().take(size).cloned().collect()))
+    };
+    let sizes = std::sync::Mutex::new(Vec::new());
+    let sink = |page: Vec<SignedVerdict>| {
+        sizes.lock().unwrap().push(page.len());
+        std::future::ready(Ok(()))
+    };
+    let answer = link.settle(&batch, page, sink).await.unwrap();
+    let SettleAnswer::Permit { permit, .. } = answer else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(permit.sum.total, yen(u64::from(CLAIMS)));
+    assert_eq!(sizes.into_inner().unwrap(), [1_000, 200]);
+    assert_eq!(host.permitted(), i64::from(CLAIMS));
 }
 
 /// The page source is asked for what is missing and held to what it may give.
