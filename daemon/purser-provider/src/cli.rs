@@ -61,6 +61,9 @@ pub(crate) enum Verb {
     /// The batches that terminals settle
     #[command(subcommand)]
     Batch(Batch),
+    /// The permits that were given, and how one is issued again
+    #[command(subcommand)]
+    Permit(Permit),
     /// Claims and what became of them
     #[command(subcommand)]
     Claims(Claims),
@@ -324,6 +327,48 @@ pub(crate) enum Batch {
         batch: String,
     },
     /// Show the newest 1,000 batches
+    List,
+}
+
+/// What a bank answers to a revocation.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Word {
+    /// It was not paid, and will not be
+    Unusable,
+    /// It is paid, or was and may still be reversed
+    Paid,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Permit {
+    /// Note that the bank is asked to make a permit unusable, and print what it has to be told
+    Revoke {
+        /// Its number: 32 hex digits
+        permit: String,
+    },
+    /// Enter the bank's answer to that. Only its own word counts: that a permit has expired proves nothing
+    Answered {
+        /// Its number
+        permit: String,
+        /// The generation that the bank was asked about
+        #[arg(long, value_name = "N")]
+        generation: u32,
+        /// What it says
+        #[arg(long)]
+        word: Word,
+        /// Under which number the bank has said it
+        #[arg(long, value_name = "TEXT")]
+        reference: String,
+    },
+    /// Issue a permit again that the bank has said to be unpaid and unusable: the next generation, with a new expiry
+    Reissue {
+        /// Its number
+        permit: String,
+        /// Another terminal of the same merchant that shall present it
+        #[arg(long, value_name = "NAME")]
+        terminal: Option<String>,
+    },
+    /// Show the newest 1,000 permits
     List,
 }
 

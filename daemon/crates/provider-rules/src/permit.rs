@@ -60,6 +60,16 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Its name, as it is told: stable.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotProven => "NotProven",
+            Self::Paid => "Paid",
+            Self::OtherGeneration => "OtherGeneration",
+            Self::Exhausted => "Exhausted",
+        }
+    }
+
     /// True for what succeeds once the bank has answered.
     pub fn is_transient(self) -> bool {
         match self {
@@ -106,6 +116,15 @@ impl PermitRecord {
             phase,
             report: None,
             statement: None,
+        }
+    }
+
+    /// The record out of a store: of a permit of which neither report has come.
+    pub fn restore(id: PermitId, total: Amount, generation: u32, phase: Phase) -> Self {
+        Self {
+            generation,
+            phase,
+            ..Self::new(id, total)
         }
     }
 

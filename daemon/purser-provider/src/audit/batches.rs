@@ -1,42 +1,41 @@
 //! Batches: every item, page, verdict, charge and permit is reckoned again.
 
-use std::collections::BTreeMap;
-
 use rusqlite::OptionalExtension;
 
 use super::Audit;
-use super::raw::{self, Decision, Evidence, Item, Permit, Verdict, digest};
+use super::raw::{self, Decision, Evidence, Item, Verdict, digest};
 use crate::card_crypto::Purchase;
 use crate::fault::Failure;
 
 /// The code of the reason "forged" in a verdict.
 const FORGED: u8 = 1;
 
-struct Batch {
-    row: i64,
-    name: String,
-    terminal: String,
-    digest: Vec<u8>,
+/// A batch as it is stored.
+pub(super) struct Batch {
+    pub(super) row: i64,
+    pub(super) name: String,
+    pub(super) terminal: String,
+    pub(super) digest: Vec<u8>,
     document: Vec<u8>,
-    phase: String,
+    pub(super) phase: String,
     received: u32,
     /// Pages, items' digest, claimed, refunds: what `serve` has counted up.
     counted: (u32, Vec<u8>, i64, i64),
-    permit: Option<Vec<u8>>,
+    pub(super) permit: Option<Vec<u8>>,
     void: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 /// What the items of a batch come to.
-struct Walked {
+pub(super) struct Walked {
     count: u32,
     items: [u8; 32],
-    verdicts: [u8; 32],
+    pub(super) verdicts: [u8; 32],
     claimed: u64,
     refunds: u64,
-    pay: u64,
-    owe: u64,
+    pub(super) pay: u64,
+    pub(super) owe: u64,
     /// What the paid claims owe to buyers.
-    refunded: u64,
+    pub(super) refunded: u64,
     /// How many places have to be charged.
     charges: u64,
 }
@@ -72,7 +71,7 @@ pub(super) fn check(audit: &mut Audit<'_>) -> Result<(), Failure> {
         format!("{stored} debits are charged, and permits cover {charges}")
     });
     forged(audit)?;
-    debts(audit)
+    super::permits::debts(audit)
 }
 
 /// A debit is kept as forged only where a claim of it was, by the terminal and under the key version that are named.
@@ -134,7 +133,7 @@ fn one(audit: &mut Audit<'_>, batch: &Batch) -> Result<u64, Failure> {
             batch.phase
         )
     });
-    permits(audit, batch, &told, &walked)?;
+    super::permits::check(audit, batch, &told, &walked)?;
     Ok(walked.charges)
 }
 
@@ -348,7 +347,7 @@ fn refunded(audit: &mut Audit<'_>, item: &Item, minor: u64, at: impl Fn() -> Str
     Ok(())
 }
 
-fn signed(minor: u64) -> i64 {
+pub(super) fn signed(minor: u64) -> i64 {
     i64::try_from(minor).unwrap_or(i64::MAX)
 }
 
@@ -381,95 +380,4 @@ fn pages(audit: &mut Audit<'_>, batch: &Batch, count: u32) -> Result<u32, Failur
         format!("the pages of batch {} are not its items", batch.name)
     });
     Ok(next_page)
-}
-
-fn permits(audit: &mut Audit<'_>, batch: &Batch, told: &raw::Batch, walked: &Walked) -> Result<(), Failure> {
-    let query =
-        "SELECT permit.id, permit.generation, document, signature, bank_terminal, pinned_account FROM permit
-                 JOIN terminal ON terminal.name = ?2 WHERE batch = ?1 ORDER BY permit.generation";
-    let mut statement = audit.sql.prepare_cached(query)?;
-    let mut rows = statement.query((batch.row, &batch.terminal))?;
-    let mut generations = 0_u32;
-    while let Some(row) = rows.next()? {
-        generations += 1;
-        let (id, generation): (Vec<u8>, u32) = (row.get(0)?, row.get(1)?);
-        let (document, signature): (Vec<u8>, Vec<u8>) = (row.get(2)?, row.get(3)?);
-        let (bank_terminal, account): (Option<String>, Option<String>) = (row.get(4)?, row.get(5)?);
-        let (bank_terminal, account) = (bank_terminal.unwrap_or_default(), account.unwrap_or_default());
-        let what = || format!("the permit of batch {}", batch.name);
-        let Some(permit) = Permit::read(&document) else {
-            audit.find("Permit", format!("{} cannot be read", what()));
-            continue;
-        };
-        let [pay, owe, debt_before, total, debt_after] = permit.sums;
-        let is_signed = audit.is_signed(&document, &signature);
-        let is_of_it = Some(&permit.id[..]) == batch.permit.as_deref()
-            && permit.id[..] == id[..]
-            && (permit.generation, generation) == (generations, generations)
-            && permit.batch[..] == batch.digest[..]
-            && permit.verdicts == walked.verdicts
-            && permit.currency == told.currency
-            && permit.presenter == batch.terminal
-            && permit.bank_terminal == *bank_terminal.as_bytes()
-            && permit.account == *account.as_bytes();
-        audit.check(is_signed && is_of_it, "Permit", || {
-            format!("{} is not this provider's for it", what())
-        });
-        let debt = u128::from(debt_before) + u128::from(owe);
-        let is_sum = (pay, owe) == (walked.pay, walked.owe)
-            && u128::from(pay) + u128::from(debt_after) == u128::from(total) + debt
-            && (total == 0 || debt_after == 0);
-        audit.check(is_sum, "PermitSum", || {
-            format!("{} is not the sum of the verdicts", what())
-        });
-        if generations == 1 {
-            let expected = audit.expected(&told.currency);
-            expected.permits += i128::from(total);
-            expected.refunds_owed += i128::from(walked.refunded) + i128::from(walked.owe);
-        }
-    }
-    let is_permitted = batch.phase == "permitted";
-    audit.check((generations > 0) == is_permitted, "Permit", || {
-        format!(
-            "batch {} is {}, and has {generations} permits",
-            batch.name, batch.phase
-        )
-    });
-    Ok(())
-}
-
-/// Each permit goes on from the debt that the merchant's one before it left.
-fn debts(audit: &mut Audit<'_>) -> Result<(), Failure> {
-    let query = "SELECT merchant, permit.document FROM permit JOIN batch ON batch.number = permit.batch
-                 JOIN terminal ON terminal.name = batch.terminal WHERE permit.generation = 1 ORDER BY permit.rowid";
-    let mut statement = audit.sql.prepare(query)?;
-    let mut rows = statement.query(())?;
-    let mut debts: BTreeMap<(String, String), u64> = BTreeMap::new();
-    while let Some(row) = rows.next()? {
-        let (merchant, document): (Option<String>, Vec<u8>) = (row.get(0)?, row.get(1)?);
-        let merchant = merchant.unwrap_or_default();
-        let Some(permit) = Permit::read(&document) else {
-            continue;
-        };
-        let [_, _, before, _, after] = permit.sums;
-        let debt = debts.entry((merchant.clone(), permit.currency)).or_default();
-        let found = std::mem::replace(debt, after);
-        audit.check(found == before, "Debt", || {
-            format!("a permit of merchant {merchant} goes on from a debt of {before} instead of {found}")
-        });
-    }
-    drop(rows);
-    drop(statement);
-    for ((merchant, currency), debt) in debts {
-        let query =
-            "SELECT coalesce((SELECT minor FROM merchant_debt WHERE merchant = ?1 AND currency = ?2), 0)";
-        let stored: i64 = audit
-            .sql
-            .query_row(query, (&merchant, &currency), |row| row.get(0))?;
-        audit.check(stored == signed(debt), "Debt", || {
-            format!("merchant {merchant} owes {stored} {currency}; its permits say {debt}")
-        });
-        audit.expected(&currency).merchant_debt += i128::from(debt);
-    }
-    Ok(())
 }

@@ -8,6 +8,7 @@ mod batches;
 mod facts;
 mod ledger;
 mod loads;
+mod permits;
 mod raw;
 
 use std::collections::BTreeMap;

@@ -23,6 +23,7 @@ use crate::authority::now_unix_seconds;
 use crate::fault::{Failure, Fault};
 use crate::store::Store;
 use crate::store::batches::{self, StoredBatch, StoredItem, StoredPage, key_bytes, phase_name};
+use crate::store::permits;
 
 /// The announcement of a batch.
 #[derive(Debug, Deserialize)]
@@ -110,11 +111,21 @@ fn of_leg(sql: &Connection, leg: &Leg, id: BatchId) -> Result<(Peer, StoredBatch
     let stored =
         stored.ok_or_else(|| Fault::unknown("UnknownBatch", "there is no such batch", "announce it"))?;
     // A digest is no secret: another terminal can be called back for it, and may do nothing with it.
-    if stored.batch.owner != peer.name {
+    if stored.batch.owner != peer.name && !is_presenter(sql, &stored, &peer)? {
         let cause = "the batch was sealed by another terminal";
         return Err(Fault::forbidden("OtherTerminal", cause, "settle your own batches").into());
     }
     Ok((peer, stored))
+}
+
+/// True for the terminal to which the batch's permit was issued again (money rule B4). What else it could ask about the batch is
+/// over by then.
+fn is_presenter(sql: &Connection, stored: &StoredBatch, peer: &Peer) -> Result<bool, Failure> {
+    let Phase::Permitted(permit) = stored.record.phase() else {
+        return Ok(false);
+    };
+    let newest = permits::newest(sql, permit)?;
+    Ok(newest.is_some_and(|it| it.permit.presenter == peer.name))
 }
 
 fn shown(record: &BatchRecord, id: BatchId) -> Reply {

@@ -5,9 +5,7 @@
 use std::sync::Arc;
 
 use purser_ledger::{Amount, Currency};
-use purser_provider_link::{
-    BankAccount, BankTerminalId, BatchId, Decision, Item, Permit, PermitId, Sum, Verdict, VerdictsDigest,
-};
+use purser_provider_link::{BatchId, Decision, Item, PermitId, Sum, Verdict, VerdictsDigest};
 use purser_provider_rules::batch::{PAGE_ITEMS_MAX, Phase, Refusal};
 use purser_provider_rules::books::{self, Account, Books};
 use purser_provider_rules::judge::{self, Charging};
@@ -19,17 +17,14 @@ use super::batches::{fault, with_batch};
 use super::http::Reply;
 use super::leg::Leg;
 use crate::authority::{now_unix_seconds, random};
-use crate::fault::Failure;
+use crate::fault::{Failure, Fault};
 use crate::store::batches::{self, StoredBatch, StoredItem, key_bytes};
+use crate::store::permits::{self, Draft};
 use crate::store::{amount, books as stored_books, signed};
-use crate::token;
 
-/// How long a permit can be presented: over a long holiday.
-const PERMIT_SECONDS: i64 = 14 * 86_400;
-
-/// Gives the batch's permit: a new one, or the one that it has.
+/// Gives the batch's permit: a new one, or the newest generation of the one that it has.
 pub(crate) async fn permit(shared: &Arc<Shared>, leg: &Arc<Leg>, id: BatchId) -> Result<Reply, Failure> {
-    with_batch(shared, leg, id, move |shared, sql, _, stored| {
+    with_batch(shared, leg, id, move |shared, sql, peer, stored| {
         let new = PermitId(random()?);
         let permit = match stored.record.permit(new) {
             Ok(_) => new,
@@ -38,15 +33,31 @@ pub(crate) async fn permit(shared: &Arc<Shared>, leg: &Arc<Leg>, id: BatchId) ->
         };
         if !matches!(stored.record.phase(), Phase::Permitted(_)) {
             let settled = charge_all(shared, &sql, &stored)?;
-            issue(shared, &sql, &stored, permit, &settled)?;
+            let draft = Draft {
+                id: permit,
+                generation: 1,
+                batch: (stored.row, stored.batch.digest()),
+                verdicts: settled.verdicts.digest(),
+                sum: settled.sum,
+                presenter: stored.batch.owner.clone(),
+            };
+            permits::issue(&shared.authority, &sql, draft, now_unix_seconds())?;
+            let change = "UPDATE batch SET phase = 'permitted', permit = ?2 WHERE number = ?1";
+            sql.execute(change, (stored.row, permit.0))?;
         }
-        let query = "SELECT document, signature FROM permit WHERE id = ?1 ORDER BY generation DESC LIMIT 1";
-        let (document, signature): (Vec<u8>, Vec<u8>) =
-            sql.query_row(query, [permit.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let newest = permits::newest(&sql, permit)?.ok_or(Failure::Damaged("a batch's permit"))?;
+        if newest.permit.presenter != peer.name {
+            let cause = format!(
+                "the permit was issued again, to terminal {}",
+                newest.permit.presenter
+            );
+            let remedy = "settle the batch there; it is paid once";
+            return Err(Fault::forbidden("OtherPresenter", cause, remedy).into());
+        }
         sql.commit()?;
-        Ok(Reply::ok(
-            json!({ "permit": hex::encode(document), "signature": hex::encode(signature) }),
-        ))
+        Ok(Reply::ok(json!({
+            "permit": hex::encode(newest.document), "signature": hex::encode(newest.signature),
+        })))
     })
     .await
 }
@@ -170,55 +181,6 @@ fn set_debt(sql: &Connection, stored: &StoredBatch, debt: Amount) -> Result<(), 
         "INSERT INTO merchant_debt (merchant, currency, minor) SELECT merchant, ?2, ?3 FROM terminal WHERE name = ?1
          ON CONFLICT (merchant, currency) DO UPDATE SET minor = excluded.minor",
         (stored.batch.owner.as_str(), debt.currency().code(), signed(debt.minor())),
-    )?;
-    Ok(())
-}
-
-fn issue(
-    shared: &Shared,
-    sql: &Connection,
-    stored: &StoredBatch,
-    id: PermitId,
-    settled: &Settled,
-) -> Result<(), Failure> {
-    let query = "SELECT bank_terminal, pinned_account, sealing_key FROM terminal
-                 JOIN merchant ON merchant.name = terminal.merchant JOIN bank ON bank.name = merchant.bank
-                 WHERE terminal.name = ?1";
-    let (bank_terminal, account, sealing_key): (String, String, Vec<u8>) =
-        sql.query_row(query, [stored.batch.owner.as_str()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?;
-    let characters: Option<[u8; 8]> = bank_terminal.as_bytes().try_into().ok();
-    let bank_terminal = characters.and_then(|it| BankTerminalId::new(it).ok());
-    let account: BankAccount = account
-        .parse()
-        .map_err(|_| Failure::Damaged("a pinned account"))?;
-    let now = now_unix_seconds();
-    let mut permit = Permit {
-        id,
-        generation: 1,
-        batch: stored.batch.digest(),
-        verdicts: settled.verdicts.digest(),
-        sum: settled.sum,
-        presenter: stored.batch.owner.clone(),
-        bank_terminal: bank_terminal.ok_or(Failure::Damaged("a bank terminal id"))?,
-        account,
-        expires_unix_seconds: now.saturating_add(PERMIT_SECONDS),
-        sealed_token: Vec::new(),
-    };
-    // A permit of nothing has no token: it closes its batch, and no bank is asked.
-    if !permit.sum.total.is_zero() {
-        permit.sealed_token = token::seal(&shared.authority, &sealing_key, &permit)?;
-    }
-    let document = permit.encode();
-    let signature = shared.authority.sign(&document)?;
-    sql.execute(
-        "INSERT INTO permit (id, generation, batch, document, signature, issued_at) VALUES (?1, 1, ?2, ?3, ?4, ?5)",
-        (id.0, stored.row, document, signature, now),
-    )?;
-    sql.execute(
-        "UPDATE batch SET phase = 'permitted', permit = ?2 WHERE number = ?1",
-        (stored.row, id.0),
     )?;
     Ok(())
 }

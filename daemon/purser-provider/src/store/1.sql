@@ -207,9 +207,23 @@ CREATE TABLE permit (
     document BLOB NOT NULL,
     signature BLOB NOT NULL,
     issued_at INTEGER NOT NULL,
+    -- A permit of nothing is redeemed from the beginning.
+    phase TEXT NOT NULL CHECK (phase IN ('live', 'revoking', 'revoked', 'redeemed')),
     PRIMARY KEY (id, generation)
 ) STRICT;
 CREATE INDEX permit_by_batch ON permit (batch);
+
+-- What a bank has answered to a revocation, as an operator has entered it (money rule B4).
+CREATE TABLE bank_word (
+    number INTEGER PRIMARY KEY,
+    permit BLOB NOT NULL,
+    generation INTEGER NOT NULL,
+    word TEXT NOT NULL CHECK (word IN ('unusable', 'paid')),
+    reference TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    FOREIGN KEY (permit, generation) REFERENCES permit (id, generation)
+) STRICT;
+CREATE INDEX bank_word_by_permit ON bank_word (permit, generation);
 
 CREATE TABLE alarm (
     number INTEGER PRIMARY KEY,

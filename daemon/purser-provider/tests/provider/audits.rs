@@ -25,7 +25,19 @@ fn history() -> Provider {
     terminal.enrol(desk[0]["enrolment_code"].as_str().unwrap());
     loads(&provider, &terminal);
     batches(&till);
+    issued_again(&provider);
     provider
+}
+
+/// The permit of the first batch, after the bank's word.
+fn issued_again(provider: &Provider) {
+    let permits = provider.done(&["permit", "list"]);
+    let permit = permits.last().unwrap()["permit"].as_str().unwrap();
+    provider.done(&["permit", "revoke", permit]);
+    let answered = ["permit", "answered", permit, "--generation", "1"];
+    let word = ["--word", "unusable", "--reference", "B 17"];
+    provider.done(&[&answered[..], &word].concat());
+    provider.done(&["permit", "reissue", permit]);
 }
 
 fn loads(provider: &Provider, terminal: &Identity) {
@@ -242,7 +254,21 @@ const PLANTED: &[(&str, &str)] = &[
         "Permit",
     ),
     ("DELETE FROM permit WHERE rowid = 1", "Permit"),
-    ("UPDATE permit SET generation = 2 WHERE rowid = 1", "Permit"),
+    ("UPDATE permit SET generation = 3 WHERE rowid = 1", "Permit"),
+    ("DELETE FROM bank_word", "PermitStanding"),
+    ("UPDATE bank_word SET word = 'paid'", "PermitStanding"),
+    (
+        "UPDATE permit SET phase = 'live' WHERE phase = 'revoked'",
+        "PermitStanding",
+    ),
+    (
+        "UPDATE permit SET phase = 'redeemed' WHERE phase = 'live'",
+        "PermitStanding",
+    ),
+    (
+        "UPDATE permit SET phase = 'revoked' WHERE phase = 'live'",
+        "PermitStanding",
+    ),
     (
         "UPDATE terminal SET bank_terminal = 'KIOSK009' WHERE name = 'till-1'",
         "Permit",

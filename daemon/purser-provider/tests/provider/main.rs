@@ -17,6 +17,7 @@ mod document;
 mod enrolment;
 mod forgeries;
 mod loads;
+mod permits;
 mod schemathesis;
 mod settlements;
 mod settling;

@@ -10,7 +10,7 @@ use crate::support::{CARD, POINT};
 
 /// Opens the token as the bank does. The bank's private key is 1 in this test, so the shared secret is the x of the ephemeral
 /// point itself.
-fn check_token(shop: &Shop, permit: &Permit) {
+pub(crate) fn check_token(shop: &Shop, permit: &Permit) {
     use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
     use ring::hkdf::{HKDF_SHA256, Salt};
     let (point, sealed) = permit.sealed_token.split_at(65);

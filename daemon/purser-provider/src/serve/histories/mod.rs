@@ -3,6 +3,7 @@
 //! Each history begins with a provider that has banks, merchants, terminals and cards, and goes on with steps that its seed
 //! chooses. The TACs and MACs are genuine, or forged on purpose: a provider that holds a forged claim is clean.
 
+mod loads;
 mod parties;
 mod scene;
 mod steps;

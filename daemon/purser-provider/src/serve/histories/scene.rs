@@ -101,7 +101,7 @@ impl Scene {
     }
 
     fn furnish(&mut self) {
-        self.operator(&[
+        self.command(&[
             "bank",
             "add",
             "first",
@@ -111,7 +111,7 @@ impl Scene {
             POINT,
         ]);
         for (merchant, account) in [("kiosk", "000100220000002"), ("other", "000100220000003")] {
-            self.operator(&[
+            self.command(&[
                 "merchant",
                 "add",
                 merchant,
@@ -121,12 +121,12 @@ impl Scene {
                 account,
             ]);
         }
-        self.operator(&["key", "version", "add", "1"]);
+        self.command(&["key", "version", "add", "1"]);
         for (serial, currency) in CARDS {
             let keys = self.home.path().join(serial);
             let keys = keys.to_str().unwrap();
             let card = ["card", "issue", "--serial", serial, "--currency", currency];
-            self.operator(&[&card[..], &["--key-version", "1", "--keys-to", keys]].concat());
+            self.command(&[&card[..], &["--key-version", "1", "--keys-to", keys]].concat());
         }
         for (name, merchant, number) in TILLS {
             let number = format!("{number:012x}");
@@ -146,11 +146,11 @@ impl Scene {
                 "KIOSK001",
                 "--standing-link",
             ];
-            let added = self.operator(&[&till[..], &numbers].concat());
+            let added = self.command(&[&till[..], &numbers].concat());
             self.enrol(name, &added[0]);
         }
         for name in DESKS {
-            let added = self.operator(&["terminal", "add", name, "--role", "provider", "--standing-link"]);
+            let added = self.command(&["terminal", "add", name, "--role", "provider", "--standing-link"]);
             self.enrol(name, &added[0]);
         }
     }
@@ -185,18 +185,24 @@ impl Scene {
         self.now = Some(now);
     }
 
+    /// A command of the operator, by its words.
+    fn command(&self, words: &[&str]) -> Vec<Value> {
+        self.operator(&command(words).verb)
+    }
+
     /// A command of the operator.
-    pub(super) fn operator(&self, words: &[&str]) -> Vec<Value> {
+    pub(super) fn operator(&self, verb: &Verb) -> Vec<Value> {
         let store = &mut *self.shared.store.lock().unwrap();
         // The keys are not part of the data base.
         let folder = Folder::new(&self.home.path().join("provider"));
-        let shown = match &command(words).verb {
+        let shown = match verb {
             Verb::Bank(verb) => verbs::accounts::bank(store, verb),
             Verb::Merchant(verb) => verbs::accounts::merchant(store, verb),
             Verb::Terminal(verb) => verbs::terminals::terminal(store, verb),
             Verb::Card(verb) => verbs::cards::card(store, &folder, verb),
             Verb::Key(verb) => verbs::keys::key(store, &folder, verb),
             Verb::Hotlist(verb) => verbs::hotlist::hotlist(store, verb),
+            Verb::Permit(verb) => verbs::permits::permit(store, &folder, verb),
             Verb::Batch(verb) => verbs::batches::batch(store, &folder, verb),
             other => panic!("{other:?}"),
         };
