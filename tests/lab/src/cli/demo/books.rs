@@ -2,17 +2,18 @@
 
 use std::io;
 
-use purser_api::model::{Balance, Counts, Sale, TotalsReply};
+use purser_api::model::{Balance, BatchItem, Counts, Sale, TotalsReply};
 use purser_lab::card::Card;
 use purser_lab::claims::{self, Claim};
 use purser_lab::stack::{CURRENCY, Stack, StackError};
 use serde::Serialize;
 
+use super::settle::Settled;
 use super::show::Show;
 use super::story::{ISSUED, Told};
 
 /// What the brackets of the story mean.
-const RULES: [(&str, &str); 8] = [
+const RULES: [(&str, &str); 10] = [
     (
         "rule 1",
         "record, then act: what lets money move exists only after its entry is durable",
@@ -24,8 +25,13 @@ const RULES: [(&str, &str); 8] = [
     ),
     (
         "rule 4",
-        "conservation: what was issued is on cards, in claims, or in doubt",
+        "conservation: what was issued is on cards, in claims, in permits, or in doubt",
     ),
+    (
+        "rule 5",
+        "erase by exchange: claims leave and the permit enters in one commit",
+    ),
+    ("B2", "that commit is one flip of the batch's row, however many claims it has"),
     (
         "P1",
         "the card's counter and its own proof decide what happened, not its balance",
@@ -50,12 +56,14 @@ pub(super) struct Findings {
     issued_minor: u64,
     on_card_minor: u64,
     claims_minor: u64,
+    permits_minor: u64,
     in_doubt_minor: u64,
     sales_minor: u64,
     refunds_owed_minor: u64,
     counts: Counts,
     sales: Vec<Sale>,
     claims: Vec<Claim>,
+    settled: Settled,
     head: String,
     checks: Vec<Check>,
     pub(super) kills: u32,
@@ -117,6 +125,7 @@ impl Books {
         }];
         let claims = read.unwrap_or_default();
         checks.extend(self.compare(&told.sales, &claims, &card));
+        checks.extend(self.compare_parties(&told.settled, &claims));
         let heads = told
             .sales
             .iter()
@@ -136,13 +145,15 @@ impl Books {
             currency: CURRENCY,
             issued_minor: u64::from(ISSUED.0),
             on_card_minor: card.money(),
-            claims_minor: sum(&claims),
+            claims_minor: self.balance("claims"),
+            permits_minor: self.balance("permits"),
             in_doubt_minor: self.balance("in_doubt"),
             sales_minor: self.balance("sales"),
             refunds_owed_minor: self.balance("refunds_owed"),
             counts: self.totals.counts,
             sales: told.sales,
             claims,
+            settled: told.settled,
             head: self.head,
             checks,
             kills: 1,
@@ -165,12 +176,17 @@ impl Books {
                 self.totals.balanced && self.side("debit") == self.side("credit"),
             ),
             check(
-                "issued = on the card + claims + in doubt",
-                u64::from(ISSUED.0) == card.money() + sum(claims) + self.balance("in_doubt"),
+                "issued = on the card + claims + permits + in doubt",
+                u64::from(ISSUED.0)
+                    == card.money()
+                        + self.balance("claims")
+                        + self.balance("permits")
+                        + self.balance("in_doubt"),
             ),
             check(
-                "the account of claims is their sum",
-                self.balance("claims") == sum(claims),
+                "every claim has left, and the permits are their sum",
+                self.balance("claims") + self.balance("in_batch") + self.balance("held") == 0
+                    && self.balance("permits") == sum(claims),
             ),
             check(
                 "sold is what was told as paid",
@@ -189,6 +205,29 @@ impl Books {
             check(
                 "the issuer's key confirms every claim",
                 !claims.is_empty() && claims.iter().all(|claim| claim.verified),
+            ),
+        ]
+    }
+}
+
+impl Books {
+    /// The shop's books beside the provider's.
+    fn compare_parties(&self, settled: &Settled, claims: &[Claim]) -> [Check; 3] {
+        let check = |name, holds, found: Option<String>| Check { name, holds, found };
+        let is_paid = |item: &BatchItem| item.decision.as_deref() == Some("pay");
+        let (here, there) = (self.balance("permits"), settled.provider_permits_minor);
+        let beside = format!("shop: permits {here} {CURRENCY}; provider: permits {there} {CURRENCY}");
+        [
+            check(
+                "the provider pays each claim of the batch, once",
+                settled.items.len() == claims.len() && settled.items.iter().all(is_paid),
+                None,
+            ),
+            check("the books of both parties agree", here == there && there > 0, Some(beside)),
+            check(
+                "the provider's books balance, and its audit finds nothing",
+                settled.is_provider_sound,
+                None,
             ),
         ]
     }
@@ -253,11 +292,13 @@ impl Findings {
         show.table(&[0, 1, 2, 3], &rows)?;
         show.heading("The shop's books, and the world:")?;
         let (claims, doubt) = (text(self.claims_minor), text(self.in_doubt_minor));
+        let permits = text(self.permits_minor);
         show.table(
             &[1, 2],
             &[
                 row(&["account", "debit", "credit"]),
                 row(&["claims", &claims, ""]),
+                row(&["permits", &permits, ""]),
                 row(&["in doubt", &doubt, ""]),
                 row(&["sales", "", &text(self.sales_minor)]),
                 row(&["refunds owed", "", &text(self.refunds_owed_minor)]),
@@ -266,7 +307,7 @@ impl Findings {
         show.step(
             "world",
             &format!(
-                "issued {} = on the card {} + claims {claims} + in doubt {doubt} [rule 4]",
+                "issued {} = on the card {} + claims {claims} + permits {permits} + in doubt {doubt} [rule 4]",
                 self.issued_minor, self.on_card_minor
             ),
         )?;

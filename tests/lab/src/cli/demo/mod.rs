@@ -2,16 +2,19 @@
 
 mod acts;
 mod books;
+mod settle;
 mod show;
 mod story;
 mod tamper;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Instant;
 
 use clap::Args;
-use purser_api::model::Sale;
-use purser_lab::stack::{Options, Programs, Stack, StackError};
+use purser_api::model::{Batch, Sale};
+use purser_lab::issuer::LAB_SERIAL;
+use purser_lab::stack::{Options, Programs, ProviderHost, Stack, StackError};
 use serde_json::json;
 
 use self::books::{Books, Findings};
@@ -19,7 +22,8 @@ use self::show::Show;
 use self::story::Story;
 use self::tamper::TamperError;
 
-/// Builds purserd, sells three times with a virtual card, kills purserd once, and checks that no money was lost or made.
+/// Builds purserd and a provider, sells three times with a virtual card, kills purserd once, settles, and checks that no money was
+/// lost or made.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// No story; one JSON object on standard output
@@ -48,6 +52,15 @@ pub(crate) enum DemoError {
     /// purserd told something else than it should.
     #[error("{what} {} is {} ({})", sale.reference, sale.outcome, sale.state)]
     Unexpected { what: &'static str, sale: Box<Sale> },
+    /// purserd found nothing to settle, or forgot it.
+    #[error("there is no batch, although three sales are paid")]
+    NothingSettled,
+    /// The batch has not come to its permit.
+    #[error("batch {} is {}: {}", .0.id, .0.state, .0.cause.as_deref().unwrap_or("no cause is told"))]
+    NotSettled(Box<Batch>),
+    /// The shop cannot enrol.
+    #[error("purserd enrol failed: {0}")]
+    NotEnrolled(String),
     /// The tampering that was asked for.
     #[error("cannot tamper with the journal")]
     Tamper(#[from] TamperError),
@@ -87,8 +100,28 @@ impl Demo {
     }
 }
 
+/// A provider that serves, and a shop that is enrolled with it and runs.
+fn begin(folder: &Path) -> Result<(ProviderHost, Stack), DemoError> {
+    let mut provider = ProviderHost::new(&folder.join("provider"), &[LAB_SERIAL], None)?;
+    provider.serve()?;
+    let options = Options {
+        drop_in: provider.drop_in(),
+        ..Options::default()
+    };
+    let shop = folder.join("shop");
+    std::fs::create_dir(&shop).map_err(DemoError::Folder)?;
+    let mut stack = Stack::prepare(&shop, options)?;
+    let enrolled = stack.run_verb(&["enrol", "--code", provider.code()])?;
+    if !enrolled.status.success() {
+        let told = String::from_utf8_lossy(&enrolled.stderr).into_owned();
+        return Err(DemoError::NotEnrolled(told));
+    }
+    stack.start_again()?;
+    Ok((provider, stack))
+}
+
 fn play(show: &mut Show<'_>, tampers: bool) -> Result<Findings, DemoError> {
-    eprintln!("Building purserd, its driver host and the virtual reader; the first time takes minutes.");
+    eprintln!("Building purserd, its driver host, the virtual reader and purser-provider; the first time takes minutes.");
     Programs::build()?;
     let began = Instant::now();
     let folder = tempfile::Builder::new().prefix("purser-demo-").tempdir();
@@ -99,7 +132,7 @@ fn play(show: &mut Show<'_>, tampers: bool) -> Result<Findings, DemoError> {
     show.heading(
         "S-numbers are the steps of the settlement method, [brackets] the money rules that a step keeps.",
     )?;
-    let mut stack = Stack::start(folder.path(), Options::default())?;
+    let (provider, mut stack) = begin(folder.path())?;
     let milliseconds = began.elapsed().as_millis();
     show.step(
         "start",
@@ -107,7 +140,11 @@ fn play(show: &mut Show<'_>, tampers: bool) -> Result<Findings, DemoError> {
             "purserd is ready after {milliseconds} ms; card, reader and PIN pad are programs behind the real driver contract"
         ),
     )?;
-    let told = Story::begin(show, &mut stack)?.play()?;
+    show.step(
+        "enrolled",
+        "a provider runs beside it: it has issued the card, and knows the shop's device key by a one-time code",
+    )?;
+    let told = Story::begin(show, &mut stack)?.play(&provider)?;
     let books = Books::ask(&stack)?;
     stack.stop()?;
     show.heading("purserd has stopped in order. What is left is the card and the shop's files.")?;

@@ -1,14 +1,15 @@
-//! What happens in the demo: one shop, one card, three sales, a purchase that the purse cannot pay, and one kill.
+//! What happens in the demo: one shop, one card, three sales, a purchase that the purse cannot pay, one kill, and a settlement.
 
 use std::time::Instant;
 
 use purser_api::model::Sale;
 use purser_lab::card::{Fault, Minor, ScriptedFault, instruction};
 use purser_lab::issuer::{LAB_PIN, LAB_SERIAL};
-use purser_lab::stack::{CURRENCY, PATIENCE, Stack, StackError, Till};
+use purser_lab::stack::{CURRENCY, PATIENCE, ProviderHost, Stack, StackError, Till};
 use purser_lab::vpcd::{CardThread, Place};
 
 use super::DemoError;
+use super::settle::Settled;
 use super::show::Show;
 
 /// What is on the card in the beginning: all the money in the world.
@@ -35,6 +36,8 @@ pub(super) struct Told {
     pub(super) card: CardThread,
     /// Every sale as it was told last.
     pub(super) sales: Vec<Sale>,
+    /// What became of their claims.
+    pub(super) settled: Settled,
 }
 
 impl<'a, 'b> Story<'a, 'b> {
@@ -54,15 +57,17 @@ impl<'a, 'b> Story<'a, 'b> {
     }
 
     /// Plays everything.
-    pub(super) fn play(mut self) -> Result<Told, DemoError> {
+    pub(super) fn play(mut self, provider: &ProviderHost) -> Result<Told, DemoError> {
         let first = self.with_a_wrong_pin()?;
         self.repeat(&first)?;
         let second = self.torn()?;
         let third = self.plain()?;
         let declined = self.too_dear()?;
+        let settled = self.settle(provider)?;
         Ok(Told {
             card: self.card,
             sales: vec![first, second, third, declined],
+            settled,
         })
     }
 
