@@ -308,6 +308,11 @@ impl Service {
         ask: &model::EventsArguments,
     ) -> Result<model::EventsReply, Fault> {
         let query = self.query(caller, Some(ask.after), ask.limit, ask.reference.as_deref())?;
+        // Left out before pages are cut: a page without an event would be asked for again and again.
+        let query = EntriesQuery {
+            sales_only: true,
+            ..query
+        };
         let (events, more) = self.read_page(caller, query, project::folded_event).await?;
         Ok(model::EventsReply { more, events })
     }
@@ -407,6 +412,7 @@ impl Service {
             limit: parse::limit(limit)?,
             reference: parse::optional_reference(reference)?,
             owner: self.only_owner(caller),
+            sales_only: false,
         })
     }
 

@@ -3,7 +3,9 @@
 mod common;
 
 use common::{OWNER, Sale, append_one, folder, open, store, yen};
-use purser_journal::{Derived, Finding, Journal, JournalThread, KeepError, NotKept, Reader, SignedVerdict};
+use purser_journal::{
+    Derived, Finding, Journal, JournalThread, KeepError, NotKept, Query, Reader, SignedVerdict,
+};
 use purser_journal::{VerifyError, mend, verify};
 use purser_ledger::{
     Account, BatchExchanged, BatchSealed, BatchVoided, Commit, Conclusion, Currency, Entry, OperationId,
@@ -224,6 +226,18 @@ fn a_void_frees_its_range_for_another_batch() {
     let batches = reader.batches(None, 10).expect("readable");
     let ids: Vec<_> = batches.iter().map(|it| it.id).collect();
     assert_eq!(ids, [id(2), id(1)]);
+    let sales_only = Query {
+        limit: 1_000,
+        sales_only: true,
+        ..Query::default()
+    };
+    let numbers: Vec<_> = reader
+        .entries(&sales_only)
+        .expect("readable")
+        .iter()
+        .map(|entry| entry.head.number)
+        .collect();
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6], "three entries are the batches'");
 }
 
 #[test]

@@ -94,5 +94,7 @@ async fn newest_references(client: &mut Client) -> Result<Vec<String>, Failure> 
         ..JournalArguments::default()
     };
     let entries = client.journal(&page).await?.entries;
-    Ok(entries.into_iter().map(|entry| entry.reference).collect())
+    let references = entries.into_iter().map(|entry| entry.reference);
+    // A settlement has none.
+    Ok(references.filter(|reference| !reference.is_empty()).collect())
 }

@@ -25,7 +25,7 @@ pub struct Entry {
     pub digest: String,
     /// The operation that it belongs to.
     pub operation: String,
-    /// The operation's reference.
+    /// The operation's reference; empty for a settlement's entry.
     pub reference: String,
     /// The user id of the operation's owner.
     pub owner: u64,
@@ -44,7 +44,7 @@ pub struct Entry {
 /// The balance of one account in one currency.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, CustomType)]
 pub struct Balance {
-    /// `sales`, `claims`, `in_doubt` or `refunds_owed`.
+    /// Which; the contract file lists them.
     pub account: String,
     /// `debit` or `credit`: the side that it grows on.
     pub side: String,
