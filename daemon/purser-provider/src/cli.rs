@@ -55,6 +55,9 @@ pub(crate) enum Verb {
     /// Cards that terminals shall refuse
     #[command(subcommand)]
     Hotlist(Hotlist),
+    /// What terminals may do: each change is a new version of one signed document
+    #[command(subcommand)]
+    Parameters(Parameters),
     /// Loads
     #[command(subcommand)]
     Load(Load),
@@ -189,6 +192,9 @@ pub(crate) struct TerminalAdd {
     /// It cannot be called and keeps a standing link
     #[arg(long)]
     pub(crate) standing_link: bool,
+    /// It has no PSAM but a software SAM: its claims are paid while the parameters allow that; for the role merchant
+    #[arg(long, requires = "psam_number")]
+    pub(crate) software_sam: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -297,6 +303,44 @@ pub(crate) enum Hotlist {
     },
     /// Show the list
     List,
+}
+
+/// A permission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Permission {
+    /// It may be
+    Allow,
+    /// It may not be
+    Forbid,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Parameters {
+    /// Say how old parameters may be, and whether terminals may have software SAMs; what is left out stays
+    Set {
+        /// Whether a terminal may have a software SAM: it puts a purchase key into a shop
+        #[arg(long)]
+        software_sam: Option<Permission>,
+        /// After so many hours without the provider a terminal warns
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8_760))]
+        warn_after_hours: Option<u32>,
+        /// After so many hours it sells up to the lower limit only
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8_760))]
+        stale_after_hours: Option<u32>,
+    },
+    /// Say how much one sale may come to in a currency; one without limits is not sold in
+    Currency {
+        /// The currency
+        currency: Currency,
+        /// The highest price, in minor units; 0: not sold in any more
+        #[arg(long, value_name = "MINOR")]
+        sale_max: u32,
+        /// The highest price while the parameters are too old
+        #[arg(long, value_name = "MINOR")]
+        stale_sale_max: u32,
+    },
+    /// Show them as they are now
+    Show,
 }
 
 #[derive(Debug, Subcommand)]

@@ -224,7 +224,7 @@ fn a_void_frees_its_range_for_another_batch() {
     whole(&folder);
     let reader = Reader::open(folder.path()).expect("readable");
     let batches = reader.batches(None, 10).expect("readable");
-    let ids: Vec<_> = batches.iter().map(|it| it.id).collect();
+    let ids: Vec<_> = batches.iter().map(|it| it.1.id).collect();
     assert_eq!(ids, [id(2), id(1)]);
     let sales_only = Query {
         limit: 1_000,

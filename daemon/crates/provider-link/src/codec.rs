@@ -27,6 +27,8 @@ pub enum Document {
     Challenge,
     /// A [`LoadOrder`](crate::LoadOrder).
     LoadOrder,
+    /// The provider's [`Parameters`](crate::Parameters).
+    Parameters,
 }
 
 impl Document {
@@ -41,6 +43,7 @@ impl Document {
             Self::BatchVoid => *b"PBVD",
             Self::Challenge => *b"PCHL",
             Self::LoadOrder => *b"PLOD",
+            Self::Parameters => *b"PPAR",
         }
     }
 
@@ -54,7 +57,8 @@ impl Document {
             | Self::Permit
             | Self::BatchVoid
             | Self::Challenge
-            | Self::LoadOrder => 1,
+            | Self::LoadOrder
+            | Self::Parameters => 1,
         }
     }
 
@@ -69,6 +73,7 @@ impl Document {
             Self::BatchVoid => "batch void",
             Self::Challenge => "challenge",
             Self::LoadOrder => "load order",
+            Self::Parameters => "document of parameters",
         }
     }
 }
@@ -179,9 +184,12 @@ impl Writer {
             .u8(u8::from(wall.trusted))
     }
 
+    pub(crate) fn card(&mut self, card: &CardId) -> &mut Self {
+        self.u8(scheme_code(card.scheme())).fixed(card.serial())
+    }
+
     pub(crate) fn key(&mut self, key: &DebitKey) -> &mut Self {
-        self.u8(scheme_code(key.card.scheme()))
-            .fixed(key.card.serial())
+        self.card(&key.card)
             .fixed(&key.terminal_number)
             .u32(key.terminal_sn)
     }
@@ -312,10 +320,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(crate) fn key(&mut self) -> Result<DebitKey, DecodeError> {
+    pub(crate) fn card(&mut self) -> Result<CardId, DecodeError> {
         let scheme = self.scheme()?;
+        Ok(CardId::new(scheme, self.fixed()?))
+    }
+
+    pub(crate) fn key(&mut self) -> Result<DebitKey, DecodeError> {
         Ok(DebitKey {
-            card: CardId::new(scheme, self.fixed()?),
+            card: self.card()?,
             terminal_number: self.fixed()?,
             terminal_sn: self.u32()?,
         })

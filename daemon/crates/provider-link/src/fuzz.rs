@@ -2,7 +2,7 @@
 
 use crate::call_back::Challenge;
 use crate::codec::DecodeError;
-use crate::{Batch, BatchVoid, Claim, Item, LateRefund, LoadOrder, Permit, Verdict};
+use crate::{Batch, BatchVoid, Claim, Item, LateRefund, LoadOrder, Parameters, Permit, Verdict};
 
 /// Decodes the bytes as each document. What decodes encodes to the same bytes again: one value, one encoding.
 ///
@@ -17,6 +17,7 @@ pub fn documents(data: &[u8]) {
     check(data, Permit::decode, Permit::encode);
     check(data, BatchVoid::decode, BatchVoid::encode);
     check(data, LoadOrder::decode, LoadOrder::encode);
+    check(data, Parameters::decode, Parameters::encode);
     check(data, Challenge::from_signed_bytes, |(challenge, binding)| {
         challenge.signed_bytes(binding)
     });

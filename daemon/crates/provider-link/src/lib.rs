@@ -2,7 +2,7 @@
 //!
 //! Two halves, both without IO, clock, randomness and keys:
 //!
-//! * **documents**: [`Claim`], [`LateRefund`], [`Batch`], [`Verdict`], [`Permit`] and [`BatchVoid`]. Each has one canonical
+//! * **documents**: [`Claim`], [`LateRefund`], [`Batch`], [`Verdict`], [`Permit`], [`BatchVoid`] and [`Parameters`]. Each has one canonical
 //!   encoding, fixed for ever by golden digests (money rule C5); signatures and digests are over those bytes.
 //! * [`call_back`]: the request leg that moves no value, and the authentication leg that the provider starts
 //!   (S7, S10, S11, S31 to S33).
@@ -18,6 +18,7 @@ mod codec;
 pub mod fuzz;
 mod id;
 mod load;
+mod parameters;
 mod permit;
 mod seal;
 mod verdict;
@@ -32,6 +33,7 @@ pub use id::{
     ProviderName, TerminalName,
 };
 pub use load::LoadOrder;
+pub use parameters::{CURRENCIES_MAX, CurrencyLimits, HOT_LIST_MAX, Parameters};
 pub use permit::{Permit, SEALED_TOKEN_BYTES_MAX, Sum, SumError};
 pub use seal::{ITEMS_MAX, Seal, SealError};
 pub use verdict::{Decision, Reason, Verdict, VerdictsDigest};

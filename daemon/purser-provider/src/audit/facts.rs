@@ -3,6 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::Audit;
+use super::raw::{number, text};
 use crate::fault::Failure;
 
 pub(super) fn check(audit: &mut Audit<'_>) -> Result<(), Failure> {
@@ -24,7 +25,30 @@ pub(super) fn check(audit: &mut Audit<'_>) -> Result<(), Failure> {
     }
     keys(audit)?;
     accounts(audit)?;
+    parameters(audit)?;
     certificates(audit)
+}
+
+/// Each version of the parameters is signed, under its number, and none is missing.
+fn parameters(audit: &mut Audit<'_>) -> Result<(), Failure> {
+    let query = "SELECT version, document, signature FROM parameters ORDER BY version";
+    let mut statement = audit.sql.prepare(query)?;
+    let mut rows = statement.query(())?;
+    let mut next = 1_u64;
+    while let Some(row) = rows.next()? {
+        let (version, document): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        let signature: Vec<u8> = row.get(2)?;
+        let told = text(&document, 5).and_then(|(name, at)| Some((name, number(&document, at)?)));
+        let is_itself = document.starts_with(b"PPAR\x01")
+            && told == Some((audit.provider.clone(), version.unsigned_abs()))
+            && version.unsigned_abs() == next
+            && audit.is_signed(&document, &signature);
+        audit.check(is_itself, "Parameters", || {
+            format!("version {version} of the parameters is not this provider's, or one before it is missing")
+        });
+        next = version.unsigned_abs().saturating_add(1);
+    }
+    Ok(())
 }
 
 fn keys(audit: &mut Audit<'_>) -> Result<(), Failure> {

@@ -121,7 +121,7 @@ pub(super) struct Batch {
     pub(super) items: [u8; 32],
 }
 
-fn text(bytes: &[u8], from: usize) -> Option<(String, usize)> {
+pub(super) fn text(bytes: &[u8], from: usize) -> Option<(String, usize)> {
     let length = usize::from(u16::from_be_bytes(part(bytes, from)?));
     let (start, end) = (from + 2, from + 2 + length);
     let text = String::from_utf8(bytes.get(start..end)?.to_vec()).ok()?;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::http::Reply;
 use super::leg::Leg;
-use super::{Shared, batches, call_back, enrol, hot_list, http, loads, peer, permits};
+use super::{Shared, batches, call_back, enrol, hot_list, http, loads, parameters, peer, permits};
 use crate::authority::now_unix_seconds;
 use crate::fault::{Failure, Fault};
 use crate::store::Store;
@@ -36,6 +36,7 @@ pub(crate) enum Endpoint {
     VoidBatch,
     HotList,
     AcknowledgeHotList,
+    Parameters,
 }
 
 /// Method, path and endpoint of each route.
@@ -64,6 +65,7 @@ pub(crate) const ROUTES: &[(&str, &str, Endpoint)] = &[
         "/v1/hot-list/acknowledgement",
         Endpoint::AcknowledgeHotList,
     ),
+    ("GET", "/v1/parameters", Endpoint::Parameters),
 ];
 
 /// The route of a request, and what stands in the path's places.
@@ -154,6 +156,7 @@ pub(crate) async fn call(
         Endpoint::Verdicts => batches::verdicts(&shared, &leg, batch()?, number()?).await,
         Endpoint::Permit => permits::permit(&shared, &leg, batch()?).await,
         Endpoint::VoidBatch => batches::void(&shared, &leg, batch()?).await,
+        Endpoint::Parameters => parameters::show(&shared, &leg).await,
         Endpoint::HotList => hot_list::show(&shared, &leg).await,
         Endpoint::AcknowledgeHotList => hot_list::acknowledge(&shared, &leg, http::object(&body)?).await,
     }

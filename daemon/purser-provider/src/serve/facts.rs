@@ -37,8 +37,7 @@ pub(crate) fn of(shared: &Shared, sql: &Connection, owner: &Owner, claim: &Claim
         number_owner: number_owner(sql, owner, &claim.key)?,
         // Sales from before a restore are claimed after it. None is paid twice: its key has no generation in it.
         is_reconciled: claim.generation <= owner.generation,
-        // Until parameters are delivered none forbids it.
-        is_software_sam_forbidden: false,
+        is_software_sam_forbidden: is_software_sam_forbidden(sql, &claim.key.terminal_number)?,
         is_hot_listed: is_hot_listed(sql, &claim.key)?,
         before: before(sql, owner, &key)?,
     })
@@ -69,6 +68,12 @@ fn number_owner(sql: &Connection, owner: &Owner, key: &DebitKey) -> Result<Numbe
         Some(_) => NumberOwner::Other,
         None => NumberOwner::Unknown,
     })
+}
+
+/// As the parameters are now: when a sale was made only the terminal says (money rule T3).
+fn is_software_sam_forbidden(sql: &Connection, psam_number: &[u8; 6]) -> Result<bool, Failure> {
+    let query = "SELECT 1 FROM terminal WHERE psam_number = ?1 AND is_software_sam = 1";
+    Ok(exists(sql, query, [psam_number])? && !store::parameters::is_software_sam_allowed(sql)?)
 }
 
 fn before(sql: &Connection, owner: &Owner, key: &[u8; 20]) -> Result<Before, Failure> {

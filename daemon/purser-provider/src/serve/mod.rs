@@ -17,6 +17,7 @@ mod hot_list;
 mod http;
 mod leg;
 mod loads;
+mod parameters;
 mod peer;
 mod permits;
 mod places;

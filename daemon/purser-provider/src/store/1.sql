@@ -44,6 +44,8 @@ CREATE TABLE terminal (
     -- Pinned when it enrols: the provider's account that its permits debit.
     pinned_account TEXT,
     forgeries INTEGER NOT NULL DEFAULT 0,
+    -- It has no PSAM: a purchase key is in the shop.
+    is_software_sam INTEGER NOT NULL DEFAULT 0 CHECK (is_software_sam IN (0, 1)),
     -- The highest terminal SN that a card has proven; null before the first.
     highest_sn INTEGER CHECK (highest_sn BETWEEN 0 AND 4294967295),
     CHECK ((role = 'merchant') = (merchant IS NOT NULL)),
@@ -99,6 +101,29 @@ CREATE TABLE delivery (
     version INTEGER NOT NULL,
     from_terminal_sn INTEGER NOT NULL,
     PRIMARY KEY (psam_number, version)
+) STRICT;
+
+-- One row: what the parameters say beside the hot list and the key versions.
+CREATE TABLE policy (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    is_software_sam_allowed INTEGER NOT NULL CHECK (is_software_sam_allowed IN (0, 1)),
+    warn_after_seconds INTEGER NOT NULL CHECK (warn_after_seconds BETWEEN 0 AND stale_after_seconds),
+    stale_after_seconds INTEGER NOT NULL CHECK (stale_after_seconds <= 4294967295)
+) STRICT;
+-- A day, and three: a weekend without a line.
+INSERT INTO policy VALUES (1, 0, 86400, 259200);
+
+CREATE TABLE currency_limit (
+    currency TEXT PRIMARY KEY,
+    sale_max INTEGER NOT NULL,
+    stale_sale_max INTEGER NOT NULL CHECK (stale_sale_max BETWEEN 0 AND sale_max)
+) STRICT;
+
+-- Every version that a terminal may have in force.
+CREATE TABLE parameters (
+    version INTEGER PRIMARY KEY CHECK (version > 0),
+    document BLOB NOT NULL,
+    signature BLOB NOT NULL
 ) STRICT;
 
 CREATE TABLE books (

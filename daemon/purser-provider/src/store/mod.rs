@@ -3,6 +3,7 @@
 pub(crate) mod batches;
 pub(crate) mod books;
 pub(crate) mod loads;
+pub(crate) mod parameters;
 pub(crate) mod permits;
 
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! `hotlist`: each change is a new version; a claim is refused only if a version that names its card had reached the
 //! terminal before the sale (money rule C3).
 
+use purser_provider_link::HOT_LIST_MAX;
 use rusqlite::Transaction;
 use serde_json::json;
 
@@ -23,6 +24,7 @@ pub(crate) fn hotlist(store: &mut Store, verb: &Hotlist) -> Result<Shown, Failur
                 return Err(Fault::unknown("UnknownCard", cause, "see `purser-provider card list`").into());
             }
             if !is_listed(&sql, serial)? {
+                check_room(&sql)?;
                 sql.execute(
                     "INSERT INTO listing (card, from_version, reason) VALUES (?1, ?2, ?3)",
                     (serial, next_version(&sql)?, reason),
@@ -54,6 +56,18 @@ pub(crate) fn hotlist(store: &mut Store, verb: &Hotlist) -> Result<Shown, Failur
             ))
         }
     }
+}
+
+/// The list goes into the parameters, which every terminal keeps in memory.
+fn check_room(sql: &Transaction<'_>) -> Result<(), Failure> {
+    let query = "SELECT count(*) FROM listing WHERE until_version IS NULL";
+    let count: i64 = sql.query_row(query, (), |row| row.get(0))?;
+    if usize::try_from(count).map_or(true, |it| it >= HOT_LIST_MAX) {
+        let cause = format!("the hot list has {HOT_LIST_MAX} cards");
+        let remedy = "take off cards that have expired, or block their key version";
+        return Err(Fault::conflict("HotListFull", cause, remedy).into());
+    }
+    Ok(())
 }
 
 fn is_listed(sql: &Transaction<'_>, serial: [u8; 10]) -> Result<bool, Failure> {

@@ -7,6 +7,7 @@ mod claims;
 pub(crate) mod hotlist;
 pub(crate) mod keys;
 mod loads;
+pub(crate) mod parameters;
 pub(crate) mod permits;
 pub(crate) mod terminals;
 
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, Failure> {
         Verb::Key(verb) => keys::key(&mut Store::open(&folder)?, &folder, verb)?,
         Verb::Load(verb) => loads::load(&mut Store::open(&folder)?, verb)?,
         Verb::Batch(verb) => batches::batch(&mut Store::open(&folder)?, &folder, verb)?,
+        Verb::Parameters(verb) => parameters::parameters(&mut Store::open(&folder)?, &folder, verb)?,
         Verb::Permit(verb) => permits::permit(&mut Store::open(&folder)?, &folder, verb)?,
         Verb::Claims(verb) => claims::claims(&Store::open(&folder)?, verb)?,
         Verb::Alarms { limit } => claims::alarms(&Store::open(&folder)?, *limit)?,

@@ -77,8 +77,8 @@ fn add(store: &mut Store, add: &TerminalAdd) -> Result<Shown, Failure> {
         .into());
     }
     sql.execute(
-        "INSERT INTO terminal (name, role, merchant, psam_number, bank_terminal, address, standing, added_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'enrolled', ?7)",
+        "INSERT INTO terminal (name, role, merchant, psam_number, bank_terminal, address, standing, added_at, is_software_sam)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'enrolled', ?7, ?8)",
         (
             name.as_str(),
             role,
@@ -87,6 +87,7 @@ fn add(store: &mut Store, add: &TerminalAdd) -> Result<Shown, Failure> {
             &add.bank_terminal,
             &add.address,
             now,
+            add.software_sam,
         ),
     )?;
     let code = make_code(&sql, name.as_str(), now)?;

@@ -38,6 +38,8 @@ fn issued_again(provider: &Provider) {
     let word = ["--word", "unusable", "--reference", "B 17"];
     provider.done(&[&answered[..], &word].concat());
     provider.done(&["permit", "reissue", permit]);
+    provider.done(&["parameters", "show"]);
+    provider.done(&["parameters", "set", "--software-sam", "allow"]);
 }
 
 fn loads(provider: &Provider, terminal: &Identity) {
@@ -255,6 +257,15 @@ const PLANTED: &[(&str, &str)] = &[
     ),
     ("DELETE FROM permit WHERE rowid = 1", "Permit"),
     ("UPDATE permit SET generation = 3 WHERE rowid = 1", "Permit"),
+    ("DELETE FROM parameters WHERE version = 1", "Parameters"),
+    (
+        "UPDATE parameters SET signature = zeroblob(70) WHERE version = 2",
+        "Parameters",
+    ),
+    (
+        "UPDATE parameters SET document = (SELECT document FROM parameters WHERE version = 1), signature = (SELECT signature FROM parameters WHERE version = 1)",
+        "Parameters",
+    ),
     ("DELETE FROM bank_word", "PermitStanding"),
     ("UPDATE bank_word SET word = 'paid'", "PermitStanding"),
     (

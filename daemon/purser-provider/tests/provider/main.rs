@@ -17,6 +17,7 @@ mod document;
 mod enrolment;
 mod forgeries;
 mod loads;
+mod parameters;
 mod permits;
 mod schemathesis;
 mod settlements;

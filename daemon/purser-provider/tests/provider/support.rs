@@ -202,7 +202,17 @@ impl Provider {
 
     /// A new terminal of any merchant.
     pub(crate) fn till_of(&self, merchant: &str, name: &str, number: &str) -> String {
-        let added = self.done(&[
+        self.added(merchant, name, number, "--standing-link")
+    }
+
+    /// A new terminal of the merchant with a software SAM and a standing link.
+    pub(crate) fn software_till(&self, name: &str, number: &str) -> String {
+        self.added("kiosk", name, number, "--software-sam")
+    }
+
+    fn added(&self, merchant: &str, name: &str, number: &str, option: &str) -> String {
+        let link = (option != "--standing-link").then_some("--standing-link");
+        let mut words = vec![
             "terminal",
             "add",
             name,
@@ -214,8 +224,10 @@ impl Provider {
             number,
             "--bank-terminal",
             "KIOSK001",
-            "--standing-link",
-        ]);
+            option,
+        ];
+        words.extend(link);
+        let added = self.done(&words);
         added[0]["enrolment_code"].as_str().unwrap().to_owned()
     }
 }

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use purser_provider_link::call_back::Challenge;
 use purser_provider_link::{
-    Batch, BatchVoid, Claim, Decision, DecodeError, Document, Item, LateRefund, LoadId, LoadOrder, Permit,
-    Reason, Seal, SealError, Verdict, VoidReason, fuzz,
+    Batch, BatchVoid, Claim, CurrencyLimits, Decision, DecodeError, Document, Item, LateRefund, LoadId,
+    LoadOrder, Parameters, Permit, Reason, Seal, SealError, Verdict, VoidReason, fuzz,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -78,6 +78,12 @@ fn samples() -> Vec<Sample> {
             |bytes| LoadOrder::decode(bytes).map(|_| ()),
             "1ab5448e8f91c3de53bf54250535e8cd46d32649c61c99cb63f33c3f57ae3760",
         ),
+        sample(
+            Document::Parameters,
+            parameters().encode(),
+            |bytes| Parameters::decode(bytes).map(|_| ()),
+            "d7e1e5c0e3fb83fbcaf5febfdc49bc63f1c93160f4409f0c7b1aeb06074b8bd3",
+        ),
     ]
 }
 
@@ -86,6 +92,57 @@ fn load_order() -> LoadOrder {
         id: LoadId([0xB1; 16]),
         amount: purser_ledger::Amount::new(1_000, "JPY".parse().unwrap()).unwrap(),
     }
+}
+
+fn parameters() -> Parameters {
+    let limits = |currency: &str, sale_max, stale_sale_max| {
+        let amount = |minor| purser_ledger::Amount::new(minor, currency.parse().unwrap()).unwrap();
+        CurrencyLimits {
+            sale_max: amount(sale_max),
+            stale_sale_max: amount(stale_sale_max),
+        }
+    };
+    let card = |serial: &[u8; 10]| purser_ledger::CardId::new(purser_ledger::Scheme::Pboc, *serial);
+    Parameters {
+        provider: purser_provider_link::ProviderName::new("provider.example").unwrap(),
+        version: 7,
+        made_at_unix_seconds: 1_795_420_800,
+        warn_after_seconds: 86_400,
+        stale_after_seconds: 259_200,
+        is_software_sam_allowed: false,
+        currencies: vec![limits("EUR", 5_000, 1_000), limits("JPY", 30_000, 0)],
+        key_versions: vec![1, 3],
+        hot_list_version: 12,
+        hot_list: vec![card(b"0123456789"), card(b"9876543210")],
+    }
+}
+
+#[test]
+fn parameters_that_contradict_themselves_are_refused() {
+    let refused = |change: fn(&mut Parameters)| {
+        let mut parameters = parameters();
+        change(&mut parameters);
+        field(Parameters::decode(&parameters.encode()))
+    };
+    assert_eq!(refused(|it| it.version = 0), "version");
+    assert_eq!(refused(|it| it.stale_after_seconds = 1), "age");
+    assert_eq!(refused(|it| it.currencies.swap(0, 1)), "currencies");
+    let swapped = |it: &mut Parameters| {
+        let limits = &mut it.currencies[0];
+        std::mem::swap(&mut limits.sale_max, &mut limits.stale_sale_max);
+    };
+    assert_eq!(refused(swapped), "currencies");
+    assert_eq!(refused(|it| it.key_versions = vec![3, 3]), "key versions");
+    assert_eq!(refused(|it| it.hot_list.swap(0, 1)), "hot list");
+    let twice = |it: &mut Parameters| it.hot_list = vec![it.hot_list[0].clone(); 2];
+    assert_eq!(refused(twice), "hot list");
+}
+
+#[test]
+fn a_currency_that_is_not_listed_has_no_limit_because_it_is_not_sold_in() {
+    let limits = |code: &str| parameters().limits(code.parse().unwrap());
+    assert_eq!(limits("JPY").unwrap().sale_max, yen(30_000));
+    assert_eq!(limits("USD"), None);
 }
 
 #[test]
@@ -139,6 +196,7 @@ fn each_document_is_read_back_as_it_was() {
     assert_eq!(Batch::decode(&batch().encode()), Ok(batch()));
     assert_eq!(Permit::decode(&permit().encode()), Ok(permit()));
     assert_eq!(LoadOrder::decode(&load_order().encode()), Ok(load_order()));
+    assert_eq!(Parameters::decode(&parameters().encode()), Ok(parameters()));
     for item in items() {
         assert_eq!(Item::decode(&item.encode()), Ok(item));
     }
@@ -318,7 +376,7 @@ proptest! {
 
     #[test]
     fn no_document_with_changed_bytes_panics(
-        which in 0_usize..7,
+        which in 0_usize..9,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
         cut in any::<prop::sample::Index>(),
     ) {

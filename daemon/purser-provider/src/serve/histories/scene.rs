@@ -202,6 +202,7 @@ impl Scene {
             Verb::Card(verb) => verbs::cards::card(store, &folder, verb),
             Verb::Key(verb) => verbs::keys::key(store, &folder, verb),
             Verb::Hotlist(verb) => verbs::hotlist::hotlist(store, verb),
+            Verb::Parameters(verb) => verbs::parameters::parameters(store, &folder, verb),
             Verb::Permit(verb) => verbs::permits::permit(store, &folder, verb),
             Verb::Batch(verb) => verbs::batches::batch(store, &folder, verb),
             other => panic!("{other:?}"),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::parties::{CARDS, Card, Dice, TILLS, forged, wall};
 use super::scene::Scene;
-use crate::cli::{self, Hotlist, Key, KeyVersion, Terminal, Verb, Word};
+use crate::cli::{self, Hotlist, Key, KeyVersion, Parameters, Permission, Terminal, Verb, Word};
 use crate::serve::api::Endpoint;
 
 /// Everything that has to happen somewhere.
@@ -39,6 +39,7 @@ pub(super) const KINDS: &[&str] = &[
     "load: void by the card's proof",
     "operator: hot list",
     "operator: key version is blocked for a while",
+    "operator: parameters",
     "operator: terminal is reconciled",
     "permit: issued again",
     "terminal: suspended for its forgeries",
@@ -342,7 +343,19 @@ impl History {
     }
 
     fn operate(&mut self, scene: &Scene) {
-        if self.dice.one_in(2) {
+        if self.dice.one_in(3) {
+            self.done.push("operator: parameters");
+            let permission = if self.dice.one_in(2) {
+                Permission::Allow
+            } else {
+                Permission::Forbid
+            };
+            scene.operator(&Verb::Parameters(Parameters::Set {
+                software_sam: Some(permission),
+                warn_after_hours: None,
+                stale_after_hours: None,
+            }));
+        } else if self.dice.one_in(2) {
             self.done.push("operator: key version is blocked for a while");
             scene.operator(&Verb::Key(Key::Version(KeyVersion::Block { version: 1 })));
             self.settle(scene);

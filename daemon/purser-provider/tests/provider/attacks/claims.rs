@@ -49,6 +49,11 @@ pub(super) const ATTACKS: &[Attack] = &[
         "BlockedKeyVersion",
         blocked_version,
     ),
+    (
+        "a software SAM where none is allowed",
+        "SoftwareSamNotAllowed",
+        software_sam,
+    ),
     ("a card that was not issued", "UnknownCard", unknown_card),
     ("a claim of another terminal", "OtherTerminal", other_terminal),
     (
@@ -218,6 +223,19 @@ fn blocked_version(world: &mut World) -> String {
     let refused = changed(world, |_, claim| claim);
     world.done(&["key", "version", "unblock", "1"]);
     refused
+}
+
+fn software_sam(world: &mut World) -> String {
+    let mut till = world.till();
+    let number = world.next_terminal();
+    let code = world
+        .shop
+        .provider
+        .software_till(&format!("till-{number}"), &format!("{number:012x}"));
+    (till.identity, till.number) = (world.shop.enrolled(&code), number);
+    till.name = format!("till-{number}");
+    let claim = till.pay(300);
+    world.judged(&mut till, &one(claim), 0)
 }
 
 fn unknown_card(world: &mut World) -> String {
