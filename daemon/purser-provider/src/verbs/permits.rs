@@ -100,6 +100,9 @@ fn answered(
     }
     let sql = store.begin()?;
     let stored = find(&sql, permit)?;
+    if generation == 0 || generation > stored.permit.generation {
+        return Err(refused(Refusal::OtherGeneration));
+    }
     let (says, name) = match word {
         Word::Unusable => (BankSays::Unusable, "unusable"),
         Word::Paid => (BankSays::Paid, "paid"),

@@ -105,6 +105,10 @@ fn a_bank_that_has_paid_what_it_called_unusable_is_an_alarm_and_stops_the_next_g
             .map(|it| it["alarm"].clone())
     };
     assert_eq!(alarm(), None);
+    for generation in ["0", "2"] {
+        let never_given = words("answered", &id, &answer(generation, "paid", "B 18"));
+        assert_eq!(provider.refused(&never_given), "OtherGeneration");
+    }
     let paid = |reference| words("answered", &id, &answer("1", "paid", reference));
     assert_eq!(provider.done(&paid("B 18"))[0]["phase"], "live");
     assert_eq!(alarm(), Some(json!("PaidThoughRevoked")));

@@ -64,6 +64,21 @@ pub(super) const ATTACKS: &[Attack] = &[
         "NotSuspended",
         operators_void,
     ),
+    (
+        "a permit issued again without the bank's word",
+        "NotProven",
+        issued_again,
+    ),
+    (
+        "a bank's word that it was not asked for",
+        "NotAsked",
+        unasked_word,
+    ),
+    (
+        "a permit that was issued again to another terminal",
+        "OtherPresenter",
+        other_presenter,
+    ),
 ];
 
 fn sales(till: &mut super::Till, count: usize) -> Vec<Item> {
@@ -275,4 +290,51 @@ fn operators_void(world: &mut World) -> String {
         .shop
         .provider
         .refused(&["batch", "void", &batch.id.to_string()])
+}
+
+/// A till whose batch of 200 has its permit: the till, the batch and the permit's number.
+fn permitted(world: &mut World) -> (super::Till, purser_provider_link::Batch, String) {
+    let mut till = world.till();
+    let items = sales(&mut till, 2);
+    let batch = world.settle(&mut till, &items, 200);
+    let newest = world.done(&["permit", "list"])[0]["permit"].clone();
+    (till, batch, newest.as_str().unwrap().to_owned())
+}
+
+/// However long ago it has expired: it may have been paid before.
+fn issued_again(world: &mut World) -> String {
+    let (_, _, permit) = permitted(world);
+    world.done(&["permit", "revoke", &permit]);
+    world.shop.provider.refused(&["permit", "reissue", &permit])
+}
+
+fn word(permit: &str) -> [&str; 9] {
+    [
+        "permit",
+        "answered",
+        permit,
+        "--generation",
+        "1",
+        "--word",
+        "unusable",
+        "--reference",
+        "B 1",
+    ]
+}
+
+fn unasked_word(world: &mut World) -> String {
+    let (_, _, permit) = permitted(world);
+    world.shop.provider.refused(&word(&permit))
+}
+
+fn other_presenter(world: &mut World) -> String {
+    let other = world.till();
+    let (mut till, batch, permit) = permitted(world);
+    world.done(&["permit", "revoke", &permit]);
+    world.done(&word(&permit));
+    world.done(&["permit", "reissue", &permit, "--terminal", &other.name]);
+    let request = till.request();
+    let mut line = announced(&till.identity, request, &batch);
+    let answer = line.ask("POST", &path(&batch, "/permit"), None);
+    answer.refusal().to_owned()
 }
