@@ -3,6 +3,7 @@
 //! What only the running daemon knows, such as how its drivers do, `purserctl doctor` asks it; that command runs this one too.
 
 mod journal;
+mod provider;
 mod system;
 
 use std::env;
@@ -91,6 +92,7 @@ fn look(places: &Places) -> Vec<Finding> {
         findings.extend(driver_findings(config, daemon_uid));
         findings.extend(shared_driver_finding(config));
         findings.extend(system::readers(config));
+        findings.extend(provider::look(config, &places.state_dir));
     }
     findings.extend(journal::look(&places.state_dir, config.as_ref()));
     findings.extend(system::run_folder(&places.run_dir));

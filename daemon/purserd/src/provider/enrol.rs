@@ -164,7 +164,10 @@ pub(crate) fn enrol(config: &Config, state_dir: &Path, how: &cli::Enrol) -> Exit
         // The command line has exactly one of the two.
         (Some(_) | None, _) => Enrolment::Renewal,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    // A core would hold the key.
+    let hardened = crate::run::harden().map_err(std::io::Error::from);
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = hardened.and_then(|()| builder.enable_all().build());
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -157,6 +157,13 @@ pub(super) struct Folder {
     handle: File,
 }
 
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Said, and not left to the descriptor's end: a program that is being started can hold a copy of it until it runs.
+        let _ = flock(&self.handle, FlockOperation::Unlock);
+    }
+}
+
 impl Folder {
     /// Opens the folder for a change, and makes it where it is missing.
     pub(super) fn open(state_dir: &Path) -> Result<Self, FilesError> {

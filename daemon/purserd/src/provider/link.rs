@@ -52,6 +52,28 @@ impl From<&config::Provider> for Settings {
     }
 }
 
+impl Settings {
+    /// Whether they are of the provider where the terminal is enrolled.
+    ///
+    /// # Errors
+    /// [`StartError`] says what differs.
+    pub(crate) fn fit(&self, pinned: &Pinned) -> Result<(), StartError> {
+        if pinned.provider != self.name {
+            return Err(StartError::OtherProvider {
+                configured: self.name.clone(),
+                enrolled: pinned.provider.clone(),
+            });
+        }
+        if pinned.mode != self.mode {
+            return Err(StartError::OtherMode {
+                configured: mode_name(self.mode),
+                enrolled: mode_name(pinned.mode),
+            });
+        }
+        Ok(())
+    }
+}
+
 /// Why the link cannot begin. Nothing of it goes away by itself, but for a port that is in use.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -139,18 +161,7 @@ impl Link {
     /// [`StartError`]: configuration and enrolment do not fit, or the listener cannot be opened.
     pub async fn start(settings: Settings, identity: Identity) -> Result<Self, StartError> {
         let pinned = &identity.pinned;
-        if pinned.provider != settings.name {
-            return Err(StartError::OtherProvider {
-                configured: settings.name,
-                enrolled: pinned.provider.clone(),
-            });
-        }
-        if pinned.mode != settings.mode {
-            return Err(StartError::OtherMode {
-                configured: mode_name(settings.mode),
-                enrolled: mode_name(pinned.mode),
-            });
-        }
+        settings.fit(pinned)?;
         let terminal = (&pinned.certificate[..], &identity.key);
         let connector = tls::client(&pinned.authority, Some(terminal))?;
         let taking = match settings.mode {

@@ -8,7 +8,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 ///
 /// # Errors
 /// The kernel's own: nothing works as expected then, and the process should not hold keys.
-pub(super) fn harden() -> Result<(), Errno> {
+pub(crate) fn harden() -> Result<(), Errno> {
     umask(Mode::from_raw_mode(0o077));
     setrlimit(
         Resource::Core,

@@ -42,6 +42,7 @@ use self::board::Board;
 pub(crate) use self::board::{clock_problem, disk_problem, limit_problem};
 pub(crate) use self::clock::Clock;
 use self::core::Core;
+pub(crate) use self::harden::harden;
 use self::journal_check::JournalCheck;
 use self::provider::Provider;
 use self::settling::Settler;

@@ -179,6 +179,14 @@ fn the_program_enrols_tells_what_is_pinned_and_says_what_to_do_where_it_does_not
         String::from_utf8_lossy(&output.stdout).contains("till-1"),
         "{output:?}"
     );
+    // What doctor says of it: nothing, until the configuration means another provider.
+    let doctor = |till: &Till| String::from_utf8(purserd(till, &["doctor"]).stdout).unwrap();
+    assert!(!doctor(&till).contains("enrolment_"), "{}", doctor(&till));
+    let right = toml(&host.authority(), host.address, None);
+    till.configure(&right.replace("provider.example", "other.example"));
+    assert!(doctor(&till).contains("enrolment_differs: this terminal is enrolled at provider.example"));
+    let other = Till::new(&host.authority(), host.address, None);
+    assert!(doctor(&other).contains("enrolment_unusable: this terminal is not enrolled"));
     for wrong in [&["enrol"][..], &["enrol", "--code", "x", "--renew"]] {
         assert_eq!(purserd(&till, wrong).status.code(), Some(2), "{wrong:?}");
     }

@@ -189,6 +189,11 @@ fn shapes() -> Vec<(&'static str, Reply, (&'static str, bool))> {
             (names::REFUSED, true),
         ),
         (permit, Reply::Silence, (names::NO_ANSWER, true)),
+        (
+            permit,
+            Reply::Drip(response(200, &json!({ "permit": "00".repeat(100) }))),
+            (names::NO_ANSWER, true),
+        ),
         ("GET /verdicts/0", Reply::Endless(endless_body.to_vec()), bad),
         ("POST /v1/requests", Reply::Silence, (names::NO_ANSWER, true)),
         ("POST /v1/requests", json(json!({ "ticket": "00" })), bad),

@@ -28,6 +28,8 @@ pub(crate) enum Reply {
     Raw(Vec<u8>),
     /// These bytes, then zeros for ever.
     Endless(Vec<u8>),
+    /// These bytes, so slowly that a reader who only waits for the next one never ends.
+    Drip(Vec<u8>),
     /// Nothing for ever.
     Silence,
 }
@@ -131,6 +133,14 @@ impl Server {
                 loop {
                     stream.write_all(&[b'0'; 4096])?;
                 }
+            }
+            Reply::Drip(bytes) => {
+                for byte in bytes {
+                    stream.write_all(&[byte])?;
+                    stream.flush()?;
+                    thread::sleep(Duration::from_millis(50));
+                }
+                Ok(())
             }
             Reply::Silence => loop {
                 thread::sleep(Duration::from_secs(60));
