@@ -23,6 +23,7 @@ enum State {
 }
 
 /// What comes of one message.
+#[expect(clippy::large_enum_variant, reason = "it lives for one step")]
 enum Then {
     Next(State),
     Ends(Result<SettleAnswer, SettleFailure>),
