@@ -107,6 +107,11 @@ pub(crate) enum Batch {
         #[arg(long, value_name = "N")]
         limit: Option<u64>,
     },
+    /// Ask the provider to void a batch that waits and has no permit: its claims are free for another batch
+    Void {
+        /// The batch's number
+        id: String,
+    },
     /// A batch's items, with what the provider says of each
     Show {
         /// The batch's number

@@ -83,7 +83,10 @@ impl World {
                     device.abort(id);
                 }
             }
-            Output::Count(..) | Output::Settle(..) | Output::TellBatch(_) | Output::HintBatch(_) => {
+            Output::Count(..)
+            | Output::Settle(..)
+            | Output::Void(..)
+            | Output::TellBatch(_) | Output::HintBatch(_) => {
                 unreachable!("no POS of this world settles");
             }
             Output::Reply(id, reply) => return self.replied(s, id, reply),

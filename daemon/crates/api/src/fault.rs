@@ -26,7 +26,9 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
             "the sale belongs to another user",
             "ask as the user who began it, or as an operator",
         ),
-        RequestError::NotOperator | RequestError::ProviderNotConfigured => settle_words(error),
+        RequestError::NotOperator | RequestError::UnknownBatch | RequestError::ProviderNotConfigured => {
+            settle_words(error)
+        },
         RequestError::AmountZero => (
             ErrorName::AmountZero,
             "the amount is zero",
@@ -79,6 +81,11 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
 
 fn settle_words(error: RequestError) -> (ErrorName, &'static str, &'static str) {
     match error {
+        RequestError::UnknownBatch => (
+            ErrorName::UnknownBatch,
+            "no batch of this number is under way",
+            "use one that Batches lists as waiting",
+        ),
         RequestError::ProviderNotConfigured => (
             ErrorName::ProviderNotConfigured,
             "no provider is configured, or this terminal is not enrolled with it",
@@ -437,10 +444,11 @@ mod tests {
         Refused::NoRoom,
     ];
 
-    const OTHERS: [RequestError; 27] = [
+    const OTHERS: [RequestError; 28] = [
         RequestError::UnknownReference,
         RequestError::NotOwner,
         RequestError::NotOperator,
+        RequestError::UnknownBatch,
         RequestError::ProviderNotConfigured,
         RequestError::Damaged,
         RequestError::AmountZero,

@@ -121,6 +121,8 @@ pub enum Request {
     /// Settle what has accumulated in this currency, or in all (S30). Only for an operator. Answered by `Reply::Settling` when the
     /// batches are sealed; a settlement under way is joined, and one that waits is sent at once.
     Settle(Option<Currency>),
+    /// Have a sealed batch voided that the provider has not permitted (money rule B3). For operators.
+    VoidBatch(OperationId),
     /// Purser stops: end or park every sale, begin none. Answered by `Reply::Stopped` when all are recorded.
     Stop,
 }

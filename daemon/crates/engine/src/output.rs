@@ -24,6 +24,8 @@ pub enum Output {
     Count(CallId, CountBatch),
     /// Send a sealed batch to the provider, and get its permit or its void.
     Settle(CallId, Authorised<SendBatch>),
+    /// Ask the provider to void a sealed batch that it has not permitted. Answered as `Settle` is.
+    Void(CallId, Authorised<SendBatch>),
     /// Tell the durable end of a batch, to whoever listens.
     TellBatch(Authorised<BatchTold>),
     /// Tell what is being done with a batch, to whoever listens. May be lost.
@@ -118,6 +120,9 @@ pub enum RequestError {
     /// Only an operator may ask for it.
     #[error("only an operator may settle")]
     NotOperator,
+    /// No batch of this number is under way.
+    #[error("no batch of this number is under way")]
+    UnknownBatch,
     /// There is nobody to settle with.
     #[error("no provider is configured, or this terminal is not enrolled with it")]
     ProviderNotConfigured,
@@ -218,6 +223,7 @@ impl RequestError {
             Self::UnknownReference
             | Self::NotOwner
             | Self::NotOperator
+            | Self::UnknownBatch
             | Self::ProviderNotConfigured
             | Self::Damaged
             | Self::Held

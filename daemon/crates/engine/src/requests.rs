@@ -47,6 +47,7 @@ impl Engine {
             }
             Request::ReadPurse(reader) => self.read_purse(id, reader),
             Request::Settle(currency) => self.settle(id, peer, currency, operation),
+            Request::VoidBatch(batch) => self.void_batch(id, peer, batch),
             Request::Stop => {
                 self.begin_stop(id);
                 Ok(())

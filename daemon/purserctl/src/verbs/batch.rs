@@ -5,7 +5,7 @@ use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
 use purser_api::client::Client;
-use purser_api::model::{self, BatchItem, BatchItemsArguments, BatchesArguments, SettleArguments};
+use purser_api::model::{self, BatchArguments, BatchItem, BatchItemsArguments, BatchesArguments, SettleArguments};
 
 use crate::cli::{Batch, Cli, Settle};
 use crate::exit::{Exit, Failure};
@@ -17,6 +17,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 pub(super) async fn run(cli: &Cli, client: Client, asked: &Batch) -> Result<(), Failure> {
     match asked {
         Batch::List { limit } => list(cli, client, *limit).await,
+        Batch::Void { id } => void(cli, client, id).await,
         Batch::Show { id, held } => show(cli, client, id, *held).await,
     }
 }
@@ -106,6 +107,15 @@ fn progress(batch: &model::Batch) -> String {
         batch.state,
         why.unwrap_or_default()
     )
+}
+
+async fn void(cli: &Cli, mut client: Client, id: &str) -> Result<(), Failure> {
+    let reply = client.void_batch(&BatchArguments { id: id.to_owned() }).await?;
+    if cli.json {
+        return Ok(print_json(&reply)?);
+    }
+    println!("the provider is asked; `purserctl batch list` tells what came of it");
+    Ok(())
 }
 
 async fn list(cli: &Cli, mut client: Client, limit: Option<u64>) -> Result<(), Failure> {

@@ -148,6 +148,30 @@ impl Link {
     }
 }
 
+impl Link {
+    /// Has a sealed batch voided, that the provider has not permitted (money rule B3). The void carries the provider's signature
+    /// and is of exactly this batch.
+    ///
+    /// # Errors
+    /// [`SettleFailure`] by name: the batch is as sealed as before. One that is permitted is not voided: settle it.
+    ///
+    /// # Cancel safety
+    /// One that is dropped leaves the batch as a lost line would.
+    pub async fn void(&self, batch: &Batch) -> Result<(BatchVoid, Vec<u8>), SettleFailure> {
+        let digest = batch.digest();
+        let mut leg = self.open(digest).await?;
+        let mut settling = Settling {
+            line: leg.line(),
+            batch,
+            digest,
+            pinned: self.pinned(),
+            time: Duration::from_millis(self.limits.leg_ms),
+        };
+        settling.announce().await?;
+        settling.void().await
+    }
+}
+
 /// A settlement on a leg that is open for it.
 struct Settling<'a> {
     line: &'a mut Line,
@@ -171,12 +195,12 @@ impl Settling<'_> {
             self.send_pages(&mut stands, pages).await?;
         }
         if stands.phase == Phase::Voided {
-            return self.void().await;
+            return self.voided().await;
         }
         let (permit, signature) = match self.permit().await? {
             Some(signed) => signed,
             // Voided since it was announced.
-            None => return self.void().await,
+            None => return self.voided().await,
         };
         self.verdicts(stands.next_page, verdicts).await?;
         Ok(SettleAnswer::Permit { permit, signature })
@@ -305,8 +329,13 @@ impl Settling<'_> {
         }
     }
 
-    /// The void of a batch that the provider says is void. Asking for it changes nothing any more.
-    async fn void(&mut self) -> Result<SettleAnswer, SettleFailure> {
+    async fn voided(&mut self) -> Result<SettleAnswer, SettleFailure> {
+        let (void, signature) = self.void().await?;
+        Ok(SettleAnswer::Void { void, signature })
+    }
+
+    /// The void of a batch: asked for where the provider has none yet, the same one ever after.
+    async fn void(&mut self) -> Result<(BatchVoid, Vec<u8>), SettleFailure> {
         let path = self.path("/void");
         let told = self.line.ask::<SignedVoid>(Ask::command(&path, self.time));
         let told = told
@@ -320,10 +349,7 @@ impl Settling<'_> {
         if (void.batch_id, void.batch) != (self.batch.id, self.digest) {
             return Err(bad("the void is of another batch".to_owned()));
         }
-        Ok(SettleAnswer::Void {
-            void,
-            signature: told.signature,
-        })
+        Ok((void, told.signature))
     }
 }
 

@@ -229,6 +229,7 @@ impl Core {
                 Output::Abort(id, device) => self.drivers.abort(id, &device),
                 Output::Count(id, asked) => self.settler.count(id, asked),
                 Output::Settle(id, act) => self.settler.send(id, act.into_act()),
+                Output::Void(id, act) => self.settler.void(id, act.into_act()),
                 Output::TellBatch(told) => journey::batch(&told.act().view),
                 Output::HintBatch(view) => journey::batch(&view),
                 Output::Reply(id, reply) => self.reply(id, reply),

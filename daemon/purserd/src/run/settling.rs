@@ -118,10 +118,26 @@ impl Settler {
     /// Sends a sealed batch, and gets its permit or its void.
     pub(super) fn send(&self, id: CallId, act: SendBatch) {
         let (state_dir, keeper) = (self.state_dir.clone(), self.keeper.clone());
+        self.ask(id, async move |link| send(&link, &state_dir, keeper, act).await);
+    }
+
+    /// Has a sealed batch voided.
+    pub(super) fn void(&self, id: CallId, act: SendBatch) {
+        self.ask(id, async move |link| {
+            let (void, signature) = link.void(&act.batch).await?;
+            Ok(SettleAnswer::Void { void, signature })
+        });
+    }
+
+    fn ask<A: Future<Output = Result<SettleAnswer, SettleFailure>> + Send>(
+        &self,
+        id: CallId,
+        ask: impl FnOnce(Link) -> A + Send + 'static,
+    ) {
         let (link, answers) = (self.link.clone(), self.answers.clone());
         tokio::spawn(async move {
             let answered = match link {
-                Ok(link) => send(&link, &state_dir, keeper, act).await,
+                Ok(link) => ask(link).await,
                 Err(failure) => Err(failure),
             };
             let answered = answered.map_err(told);

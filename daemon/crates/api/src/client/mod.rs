@@ -39,7 +39,7 @@ pub use error::ClientError;
 use wire::Wire;
 
 use crate::model::{
-    BatchItemsArguments, BatchItemsReply, BatchesArguments, BatchesReply, BeginSaleArguments, BeginSaleReply,
+    BatchArguments, BatchItemsArguments, BatchItemsReply, BatchesArguments, BatchesReply, BeginSaleArguments, BeginSaleReply,
     ConcludeArguments, DevicesReply, DriverArguments, DriverReply, DriversReply, Event, EventsArguments,
     EventsReply, HeadReply, InfoReply, JournalArguments, JournalReply, ProvidePinArguments, PurseReply,
     ReadPurseArguments, RecordDriverArguments, ReferenceArguments, SaleReply, SettleArguments, SettleReply,
@@ -116,6 +116,8 @@ impl Client {
         journal(JournalArguments) -> JournalReply = "Journal";
         /// Settles the claims that wait, or joins what is under way.
         settle(SettleArguments) -> SettleReply = "Settle";
+        /// Has a batch voided that the provider has not permitted.
+        void_batch(BatchArguments) -> SettleReply = "VoidBatch";
         /// The batches that were sealed, newest first.
         batches(BatchesArguments) -> BatchesReply = "Batches";
         /// The items of a batch.

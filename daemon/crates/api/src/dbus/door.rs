@@ -15,7 +15,7 @@ use super::value::{Dict, add_options, dict, list};
 use super::watchers::Watchers;
 use crate::access::Caller;
 use crate::model::{
-    BatchItemsArguments, BatchesArguments, ConcludeArguments, DriverArguments, EventsArguments, Fault,
+    BatchArguments, BatchItemsArguments, BatchesArguments, ConcludeArguments, DriverArguments, EventsArguments, Fault,
     JournalArguments, ReadPurseArguments, ReferenceArguments, SettleArguments, WatchArguments,
 };
 use crate::parse::arguments;
@@ -350,6 +350,18 @@ impl Door {
             currency: given(currency),
         };
         Ok(list(self.service.settle(&caller, &ask).await?.batches))
+    }
+
+    #[zbus(out_args("batches"))]
+    async fn void_batch(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        id: String,
+    ) -> Result<Vec<Dict>, Refusal> {
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
+        let ask = BatchArguments { id };
+        Ok(list(self.service.void_batch(&caller, &ask).await?.batches))
     }
 
     #[zbus(out_args("batches", "more"))]

@@ -100,6 +100,14 @@ pub struct BatchesReply {
     pub more: bool,
 }
 
+/// Arguments of `VoidBatch`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(deny_unknown_fields)]
+pub struct BatchArguments {
+    /// The batch's number.
+    pub id: String,
+}
+
 /// Arguments of `BatchItems`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
 #[serde(deny_unknown_fields)]

@@ -16,7 +16,7 @@ pub use arguments::{
     WatchArguments,
 };
 pub use batch::{
-    Batch, BatchItem, BatchItemsArguments, BatchItemsReply, BatchesArguments, BatchesReply, SettleArguments,
+    Batch, BatchArguments, BatchItem, BatchItemsArguments, BatchItemsReply, BatchesArguments, BatchesReply, SettleArguments,
     SettleReply,
 };
 pub use device::{

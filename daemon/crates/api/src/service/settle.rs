@@ -28,6 +28,26 @@ impl Service {
         }
     }
 
+    /// Has a batch voided that the provider has not permitted (money rule B3). Answers when the provider is being asked. For
+    /// operators.
+    ///
+    /// # Errors
+    /// The [`Fault`] names what to do; the batch is as sealed as before.
+    pub async fn void_batch(
+        &self,
+        caller: &Caller,
+        ask: &model::BatchArguments,
+    ) -> Result<model::SettleReply, Fault> {
+        self.access.may_operate(caller)?;
+        let request = Request::VoidBatch(parse::batch(&ask.id)?);
+        match self.ask(self.peer(caller), request).await? {
+            Answered::Reply(Reply::Settling(views)) => Ok(model::SettleReply {
+                batches: views.iter().map(project::batch).collect(),
+            }),
+            Answered::Reply(_) | Answered::Told(_) => Err(fault::other_answer()),
+        }
+    }
+
     /// The batches that were sealed, newest first. For operators and members of the group that may sell.
     ///
     /// # Errors
@@ -46,7 +66,8 @@ impl Service {
         })
     }
 
-    /// The items of a batch, with what the provider says of each. For operators and members of the group that may sell.
+    /// The items of a batch, with what the provider says of each: sales of every user. For operators. Counts as reading all items
+    /// up to the last one, because that is what it does.
     ///
     /// # Errors
     /// The [`Fault`] names what to do.
@@ -55,7 +76,7 @@ impl Service {
         caller: &Caller,
         ask: &model::BatchItemsArguments,
     ) -> Result<model::BatchItemsReply, Fault> {
-        self.access.may_see_totals(caller)?;
+        self.access.may_operate(caller)?;
         let (id, from) = (parse::batch(&ask.id)?, ask.from.unwrap_or(0));
         let limit = parse::limit(ask.limit)?;
         let found = self
@@ -63,6 +84,9 @@ impl Service {
             .run(move |facts| facts.batch_items(id, from, limit))
             .await?;
         let items = found.ok_or_else(fault::unknown_batch)?;
+        let read = usize::try_from(from).unwrap_or(usize::MAX);
+        self.quotas
+            .charge(self.user(caller), read.saturating_add(items.len()));
         Ok(model::BatchItemsReply {
             more: is_full(items.len(), limit),
             items,

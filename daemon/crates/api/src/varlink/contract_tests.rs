@@ -60,6 +60,7 @@ fn the_contract_file_says_of_every_method_what_the_code_takes_and_gives() {
         ("Journal", method::<JournalArguments, JournalReply>()),
         ("Totals", method::<Nothing, TotalsReply>()),
         ("Settle", method::<SettleArguments, SettleReply>()),
+        ("VoidBatch", method::<BatchArguments, SettleReply>()),
         ("Batches", method::<BatchesArguments, BatchesReply>()),
         ("BatchItems", method::<BatchItemsArguments, BatchItemsReply>()),
         ("Head", method::<Nothing, HeadReply>()),

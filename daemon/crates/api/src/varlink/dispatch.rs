@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::access::Caller;
 use crate::fault::invalid_argument;
 use crate::model::{
-    BatchItemsArguments, BatchesArguments, BeginSaleArguments, ConcludeArguments, DriverArguments,
+    BatchArguments, BatchItemsArguments, BatchesArguments, BeginSaleArguments, ConcludeArguments, DriverArguments,
     EventsArguments, Fault, INTERFACE, JournalArguments, ProvidePinArguments, ReadPurseArguments,
     RecordDriverArguments, ReferenceArguments, SettleArguments, VARLINK_CONTRACT, WatchArguments, WatchReply,
 };
@@ -180,6 +180,7 @@ pub fn fuzz(data: &[u8]) {
     if let Ok(ask) = arguments::<SettleArguments>(given.clone()) {
         drop(parse::optional_currency(ask.currency.as_deref()));
     }
+    drop(arguments::<BatchArguments>(given.clone()));
     drop(arguments::<BatchesArguments>(given.clone()));
     drop(arguments::<JournalArguments>(given.clone()));
     drop(arguments::<ProvidePinArguments>(given.clone()));
@@ -246,6 +247,10 @@ async fn with_arguments(service: &Service, caller: &Caller, name: &str, given: V
         },
         "Settle" => match arguments::<SettleArguments>(given) {
             Ok(ask) => service.settle(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
+        "VoidBatch" => match arguments::<BatchArguments>(given) {
+            Ok(ask) => service.void_batch(caller, &ask).await.map(to_value),
             Err(fault) => Err(fault),
         },
         "Batches" => match arguments::<BatchesArguments>(given) {

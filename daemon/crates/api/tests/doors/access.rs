@@ -48,6 +48,7 @@ const MATRIX: &[(&str, &str, [&str; 3])] = &[
     ("Totals", "{}", ["NotAllowed", "NotAllowed", "ok"]),
     ("Settle", "{}", ["NotAllowed", "NotAllowed", "ok"]),
     ("Batches", "{}", ["NotAllowed", "NotAllowed", "ok"]),
+    ("VoidBatch", BATCH, ["NotAllowed", "NotAllowed", "ok"]),
     ("BatchItems", BATCH, ["NotAllowed", "NotAllowed", "ok"]),
     ("ReadPurse", "{}", ["ok", "ok", "ok"]),
     (
@@ -95,7 +96,7 @@ async fn outcome(socket: &Path, (uid, gids): User<'_>, method: &str, arguments: 
                 _ => "ok".to_owned(),
             },
             Err((error, told)) => {
-                let for_operators = ["Driver", "Recording", "Settle"];
+                let for_operators = ["Driver", "Recording", "Settle", "VoidBatch", "BatchItems"];
                 let group = if for_operators.iter().any(|word| method.contains(word)) {
                     "purser-operator"
                 } else {

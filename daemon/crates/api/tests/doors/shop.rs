@@ -387,6 +387,7 @@ impl State {
                 _ => Ok(Answered::Reply(Reply::Purse(purse()))),
             },
             Request::Settle(_) if !peer.operator => Err(RequestError::NotOperator),
+            Request::VoidBatch(_) => Ok(Answered::Reply(Reply::Settling(vec![sealed_batch().view]))),
             Request::Settle(currency) => {
                 let view = sealed_batch().view;
                 let is_asked = currency.is_none_or(|asked| asked == view.currency);

@@ -78,6 +78,40 @@ impl Engine {
         Ok(())
     }
 
+    /// Asks the provider to void a batch that it has not permitted (money rule B3): its claims are free again, for a batch of
+    /// another kind or for another provider.
+    pub(crate) fn void_batch(
+        &mut self,
+        id: RequestId,
+        peer: Peer,
+        batch: OperationId,
+    ) -> Result<(), RequestError> {
+        if !peer.operator {
+            return Err(RequestError::NotOperator);
+        }
+        if self.is_stopping {
+            return Err(RequestError::Stopping);
+        }
+        let (currency, settling) = self
+            .take_settling(|settling| settling.id == batch)
+            .ok_or(RequestError::UnknownBatch)?;
+        let (state, answer) = match settling.state {
+            State::Waiting(_, sealed) => {
+                let call = self.next_call();
+                self.outputs.push_back(Output::Void(call, sealed.send.again()));
+                (State::Sending(call, sealed), Ok(()))
+            }
+            parked @ State::Parked(_) => (parked, Err(RequestError::ProviderNotConfigured)),
+            busy => (busy, Err(RequestError::Changing)),
+        };
+        let settling = Settling { state, ..settling };
+        let view = BatchView::under_way(currency, &settling);
+        self.put(currency, settling);
+        answer?;
+        self.reply(id, Ok(Reply::Settling(vec![view])));
+        Ok(())
+    }
+
     /// The currencies that are sold in, or have something to settle.
     fn currencies(&self) -> BTreeSet<Currency> {
         let sold = self.config.issuers.values().copied();
