@@ -115,6 +115,11 @@ pub(crate) struct Seen {
     pub(crate) verdicts: Vec<SignedVerdict>,
 }
 
+/// A settlement can be a task of its own.
+fn for_a_task<F: Future + Send>(settling: F) -> F {
+    settling
+}
+
 /// Settles once, with these pages.
 pub(crate) async fn settle_once(
     link: &Link,
@@ -132,7 +137,7 @@ pub(crate) async fn settle_once(
         seen.lock().unwrap().verdicts.extend(page);
         std::future::ready(Ok(()))
     };
-    let settling = tokio::time::timeout(LONG, link.settle(batch, pages, verdicts));
+    let settling = tokio::time::timeout(LONG, for_a_task(link.settle(batch, pages, verdicts)));
     let answer = settling.await.expect("a settlement ends");
     let seen = seen.lock().unwrap().clone();
     (answer, seen)
