@@ -16,6 +16,7 @@
 mod check;
 pub mod items;
 mod run;
+mod serve;
 #[cfg(test)]
 mod tests;
 mod view;
