@@ -3,14 +3,18 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use e2e::buyer::Buyer;
 use e2e::{Fault, ensure};
 use purser_lab::card::{Fault as CardFault, Minor, ScriptedFault, instruction};
 use purser_lab::issuer::{LAB_PIN, LAB_SERIAL};
-use purser_lab::stack::{Options, ProviderHost, Stack, Till, free_port};
+use purser_lab::stack::{Options, PATIENCE, ProviderHost, Stack, Till, free_port};
 use purser_lab::vpcd::CardThread;
 use serde_json::Value;
+
+/// How often a batch is looked at: nobody announces its progress.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 #[test]
 fn sales_are_settled_down_a_standing_link_and_both_books_agree() -> Result<(), Fault> {
@@ -54,6 +58,40 @@ fn a_batch_survives_the_death_of_either_program_and_is_paid_once() -> Result<(),
     })?;
     shop.expect_books(570, 0)?;
     shop.close()
+}
+
+#[test]
+fn a_batch_that_waits_is_voided_and_its_claims_settle_in_the_next_one() -> Result<(), Fault> {
+    let folder = tempfile::tempdir()?;
+    let mut shop = Shop::open(folder.path(), None)?;
+    let mut permitted = 0;
+    // Purser's own next try may be faster than the operator: then there is a permit, and the next sale is tried.
+    for attempt in 1..=5 {
+        shop.sell(&format!("order-{attempt}"), 100)?;
+        shop.provider.kill();
+        let begun = shop.purserctl(&["settle"], 0)?;
+        let id = begun["batches"][0]["id"].as_str().unwrap_or_default().to_owned();
+        shop.wait_for_state(&id, &["waiting"])?;
+        shop.provider.serve()?;
+        let program = shop.stack.programs().purserctl.clone().ok_or("purserctl was not built")?;
+        let asked = Command::new(program)
+            .arg("--socket")
+            .arg(shop.stack.layout().socket())
+            .args(["batch", "void", &id])
+            .output()?;
+        let state = shop.wait_for_state(&id, &["voided", "exchanged"])?;
+        if state == "exchanged" {
+            permitted += 100;
+            continue;
+        }
+        ensure(asked.status.success(), || format!("{asked:?}"))?;
+        shop.expect_books(permitted, 100)?;
+        let settled = shop.purserctl(&["settle", "--wait"], 0)?;
+        ensure(settled["batches"][0]["total"]["minor"] == 100, || format!("{settled}"))?;
+        shop.expect_books(permitted + 100, 0)?;
+        return shop.close();
+    }
+    Err("Purser was faster than the operator five times".into())
 }
 
 fn settle_what_is_sold(called_at: Option<SocketAddr>) -> Result<(), Fault> {
@@ -127,6 +165,21 @@ impl Shop {
             card,
             _buyer: buyer,
         })
+    }
+
+    /// Waits until a batch is in one of these states.
+    fn wait_for_state(&self, id: &str, wanted: &[&str]) -> Result<String, Fault> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let list = self.lines(&["batch", "list"], 0)?;
+            let batch = list.iter().find(|batch| batch["id"] == id);
+            let state = batch.and_then(|batch| batch["state"].as_str()).unwrap_or_default();
+            if wanted.contains(&state) {
+                return Ok(state.to_owned());
+            }
+            ensure(Instant::now() < end, || format!("{id} should be {wanted:?}: {list:?}"))?;
+            std::thread::sleep(LOOK_AGAIN);
+        }
     }
 
     fn till(&self) -> Result<Till, Fault> {

@@ -9,6 +9,7 @@ use purser_provider_link::{BatchId, Decision, Item, PermitId, Sum, Verdict, Verd
 use purser_provider_rules::batch::{PAGE_ITEMS_MAX, Phase, Refusal};
 use purser_provider_rules::books::{self, Account, Books};
 use purser_provider_rules::judge::{self, Charging};
+use purser_provider_rules::permit::Phase as Standing;
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::json;
 
@@ -53,6 +54,12 @@ pub(crate) async fn permit(shared: &Arc<Shared>, leg: &Arc<Leg>, id: BatchId) ->
             );
             let remedy = "settle the batch there; it is paid once";
             return Err(Fault::forbidden("OtherPresenter", cause, remedy).into());
+        }
+        // Whoever took it now would hold a permit that no bank pays, and would never ask for the next generation.
+        if matches!(newest.record.phase(), Standing::Revoking | Standing::Revoked) {
+            let cause = "the permit is being revoked, and no other generation of it is issued yet";
+            let remedy = "ask again; the provider's operator issues it again on the bank's word";
+            return Err(Fault::conflict("PermitRevoked", cause, remedy).transient().into());
         }
         sql.commit()?;
         Ok(Reply::ok(json!({

@@ -76,6 +76,11 @@ fn a_permit_is_issued_again_only_after_the_banks_word_and_then_only_its_newest_g
     for _ in 0..2 {
         assert_eq!(provider.done(&answered("1", "unusable"))[0]["phase"], "revoked");
     }
+    let mut line = announced(&shop.till, 7, &batch);
+    let refused = line.ask("POST", &path(&batch, "/permit"), None);
+    assert_eq!(refused.body["transient"], true, "the next generation comes");
+    assert_eq!(refused.refusal(), "PermitRevoked", "no bank pays it any more");
+    drop(line);
     assert_eq!(provider.done(&words("reissue", &id, &[]))[0]["generation"], 2);
     assert_eq!(again(), "NotProven", "each generation needs its own proof");
     let mut line = announced(&shop.till, 2, &batch);

@@ -3,11 +3,14 @@
 //! The key is durable before the provider hears of it, and bound to the code. So after a lost answer, a kill or a power cut
 //! the same command asks with the same key, and gets the same answer; what is stored is replaced as a whole.
 
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use purser_journal::Reader;
+use purser_ledger::OperationId;
 use purser_provider_link::ProviderName;
 use purser_purse::pboc::PsamTerminalNumber;
 use serde_json::{Value, json};
@@ -23,6 +26,7 @@ use super::wire::{Ask, AskError};
 use crate::cli;
 use crate::config::{self, Config};
 use crate::exit::Exit;
+use crate::verbs::chain;
 
 /// The longest certificate of an authority.
 const AUTHORITY_BYTES_MAX: u64 = 16 * 1024;
@@ -30,13 +34,26 @@ const AUTHORITY_BYTES_MAX: u64 = 16 * 1024;
 const CODE_BYTES_MAX: usize = 256;
 const RENEWAL: &str = "renewal.key";
 
+/// The newest batches that are looked at: one of each currency at most is under way, and it is the newest.
+const BATCHES_LOOKED_AT: u32 = 1_000;
+
 /// Which enrolment.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Enrolment {
     /// With a one-time code.
     Code(String),
     /// With the certificate that is there.
     Renewal,
+}
+
+impl fmt::Debug for Enrolment {
+    /// Without the code: whoever has it enrols in this terminal's place.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Code(_) => "Code(…)",
+            Self::Renewal => "Renewal",
+        })
+    }
 }
 
 /// Why the terminal is not enrolled, or not renewed. What was stored before is as it was.
@@ -62,6 +79,15 @@ pub enum EnrolError {
     /// The state folder cannot be used.
     #[error(transparent)]
     Files(#[from] FilesError),
+    /// A sealed batch waits for the terminal's present name at its present provider.
+    #[error(
+        "batch {0} was sealed as the terminal that is enrolled now, and only that one gets its permit or its void; settle it, or \
+         void it with purserctl batch void, then run it again"
+    )]
+    BatchUnderWay(OperationId),
+    /// Whether a batch is under way cannot be seen.
+    #[error("the journal cannot be read: {0}; run purserd verify-journal, then run it again")]
+    Journal(String),
     /// The provider gave no answer, or refused.
     #[error("{failure}; {}", after(failure))]
     NotDone {
@@ -129,6 +155,8 @@ impl EnrolError {
             | Self::OtherProvider { .. }
             | Self::OtherAuthority
             | Self::OtherMode { .. }
+            | Self::BatchUnderWay(_)
+            | Self::Journal(_)
             | Self::OtherTerminalNumber { .. } => false,
         }
     }
@@ -146,6 +174,8 @@ impl EnrolError {
             Self::OtherProvider { .. } => "OtherProvider",
             Self::OtherAuthority => "OtherAuthority",
             Self::OtherMode { .. } => "OtherMode",
+            Self::BatchUnderWay(_) => "BatchUnderWay",
+            Self::Journal(_) => "JournalUnreadable",
             Self::OtherTerminalNumber { .. } => "OtherTerminalNumber",
         }
     }
@@ -244,6 +274,7 @@ pub async fn enrol_with(
     let time = Duration::from_millis(provider.answer_ms);
     let folder = Folder::open(state_dir)?;
     let stored = folder.stored()?;
+    let before = stored.as_ref().map(|(identity, _)| identity.pinned().clone());
     let asking = match (wanted, stored) {
         (Enrolment::Code(code), stored) => with_code(&folder, stored, &authority, code)?,
         (Enrolment::Renewal, Some((identity, _))) => renewal(&folder, &identity)?,
@@ -264,6 +295,9 @@ pub async fn enrol_with(
     if asking.stays.is_some_and(|before| !before.has_same_facts(&pinned)) {
         let text = "it changes what enrolment pinned, which only a new code may";
         return Err(EnrolError::BadAnswer(text.to_owned()));
+    }
+    if before.is_some_and(|before| (&before.provider, &before.terminal) != (&pinned.provider, &pinned.terminal)) {
+        nothing_is_under_way(state_dir)?;
     }
     // Refuses a certificate of another key.
     let key =
@@ -387,4 +421,20 @@ fn authority(path: &Path) -> Result<Vec<u8>, EnrolError> {
         path: path.to_owned(),
         source,
     })
+}
+
+/// Refuses while a batch is sealed: as another terminal it would wait for ever.
+fn nothing_is_under_way(state_dir: &Path) -> Result<(), EnrolError> {
+    if !state_dir.join("journal.db").exists() {
+        return Ok(());
+    }
+    let reader = Reader::open(state_dir).map_err(|error| EnrolError::Journal(chain(&error)))?;
+    let sealed = reader
+        .batches(None, BATCHES_LOOKED_AT)
+        .map_err(|error| EnrolError::Journal(chain(&error)))?;
+    let mut under_way = sealed.iter().filter(|(_, settlement)| settlement.is_under_way());
+    match under_way.next() {
+        Some((_, settlement)) => Err(EnrolError::BatchUnderWay(settlement.id)),
+        None => Ok(()),
+    }
 }

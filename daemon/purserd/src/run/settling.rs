@@ -110,7 +110,7 @@ impl Settler {
         tokio::spawn(async move {
             let counted = blocking(move || count(&state_dir, asked)).await;
             let counted = counted.map_err(told);
-            // The loop has ended: the batch is counted again after the next start.
+            // The loop has ended: nothing was sealed, and whoever asks again has it counted again.
             let _ = answers.send(Input::Counted { id, counted }).await;
         });
     }

@@ -12,7 +12,7 @@ use super::{
     BatchState, BatchTold, BatchView, CountBatch, Counted, Ending, RETRY_MS, RETRY_MS_MAX, SealedBatch,
     SendBatch, SettleAnswer, SettleFailure, SettleRequest, Settling, State, WAITING_MAX,
 };
-use crate::{CallId, Engine, Output, Peer, RequestError, RequestId};
+use crate::{CallId, Engine, Output, Peer, Reply, RequestError, RequestId};
 
 impl Engine {
     /// Goes on with every batch that the store holds as sealed.
@@ -263,7 +263,7 @@ impl Engine {
         };
         let enrolment = self.config.provider.as_ref();
         if enrolment.is_none() {
-            let text = "no provider is configured; configure the one that the batch was sealed for";
+            let text = "this terminal is not enrolled with a configured provider; see purserctl status";
             return self.put(currency, parked("provider_not_configured", text));
         }
         if enrolment.is_none_or(|it| it.terminal != batch.owner || it.provider != batch.provider) {
