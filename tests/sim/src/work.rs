@@ -86,7 +86,8 @@ impl World {
             Output::Count(..)
             | Output::Settle(..)
             | Output::Void(..)
-            | Output::TellBatch(_) | Output::HintBatch(_) => {
+            | Output::TellBatch(_)
+            | Output::HintBatch(_) => {
                 unreachable!("no POS of this world settles");
             }
             Output::Reply(id, reply) => return self.replied(s, id, reply),

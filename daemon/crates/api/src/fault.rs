@@ -28,7 +28,7 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
         ),
         RequestError::NotOperator | RequestError::UnknownBatch | RequestError::ProviderNotConfigured => {
             settle_words(error)
-        },
+        }
         RequestError::AmountZero => (
             ErrorName::AmountZero,
             "the amount is zero",

@@ -5,7 +5,9 @@ use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
 use purser_api::client::Client;
-use purser_api::model::{self, BatchArguments, BatchItem, BatchItemsArguments, BatchesArguments, SettleArguments};
+use purser_api::model::{
+    self, BatchArguments, BatchItem, BatchItemsArguments, BatchesArguments, SettleArguments,
+};
 
 use crate::cli::{Batch, Cli, Settle};
 use crate::exit::{Exit, Failure};

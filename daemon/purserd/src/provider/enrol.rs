@@ -296,7 +296,9 @@ pub async fn enrol_with(
         let text = "it changes what enrolment pinned, which only a new code may";
         return Err(EnrolError::BadAnswer(text.to_owned()));
     }
-    if before.is_some_and(|before| (&before.provider, &before.terminal) != (&pinned.provider, &pinned.terminal)) {
+    if before
+        .is_some_and(|before| (&before.provider, &before.terminal) != (&pinned.provider, &pinned.terminal))
+    {
         nothing_is_under_way(state_dir)?;
     }
     // Refuses a certificate of another key.

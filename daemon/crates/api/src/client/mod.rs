@@ -39,11 +39,11 @@ pub use error::ClientError;
 use wire::Wire;
 
 use crate::model::{
-    BatchArguments, BatchItemsArguments, BatchItemsReply, BatchesArguments, BatchesReply, BeginSaleArguments, BeginSaleReply,
-    ConcludeArguments, DevicesReply, DriverArguments, DriverReply, DriversReply, Event, EventsArguments,
-    EventsReply, HeadReply, InfoReply, JournalArguments, JournalReply, ProvidePinArguments, PurseReply,
-    ReadPurseArguments, RecordDriverArguments, ReferenceArguments, SaleReply, SettleArguments, SettleReply,
-    StatusReply, TotalsReply, WatchArguments, WatchReply, WhereReply,
+    BatchArguments, BatchItemsArguments, BatchItemsReply, BatchesArguments, BatchesReply, BeginSaleArguments,
+    BeginSaleReply, ConcludeArguments, DevicesReply, DriverArguments, DriverReply, DriversReply, Event,
+    EventsArguments, EventsReply, HeadReply, InfoReply, JournalArguments, JournalReply, ProvidePinArguments,
+    PurseReply, ReadPurseArguments, RecordDriverArguments, ReferenceArguments, SaleReply, SettleArguments,
+    SettleReply, StatusReply, TotalsReply, WatchArguments, WatchReply, WhereReply,
 };
 
 /// Where an installed daemon listens.

@@ -15,8 +15,9 @@ use super::value::{Dict, add_options, dict, list};
 use super::watchers::Watchers;
 use crate::access::Caller;
 use crate::model::{
-    BatchArguments, BatchItemsArguments, BatchesArguments, ConcludeArguments, DriverArguments, EventsArguments, Fault,
-    JournalArguments, ReadPurseArguments, ReferenceArguments, SettleArguments, WatchArguments,
+    BatchArguments, BatchItemsArguments, BatchesArguments, ConcludeArguments, DriverArguments,
+    EventsArguments, Fault, JournalArguments, ReadPurseArguments, ReferenceArguments, SettleArguments,
+    WatchArguments,
 };
 use crate::parse::arguments;
 use crate::quota::Pass;

@@ -16,8 +16,8 @@ pub use arguments::{
     WatchArguments,
 };
 pub use batch::{
-    Batch, BatchArguments, BatchItem, BatchItemsArguments, BatchItemsReply, BatchesArguments, BatchesReply, SettleArguments,
-    SettleReply,
+    Batch, BatchArguments, BatchItem, BatchItemsArguments, BatchItemsReply, BatchesArguments, BatchesReply,
+    SettleArguments, SettleReply,
 };
 pub use device::{
     Device, DevicesReply, Driver, DriverReply, DriversReply, InfoReply, Limits, Problem, StatusReply,

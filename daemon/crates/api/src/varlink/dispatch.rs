@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use crate::access::Caller;
 use crate::fault::invalid_argument;
 use crate::model::{
-    BatchArguments, BatchItemsArguments, BatchesArguments, BeginSaleArguments, ConcludeArguments, DriverArguments,
-    EventsArguments, Fault, INTERFACE, JournalArguments, ProvidePinArguments, ReadPurseArguments,
-    RecordDriverArguments, ReferenceArguments, SettleArguments, VARLINK_CONTRACT, WatchArguments, WatchReply,
+    BatchArguments, BatchItemsArguments, BatchesArguments, BeginSaleArguments, ConcludeArguments,
+    DriverArguments, EventsArguments, Fault, INTERFACE, JournalArguments, ProvidePinArguments,
+    ReadPurseArguments, RecordDriverArguments, ReferenceArguments, SettleArguments, VARLINK_CONTRACT,
+    WatchArguments, WatchReply,
 };
 use crate::parse::{self, arguments};
 use crate::service::Service;
