@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use purser_engine::settlement::Enrolment;
 use purser_engine::{Engine, PsamSettings};
-use purser_journal::{Journal, JournalThread};
+use purser_journal::{Done, Journal, JournalThread};
 use purser_ledger::{ClockRange, Snapshot, Store};
 use tokio::sync::mpsc;
 
@@ -171,18 +171,10 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
     }
     let board = Board::new(config.limits.clone(), clock.clone(), range, journal.disk());
     let engine = Engine::resume(engine_config, sam, snapshot, clock.now());
-    let (done, done_queue) = mpsc::channel(DONE_MAX);
     let full_check = journal.full_check();
-    let journal = JournalThread::start(journal, move |answer| {
-        // Nobody listens any more once the loop has ended.
-        let _ = done.blocking_send(answer);
-    });
-    let journal = match journal {
-        Ok(journal) => journal,
-        Err(error) => {
-            tracing::error!(%error, "the journal's thread cannot be started");
-            return Exit::Failed;
-        }
+    let (journal, done_queue) = match start_journal(journal) {
+        Ok(started) => started,
+        Err(exit) => return exit,
     };
     let (settler, settled) = Settler::new(&places.state_dir, journal.keeper(), link);
     let (drivers, driver_events, running) = drivers::start(&config, &driver_host());
@@ -225,6 +217,22 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         tracing::warn!("a driver does not end in order; it is killed");
     }
     end_journal(journal, exit)
+}
+
+/// Puts the journal on its thread; its answers come out of the queue.
+fn start_journal(journal: Journal) -> Result<(JournalThread, mpsc::Receiver<Done>), Exit> {
+    let (done, queue) = mpsc::channel(DONE_MAX);
+    let thread = JournalThread::start(journal, move |answer| {
+        // Nobody listens any more once the loop has ended.
+        let _ = done.blocking_send(answer);
+    });
+    match thread {
+        Ok(thread) => Ok((thread, queue)),
+        Err(error) => {
+            tracing::error!(%error, "the journal's thread cannot be started");
+            Err(Exit::Failed)
+        }
+    }
 }
 
 /// Closes the journal; the exit code tells where that cannot be.

@@ -153,6 +153,11 @@ impl ProviderHost {
         Ok(())
     }
 
+    /// Where it serves whenever it runs.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The code with which the till enrols.
     pub fn code(&self) -> &str {
         &self.code
@@ -225,11 +230,6 @@ impl ProviderHost {
                 told: line,
             })
         }
-    }
-
-    /// Its server's process, while it runs.
-    pub fn id(&self) -> Option<u32> {
-        self.running.as_ref().map(Child::id)
     }
 
     /// Its server dies as in a power cut.
