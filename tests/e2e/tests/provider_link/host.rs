@@ -57,6 +57,7 @@ impl Host {
 
     /// Serves at its address, and returns when it listens.
     pub(crate) fn serve(&mut self) {
+        self.host.move_to(self.address);
         self.host.serve().unwrap();
     }
 

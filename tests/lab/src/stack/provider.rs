@@ -158,6 +158,11 @@ impl ProviderHost {
         self.address
     }
 
+    /// Serves somewhere else from its next start on.
+    pub fn move_to(&mut self, address: SocketAddr) {
+        self.address = address;
+    }
+
     /// The code with which the till enrols.
     pub fn code(&self) -> &str {
         &self.code
