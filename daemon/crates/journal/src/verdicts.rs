@@ -5,7 +5,7 @@
 //! them. Until then they are worth nothing, and may be written again.
 
 use purser_ledger::{BatchExchanged, OperationId, Settlement};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use sha2::{Digest, Sha256};
 
 use crate::memory::count;
@@ -42,6 +42,9 @@ pub enum NotKept {
     /// No such batch is under way: it is exchanged or void, and its verdicts stay as they are.
     #[error("the batch is not under way")]
     NotUnderWay,
+    /// What is kept of the batch cannot be read.
+    #[error("the verdicts that are kept already are damaged; stop purserd and run purserd mend-journal")]
+    Damaged,
     /// More than [`VERDICTS_MAX`] at once.
     #[error("a page has at most {VERDICTS_MAX} verdicts")]
     TooMany,
@@ -52,7 +55,7 @@ impl NotKept {
     pub fn is_transient(self) -> bool {
         match self {
             Self::NoRoom => true,
-            Self::NotUnderWay | Self::TooMany => false,
+            Self::NotUnderWay | Self::Damaged | Self::TooMany => false,
         }
     }
 }
@@ -80,7 +83,14 @@ pub(crate) fn keep(
          ON CONFLICT DO UPDATE SET bytes = excluded.bytes, signature = excluded.signature",
     )?;
     for it in verdicts {
-        statement.execute((batch.bytes(), it.place, it.revision, &it.bytes, &it.signature))?;
+        match statement.execute((batch.bytes(), it.place, it.revision, &it.bytes, &it.signature)) {
+            Ok(_) => {}
+            // Damage to them is no sale's: nothing of the page is stored, and the journal goes on.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                return Ok(Err(NotKept::Damaged));
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     drop(statement);
     sql.commit()?;
@@ -102,23 +112,35 @@ fn has_room(journal: &mut Journal, verdicts: &[SignedVerdict]) -> Result<bool, R
     Ok(journal.room.fits(commits, to_end) && journal.room.is_reserve_free()?)
 }
 
-/// Writes every verdict of one journal into another that has its entries.
-pub(crate) fn copy(from: &Connection, to: &Connection) -> Result<(), ReadError> {
-    let mut statement = from.prepare("SELECT batch, place, revision, bytes, signature FROM verdicts")?;
-    let mut rows = statement.query(())?;
+/// Writes the verdicts on these batches, each with how many items it has, into another journal that has their entries. Gives the batches of which not all could be
+/// read: they follow from no entry, and must not keep what does from being mended.
+pub(crate) fn copy(
+    from: &Connection,
+    to: &Connection,
+    batches: &[(OperationId, u32)],
+) -> Result<Vec<OperationId>, ReadError> {
     let mut insert = to.prepare(
         "INSERT INTO verdicts (batch, place, revision, bytes, signature) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
-    while let Some(row) = rows.next()? {
-        insert.execute((
-            row.get::<_, Vec<u8>>(0)?,
-            row.get::<_, u32>(1)?,
-            row.get::<_, u8>(2)?,
-            row.get::<_, Vec<u8>>(3)?,
-            row.get::<_, Vec<u8>>(4)?,
-        ))?;
+    let mut not_read = Vec::new();
+    for (batch, count) in batches {
+        let mut is_read = true;
+        for place in 0..*count {
+            match last_words(from, *batch, place, 1) {
+                Ok(found) => {
+                    for it in found.iter().filter(|it| it.place == place) {
+                        insert.execute((batch.bytes(), it.place, it.revision, &it.bytes, &it.signature))?;
+                    }
+                }
+                Err(error) if error.is_transient() => return Err(error),
+                Err(_) => is_read = false,
+            }
+        }
+        if !is_read {
+            not_read.push(*batch);
+        }
     }
-    Ok(())
+    Ok(not_read)
 }
 
 /// Verdicts of a batch in the order of their places, only the last word on each.

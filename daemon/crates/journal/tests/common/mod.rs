@@ -6,6 +6,7 @@
     reason = "each test file uses its part of these helpers"
 )]
 
+pub mod batch;
 pub mod disk;
 
 use std::thread;
