@@ -155,7 +155,7 @@ impl Reader {
         Ok(settlements)
     }
 
-    /// The last signed verdict on each place of a batch, from a place on; at most 1,000.
+    /// The signed verdict on each place of a batch, from a place on; at most 1,000.
     ///
     /// # Errors
     /// [`ReadError`]; a transient one is worth another call.
@@ -165,7 +165,7 @@ impl Reader {
         from_place: u32,
         limit: u32,
     ) -> Result<Vec<SignedVerdict>, ReadError> {
-        verdicts::last_words(&self.conn, batch, from_place, limit.min(ENTRIES_MAX))
+        verdicts::page(&self.conn, batch, from_place, limit.min(ENTRIES_MAX))
     }
 
     /// Entries in their order.

@@ -6,12 +6,8 @@ use std::fs;
 
 use common::batch::{exchanged, found, id, keep_all, sealed, sell, signed, verdict, whole};
 use common::disk::SmallDisk;
-use common::{Sale, folder, open, store};
-use purser_journal::{
-    Finding, Journal, JournalThread, KeepError, MendError, NotKept, Options, Reader, SignedVerdict,
-    VerifyError, mend, verify,
-};
-use purser_ledger::Store;
+use common::{Sale, folder, open, store, yen};
+use purser_journal::{Finding, Journal, JournalThread, KeepError, MendError, NotKept, Options, Reader, mend};
 use purser_provider_link::{Decision, Reason, Verdict};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -207,4 +203,85 @@ fn a_page_of_verdicts_that_is_none_stops_no_sale_and_is_mended() {
             }
         }
     }
+}
+
+#[test]
+fn a_later_word_replaces_an_earlier_one_whatever_it_calls_itself() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    sell(&mut journal, 0..3);
+    store(&mut journal, sealed(1, (0, 6), 3));
+    // The words of a try whose permit did not match them.
+    for revision in [9, 255, 3] {
+        let words = (0..3).map(|place| {
+            signed(&Verdict {
+                revision,
+                decision: Decision::Hold(Reason::AlreadyPaid),
+                ..verdict(1, place)
+            })
+        });
+        let words: Vec<_> = words.collect();
+        let kept = journal.keep_verdicts(id(1), &words).expect("the journal works");
+        assert_eq!(kept, Ok(()));
+    }
+    keep_all(&mut journal, 1, 3);
+    store(&mut journal, exchanged(1, 3));
+    whole(&folder);
+    let conn = Connection::open(folder.path().join("journal.db")).expect("it opens");
+    let rows: i64 = conn
+        .query_row("SELECT count(*) FROM verdicts", (), |row| row.get(0))
+        .expect("readable");
+    assert_eq!(rows, 3, "one for each place");
+}
+
+#[test]
+fn verdicts_are_not_kept_on_a_disk_that_is_low_and_sales_go_on() {
+    const RESERVE: u64 = 8 << 20;
+    let disk = SmallDisk::tmpfs(64);
+    let options = Options {
+        reserve_bytes: RESERVE,
+    };
+    let mut journal = Journal::open(&disk.state_dir(), &options).expect("the journal opens");
+    sell(&mut journal, 0..3);
+    store(&mut journal, sealed(1, (0, 6), 3));
+    keep_all(&mut journal, 1, 3);
+    disk.fill_but(RESERVE * 3 / 2);
+    let kept = journal.keep_verdicts(id(1), &[signed(&verdict(1, 0))]);
+    assert_eq!(kept.expect("the journal works"), Err(NotKept::NoRoom));
+    sell(&mut journal, 3..5);
+    disk.free();
+    keep_all(&mut journal, 1, 3);
+}
+
+#[test]
+fn no_checkpoint_is_made_for_verdicts_while_a_debit_is_under_way() {
+    const PLACES: u32 = 1_000;
+    let folder = common::fast_folder();
+    let mut journal = open(&folder);
+    sell(&mut journal, 0..3);
+    store(&mut journal, sealed(1, (0, 6), 3));
+    store(&mut journal, Sale::new(9).intended());
+    let words = |n: u64| -> Vec<_> {
+        let minor = |place| yen(u64::from(place) + n);
+        let word = |place| Verdict {
+            decision: Decision::Pay(minor(place)),
+            ..verdict(1, place)
+        };
+        (0..PLACES).map(|place| signed(&word(place))).collect()
+    };
+    let mut frames = journal.wal_frames();
+    while frames < 2 * purser_journal::WAL_FRAMES_MIN {
+        let kept = journal
+            .keep_verdicts(id(1), &words(frames))
+            .expect("the journal works");
+        assert_eq!(kept, Ok(()));
+        assert!(journal.wal_frames() > frames, "the WAL was begun anew");
+        frames = journal.wal_frames();
+    }
+    store(&mut journal, Sale::new(9).paid(1, false));
+    let kept = journal
+        .keep_verdicts(id(1), &words(frames))
+        .expect("the journal works");
+    assert_eq!(kept, Ok(()));
+    assert!(journal.wal_frames() < frames, "now it was");
 }

@@ -271,7 +271,6 @@ impl Judge {
         }
         let signed = page.into_iter().map(|signed| SignedVerdict {
             place: signed.verdict.place,
-            revision: signed.verdict.revision,
             bytes: signed.bytes,
             signature: signed.signature,
         });
