@@ -41,6 +41,9 @@ pub(crate) fn mend_journal(state_dir: &Path, reason: &str) -> Exit {
             let kept = mended.kept.display();
             println!("mended: {finding}; the damaged file is kept as {kept}");
             print(state_dir, &Ok(mended.report));
+            if let Some(left) = mended.left {
+                eprintln!("note: {}", chain(&left));
+            }
             Exit::Done
         }
         Err(MendError::Whole) => {
@@ -55,6 +58,7 @@ pub(crate) fn mend_journal(state_dir: &Path, reason: &str) -> Exit {
                 MendError::Exchange(_) => Exit::StoreBroken,
                 MendError::Whole
                 | MendError::Entries(_)
+                | MendError::Verdicts(_)
                 | MendError::Twice { .. }
                 | MendError::Read(_)
                 | MendError::Again(_)
@@ -128,11 +132,16 @@ fn print(state_dir: &Path, checked: &Result<Report, VerifyError>) {
         ),
         Err(error) => {
             tell(state_dir, error);
-            if matches!(error, VerifyError::Found(finding) if !finding.hits_all()) {
+            if is_not_compared(error) {
                 eprintln!("note: {NOT_COMPARED}");
             }
         }
     }
+}
+
+/// True where a full check left something out.
+pub(crate) fn is_not_compared(error: &VerifyError) -> bool {
+    matches!(error, VerifyError::Found(finding) if !finding.hits_all() && !finding.is_of_verdicts())
 }
 
 /// What a full check leaves out beside a damaged entry.

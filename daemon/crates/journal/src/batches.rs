@@ -183,7 +183,8 @@ pub(crate) fn upto(
     }
 }
 
-/// The settleable entries in `(after, upto]`, each with its sale as it stood at `upto`.
+/// The settleable entries in `(after, upto]`, each with its sale as it stood at `upto`. Ends before one that is damaged; fails where
+/// that is the first.
 pub(crate) fn page(
     conn: &Connection,
     key: &ChainKey,
@@ -202,9 +203,15 @@ pub(crate) fn page(
     while let Some(row) = found.next()? {
         let entry = u64::try_from(row.get::<_, i64>(0)?).map_err(|_| damaged())?;
         let id: Option<Vec<u8>> = row.get(1)?;
-        let operation = rows::operation_upto(conn, &id.ok_or_else(damaged)?, upto, Some(key))?;
-        let sale = operation.and_then(AnyOperation::into_sale).ok_or_else(damaged)?;
-        page.push((entry, sale));
+        let sale = id.ok_or_else(damaged).and_then(|id| {
+            let operation = rows::operation_upto(conn, &id, upto, Some(key))?;
+            operation.and_then(AnyOperation::into_sale).ok_or_else(damaged)
+        });
+        match sale {
+            Ok(sale) => page.push((entry, sale)),
+            Err(error) if error.is_damage() && !page.is_empty() => break,
+            Err(error) => return Err(error),
+        }
     }
     Ok(page)
 }

@@ -41,6 +41,12 @@ pub enum MendError {
         "the entries themselves are damaged, and cannot be made anew; put the right files back; nothing was changed"
     )]
     Entries(#[source] Finding),
+    /// Only the provider's verdicts are damaged.
+    #[error(
+        "only the provider's verdicts on a batch are damaged; they follow from no entry and cannot be made anew; the batch is \
+         exchanged and no payment is concerned; put them back from a copy where they are needed; nothing was changed"
+    )]
+    Verdicts(#[source] Finding),
     /// The journal is in use, or cannot be opened.
     #[error("the journal cannot be opened for mending")]
     Open(#[from] OpenError),
@@ -87,6 +93,7 @@ impl MendError {
             Self::Read(error) => error.is_transient(),
             Self::Whole
             | Self::Entries(_)
+            | Self::Verdicts(_)
             | Self::Twice { .. }
             | Self::Exchange(_)
             | Self::Again(_)
@@ -116,6 +123,8 @@ pub struct Mended {
     pub kept: PathBuf,
     /// The journal as it is now.
     pub report: Report,
+    /// What is left: verdicts of an exchanged batch that could not be read, or that are not those that its permit names.
+    pub left: Option<Finding>,
 }
 
 /// Makes the rows and pages of a journal anew from its entries, and notes it in `journal.mends` behind `note`: one line that says
@@ -148,27 +157,37 @@ pub fn mend(state_dir: &Path, note: &str) -> Result<Mended, MendError> {
         Err(VerifyError::Found(entries @ (Finding::TailCut { .. } | Finding::OtherHead { .. }))) => {
             return Err(MendError::Entries(entries));
         }
-        Err(VerifyError::Found(entries)) if !entries.hits_all() => return Err(MendError::Entries(entries)),
+        Err(VerifyError::Found(verdicts @ Finding::Verdicts { .. })) => {
+            return Err(MendError::Verdicts(verdicts));
+        }
+        Err(VerifyError::Found(entries)) if !entries.hits_all() && !entries.is_of_verdicts() => {
+            return Err(MendError::Entries(entries));
+        }
         Err(VerifyError::Open(error)) => return Err(error.into()),
         Err(finding) => finding,
     };
-    let made = make_anew(&folder, &key, &owner).and_then(|head| {
-        let report = verify::verify_new(&folder, head).map_err(MendError::Again)?;
+    let made = make_anew(&folder, &key, &owner).and_then(|(head, not_read)| {
+        let checked = verify::verify_new(&folder, head).map_err(MendError::Again)?;
         head_file::keep(&folder, &key, head, |file| owner.take(file))?;
-        Ok(report)
+        Ok((checked, not_read))
     });
-    let report = made.inspect_err(|_| {
+    let ((report, left), not_read) = made.inspect_err(|_| {
         // What is left of it is in nobody's way but the disk's.
         let _ = fs::remove_file(folder.new_journal());
     })?;
     let kept = exchange::free_name(&folder)?;
-    let line = format!("{note}; found: {finding:?}; head {}\n", report.head);
+    let not_read = match not_read.as_slice() {
+        [] => String::new(),
+        batches => format!("; verdicts of these batches not read: {batches:?}"),
+    };
+    let line = format!("{note}; found: {finding:?}{not_read}; head {}\n", report.head);
     exchange::write_note(&folder, &owner, &line)?;
     exchange::exchange(&folder, &kept).map_err(MendError::Exchange)?;
     Ok(Mended {
         finding: Some(finding),
         kept,
         report,
+        left,
     })
 }
 
@@ -181,7 +200,7 @@ fn go_on(
     note: &str,
 ) -> Result<Mended, MendError> {
     let noted = head_file::noted(folder, key)?.ok_or(MendError::Unvouched)?;
-    let report = verify::verify_new(folder, noted).map_err(MendError::Again)?;
+    let (report, left) = verify::verify_new(folder, noted).map_err(MendError::Again)?;
     if report.head != noted {
         return Err(MendError::Unvouched);
     }
@@ -193,11 +212,17 @@ fn go_on(
         finding: None,
         kept,
         report,
+        left,
     })
 }
 
-/// Writes a data base of all entries, each of which the record chain vouches for.
-fn make_anew(folder: &StateFolder, key: &ChainKey, owner: &exchange::Owner) -> Result<Head, MendError> {
+/// Writes a data base of all entries, each of which the record chain vouches for. Tells of which batches not every verdict could be
+/// read.
+fn make_anew(
+    folder: &StateFolder,
+    key: &ChainKey,
+    owner: &exchange::Owner,
+) -> Result<(Head, Vec<OperationId>), MendError> {
     let noted = head_file::noted(folder, key).map_err(OpenError::from)?;
     let mut new = create_new(folder, owner)?;
     let old = connect(folder, Beside::NobodyWithoutWal)?;
@@ -227,9 +252,9 @@ fn make_anew(folder: &StateFolder, key: &ChainKey, owner: &exchange::Owner) -> R
         return Err(MendError::Entries(Finding::TailCut { found, expected }));
     }
     anew.totals.store(&Totals::default(), &sql)?;
-    verdicts::copy(&old, &sql)?;
+    let not_read = verdicts::copy(&old, &sql, &anew.batches)?;
     sql.commit()?;
-    Ok(head)
+    Ok((head, not_read))
 }
 
 /// An empty journal in `journal.db.new`, in place of what an earlier mend left.
@@ -285,6 +310,8 @@ struct Anew {
     totals: Totals,
     /// Operations that may still get entries.
     alive: BTreeMap<OperationId, AnyOperation>,
+    /// Every batch that was sealed, and how many items it has.
+    batches: Vec<(OperationId, u32)>,
 }
 
 impl Anew {
@@ -308,6 +335,8 @@ impl Anew {
                     return Err(MendError::Twice { first, second });
                 }
                 rows::insert_operation(conn, &operation)?;
+                let batch = operation.settlement().map(|it| (it.id, it.sealed.count));
+                self.batches.extend(batch);
             }
             Some(before) => rows::change_operation(conn, &before, &operation)?,
         }

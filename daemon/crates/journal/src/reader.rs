@@ -78,6 +78,23 @@ pub struct Range {
     pub has_more: bool,
     /// The claims that the balances hold as open: those of the range, and more where there is more.
     pub open: Claims,
+    /// True when a batch of the currency is under way that cannot be read: none is sealed before it is mended.
+    pub is_blocked: bool,
+}
+
+impl Range {
+    /// The range that ends before a damaged sale, which was met behind `read_to`: what stands before it is settled nevertheless (one
+    /// that is damaged is its own misfortune). None where this is no damage, or where nothing stands before it.
+    #[must_use]
+    pub fn before(self, damage: &ReadError, read_to: u64) -> Option<Self> {
+        let whole = damage.entry().map_or(0, |number| number.saturating_sub(1));
+        let upto = read_to.max(whole);
+        (damage.is_damage() && upto < self.upto).then_some(Self {
+            upto,
+            has_more: true,
+            ..self
+        })
+    }
 }
 
 impl Reader {
@@ -100,6 +117,10 @@ impl Reader {
     pub fn range(&self, currency: Currency, after: u64) -> Result<Range, ReadError> {
         let moment = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Deferred)?;
         let totals = Totals::load(&moment)?;
+        let is_blocked = match &self.key {
+            Some(key) => batches::load(&moment, key)?.is_blocked(currency),
+            None => false,
+        };
         let full = batches::upto(&moment, currency, after, BATCH_ENTRIES_MAX)?;
         Ok(Range {
             upto: full.unwrap_or(rows::head(&moment)?.number),
@@ -109,11 +130,13 @@ impl Reader {
                 minor: totals.books().balance(Account::Claims, currency).minor(),
                 oldest_unix_seconds: None,
             },
+            is_blocked,
         })
     }
 
     /// A page of the entries in `(after, upto]` that make items of a batch, at most 1,000: each with its sale, folded from its
-    /// entries up to `upto`, which have been found in their places in the record chain. The same at every time.
+    /// entries up to `upto`, which have been found in their places in the record chain. The same at every time. Ends before a damaged
+    /// sale, and fails where that is the first: [`Range::before`] it can be settled.
     ///
     /// # Errors
     /// [`ReadError`]; a transient one is worth another call.
@@ -155,7 +178,7 @@ impl Reader {
         Ok(settlements)
     }
 
-    /// The last signed verdict on each place of a batch, from a place on; at most 1,000.
+    /// The signed verdict on each place of a batch, from a place on; at most 1,000.
     ///
     /// # Errors
     /// [`ReadError`]; a transient one is worth another call.
@@ -165,7 +188,7 @@ impl Reader {
         from_place: u32,
         limit: u32,
     ) -> Result<Vec<SignedVerdict>, ReadError> {
-        verdicts::last_words(&self.conn, batch, from_place, limit.min(ENTRIES_MAX))
+        verdicts::page(&self.conn, batch, from_place, limit.min(ENTRIES_MAX))
     }
 
     /// Entries in their order.

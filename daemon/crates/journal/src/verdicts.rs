@@ -5,11 +5,11 @@
 //! them. Until then they are worth nothing, and may be written again.
 
 use purser_ledger::{BatchExchanged, OperationId, Settlement};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use sha2::{Digest, Sha256};
 
 use crate::memory::count;
-use crate::room::OPENING_FRAMES;
+use crate::room::{DiskRoom, OPENING_FRAMES};
 use crate::schema::PAGE_BYTES;
 use crate::{Journal, ReadError};
 
@@ -25,8 +25,6 @@ const ROW_BYTES: u64 = 64;
 pub struct SignedVerdict {
     /// The place in the batch, from 0.
     pub place: u32,
-    /// Which word on this place it is; the highest is the last one.
-    pub revision: u8,
     /// The canonical bytes.
     pub bytes: Vec<u8>,
     /// The provider's signature over them.
@@ -36,12 +34,15 @@ pub struct SignedVerdict {
 /// Why verdicts are not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotKept {
-    /// The disk has no room for them beside what sales need.
+    /// The disk has no room for them beside what sales need: less than twice the reserve.
     #[error("the journal has no room for the provider's verdicts; free disk space")]
     NoRoom,
     /// No such batch is under way: it is exchanged or void, and its verdicts stay as they are.
     #[error("the batch is not under way")]
     NotUnderWay,
+    /// What is kept of the batch cannot be read.
+    #[error("the verdicts that are kept already are damaged; stop purserd and run purserd mend-journal")]
+    Damaged,
     /// More than [`VERDICTS_MAX`] at once.
     #[error("a page has at most {VERDICTS_MAX} verdicts")]
     TooMany,
@@ -52,12 +53,13 @@ impl NotKept {
     pub fn is_transient(self) -> bool {
         match self {
             Self::NoRoom => true,
-            Self::NotUnderWay | Self::TooMany => false,
+            Self::NotUnderWay | Self::Damaged | Self::TooMany => false,
         }
     }
 }
 
-/// Stores a page with one sync, each verdict in place of what was at its place and revision.
+/// Stores a page with one sync, each verdict in place of what was at its place: a later word replaces an earlier one,
+/// whatever revision it says that it is, for the permit names what its own try brought.
 pub(crate) fn keep(
     journal: &mut Journal,
     batch: OperationId,
@@ -76,11 +78,18 @@ pub(crate) fn keep(
         .conn
         .transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut statement = sql.prepare_cached(
-        "INSERT INTO verdicts (batch, place, revision, bytes, signature) VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO verdicts (batch, place, bytes, signature) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT DO UPDATE SET bytes = excluded.bytes, signature = excluded.signature",
     )?;
     for it in verdicts {
-        statement.execute((batch.bytes(), it.place, it.revision, &it.bytes, &it.signature))?;
+        match statement.execute((batch.bytes(), it.place, &it.bytes, &it.signature)) {
+            Ok(_) => {}
+            // Damage to them is no sale's: nothing of the page is stored, and the journal goes on.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                return Ok(Err(NotKept::Damaged));
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     drop(statement);
     sql.commit()?;
@@ -95,51 +104,65 @@ fn has_room(journal: &mut Journal, verdicts: &[SignedVerdict]) -> Result<bool, R
     let frames = bytes.fold(0, u64::saturating_add).div_ceil(PAGE_BYTES / 2);
     let commits = frames.div_ceil(OPENING_FRAMES).saturating_add(1);
     let to_end = journal.memory.commits_to_end();
+    // They go into the data base file too, where a full WAL is moved: sales must still find their reserve then.
+    let is_for_sales_only = |disk: DiskRoom| disk.is_low() || !disk.is_enough();
+    if is_for_sales_only(journal.room.disk()?) {
+        return Ok(false);
+    }
     if !journal.room.fits(commits, to_end) {
-        journal.restart_wal()?;
+        if !journal.is_between_commits() {
+            journal.restart_wal()?;
+        }
         journal.room.extend(commits, to_end)?;
     }
-    Ok(journal.room.fits(commits, to_end) && journal.room.is_reserve_free()?)
+    Ok(journal.room.fits(commits, to_end) && !is_for_sales_only(journal.room.disk()?))
 }
 
-/// Writes every verdict of one journal into another that has its entries.
-pub(crate) fn copy(from: &Connection, to: &Connection) -> Result<(), ReadError> {
-    let mut statement = from.prepare("SELECT batch, place, revision, bytes, signature FROM verdicts")?;
-    let mut rows = statement.query(())?;
-    let mut insert = to.prepare(
-        "INSERT INTO verdicts (batch, place, revision, bytes, signature) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
-    while let Some(row) = rows.next()? {
-        insert.execute((
-            row.get::<_, Vec<u8>>(0)?,
-            row.get::<_, u32>(1)?,
-            row.get::<_, u8>(2)?,
-            row.get::<_, Vec<u8>>(3)?,
-            row.get::<_, Vec<u8>>(4)?,
-        ))?;
+/// Writes the verdicts on these batches, each with how many items it has, into another journal that has their entries. Gives the batches of which not all could be
+/// read: they follow from no entry, and must not keep what does from being mended.
+pub(crate) fn copy(
+    from: &Connection,
+    to: &Connection,
+    batches: &[(OperationId, u32)],
+) -> Result<Vec<OperationId>, ReadError> {
+    let mut insert =
+        to.prepare("INSERT INTO verdicts (batch, place, bytes, signature) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut not_read = Vec::new();
+    for (batch, count) in batches {
+        let mut is_read = true;
+        for place in 0..*count {
+            match page(from, *batch, place, 1) {
+                Ok(found) => {
+                    for it in found.iter().filter(|it| it.place == place) {
+                        insert.execute((batch.bytes(), it.place, &it.bytes, &it.signature))?;
+                    }
+                }
+                Err(error) if error.is_transient() => return Err(error),
+                Err(_) => is_read = false,
+            }
+        }
+        if !is_read {
+            not_read.push(*batch);
+        }
     }
-    Ok(())
+    Ok(not_read)
 }
 
-/// Verdicts of a batch in the order of their places, only the last word on each.
-pub(crate) fn last_words(
+/// Verdicts of a batch in the order of their places.
+pub(crate) fn page(
     conn: &Connection,
     batch: OperationId,
     from_place: u32,
     limit: u32,
 ) -> Result<Vec<SignedVerdict>, ReadError> {
     let mut statement = conn.prepare_cached(
-        "SELECT place, revision, bytes, signature FROM verdicts AS it
-         WHERE batch = ?1 AND place >= ?2 AND revision =
-             (SELECT max(revision) FROM verdicts WHERE batch = it.batch AND place = it.place)
-         ORDER BY place LIMIT ?3",
+        "SELECT place, bytes, signature FROM verdicts WHERE batch = ?1 AND place >= ?2 ORDER BY place LIMIT ?3",
     )?;
     let rows = statement.query_map((batch.bytes(), from_place, limit), |row| {
         Ok(SignedVerdict {
             place: row.get(0)?,
-            revision: row.get(1)?,
-            bytes: row.get(2)?,
-            signature: row.get(3)?,
+            bytes: row.get(1)?,
+            signature: row.get(2)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -154,7 +177,7 @@ pub(crate) fn are_those_of(
     let mut digest = begin(&settlement.sealed.batch);
     let mut next = 0;
     loop {
-        let page = last_words(conn, settlement.id, next, crate::batches::SETTLEABLE_MAX)?;
+        let page = page(conn, settlement.id, next, crate::batches::SETTLEABLE_MAX)?;
         if page.is_empty() {
             return Ok(next == settlement.sealed.count && digest == exchanged.verdicts);
         }

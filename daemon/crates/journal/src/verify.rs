@@ -20,6 +20,9 @@ use fold::Refold;
 /// Entries between two calls of the progress callback: some milliseconds of work.
 const PROGRESS_ENTRIES: u64 = 1_000;
 
+/// What SQLite says of a page that two structures use.
+const SHARED_PAGE: &str = "2nd reference";
+
 /// What a check found in a journal that is whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -109,6 +112,11 @@ pub enum Finding {
         /// The entry.
         number: u64,
     },
+    /// SQLite finds the structure of the table of verdicts damaged, and of no other.
+    #[error(
+        "the table of the provider's verdicts is damaged; sales do not concern it, and mend-journal makes it anew"
+    )]
+    VerdictPages,
     /// Derived rows are not what the entries say.
     #[error("the table {0:?} is not what the entries say; the entries are whole")]
     Derived(Derived),
@@ -144,9 +152,15 @@ impl Finding {
             | Self::OutOfOrder { .. }
             | Self::Books { .. }
             | Self::Batch { .. }
-            | Self::Verdicts { .. } => false,
+            | Self::Verdicts { .. }
+            | Self::VerdictPages => false,
             Self::Derived(_) | Self::Structure | Self::TailCut { .. } | Self::OtherHead { .. } => true,
         }
+    }
+
+    /// True for damage to the provider's verdicts alone: nothing follows from them, so all else was compared beside it.
+    pub fn is_of_verdicts(&self) -> bool {
+        matches!(self, Self::Verdicts { .. } | Self::VerdictPages)
     }
 }
 
@@ -208,18 +222,28 @@ pub fn verify(
     let noted = noted.map_err(OpenError::from)?.flatten();
     let vouched: Vec<Head> = expect.into_iter().chain(noted).collect();
     let conn = connect(&folder, Beside::NobodyWithoutWal)?;
-    verify_on(&conn, key.as_ref(), &vouched, progress)
+    match verify_on(&conn, key.as_ref(), &vouched, progress)? {
+        (report, None) => Ok(report),
+        (_, Some(gravest)) => Err(gravest.into()),
+    }
 }
 
-/// Checks a journal that was made anew and has not its name yet: it must hold `expect`.
-pub(crate) fn verify_new(folder: &StateFolder, expect: Head) -> Result<Report, VerifyError> {
+/// Checks a journal that was made anew and has not its name yet: it must hold `expect`. Tells what is left of damage to verdicts,
+/// which follow from no entry.
+pub(crate) fn verify_new(
+    folder: &StateFolder,
+    expect: Head,
+) -> Result<(Report, Option<Finding>), VerifyError> {
     let key = folder.key()?;
     let vouched: Vec<Head> = Some(expect)
         .filter(|head| *head != Head::EMPTY)
         .into_iter()
         .collect();
     let conn = connect_alone(&folder.new_journal())?;
-    verify_on(&conn, key.as_ref(), &vouched, |_, _| {})
+    match verify_on(&conn, key.as_ref(), &vouched, |_, _| {})? {
+        (_, Some(gravest)) if !matches!(gravest, Finding::Verdicts { .. }) => Err(gravest.into()),
+        checked => Ok(checked),
+    }
 }
 
 fn verify_on(
@@ -227,7 +251,7 @@ fn verify_on(
     key: Option<&ChainKey>,
     vouched: &[Head],
     progress: impl FnMut(u64, u64),
-) -> Result<Report, VerifyError> {
+) -> Result<(Report, Option<Finding>), VerifyError> {
     let moment = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Deferred)?;
     let mut check = Check {
         head: Head::EMPTY,
@@ -235,7 +259,7 @@ fn verify_on(
         findings: Findings::default(),
     };
     check.entries(&moment, key, vouched, progress)?;
-    if check.findings.is_empty() {
+    if !check.findings.has_damaged_entry() {
         // What follows from all entries is not known where one of them is not.
         check.findings.take(check.refold.compare(&moment))?;
     }
@@ -247,10 +271,10 @@ fn verify_on(
         let found = head.number;
         check.findings.add(Finding::TailCut { found, expected });
     }
-    match check.findings.gravest() {
-        None => Ok(check.refold.report(head)),
-        Some(gravest) => Err(gravest.into()),
+    if let Some(number) = check.refold.other_verdicts() {
+        check.findings.add(Finding::Verdicts { number });
     }
+    Ok((check.refold.report(head), check.findings.gravest()))
 }
 
 /// The first finding of each kind.
@@ -258,12 +282,15 @@ fn verify_on(
 struct Findings {
     hits_all: Option<Finding>,
     hits_its_own: Option<Finding>,
+    of_verdicts: Option<Finding>,
 }
 
 impl Findings {
     fn add(&mut self, finding: Finding) {
         let first = if finding.hits_all() {
             &mut self.hits_all
+        } else if finding.is_of_verdicts() {
+            &mut self.of_verdicts
         } else {
             &mut self.hits_its_own
         };
@@ -281,12 +308,12 @@ impl Findings {
         }
     }
 
-    fn is_empty(&self) -> bool {
-        self.hits_all.is_none() && self.hits_its_own.is_none()
+    fn has_damaged_entry(&self) -> bool {
+        self.hits_all.is_some() || self.hits_its_own.is_some()
     }
 
     fn gravest(self) -> Option<Finding> {
-        self.hits_all.or(self.hits_its_own)
+        self.hits_all.or(self.hits_its_own).or(self.of_verdicts)
     }
 }
 
@@ -344,10 +371,38 @@ impl Check {
 }
 
 fn check_structure(conn: &Connection) -> Result<(), VerifyError> {
-    let answer: String = conn.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0))?;
-    if answer == "ok" && schema::is_as_made(conn)? {
-        Ok(())
+    if !schema::is_as_made(conn)? {
+        return Err(Finding::Structure.into());
+    }
+    let complaint = match conn.query_row("PRAGMA integrity_check", (), |row| row.get::<_, String>(0)) {
+        Ok(answer) if answer == "ok" => return Ok(()),
+        Ok(answer) => answer,
+        Err(error) => match ReadError::from(error) {
+            busy if busy.is_transient() => return Err(busy.into()),
+            // Where it is not in the verdicts, the other tables tell the same.
+            _ => String::new(),
+        },
+    };
+    // A verdict could be written into another table's page.
+    if !complaint.contains(SHARED_PAGE) && all_others_are_sound(conn)? {
+        Err(Finding::VerdictPages.into())
     } else {
         Err(Finding::Structure.into())
     }
+}
+
+/// True when every table but that of verdicts is sound, and the list of free pages.
+fn all_others_are_sound(conn: &Connection) -> Result<bool, VerifyError> {
+    let mut statement =
+        conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'verdicts'")?;
+    let names = statement.query_map((), |row| row.get::<_, String>(0))?;
+    let names: Vec<String> = names.collect::<Result<_, _>>()?;
+    for name in names.iter().map(String::as_str).chain(["sqlite_schema"]) {
+        let answer: String =
+            conn.query_row(&format!("PRAGMA integrity_check({name})"), (), |row| row.get(0))?;
+        if answer != "ok" {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -1,12 +1,11 @@
-//! Settlement in the journal: ranges that never overlap, items that are the same at every time, verdicts that are kept.
+//! Settlement in the journal: ranges that never overlap, items that are the same at every time.
 
 mod common;
 
-use common::batch::{exchanged, id, jpy, keep_all, sealed, sell, signed, verdict, voided, whole};
+use common::batch::{exchanged, id, jpy, keep_all, sealed, sell, voided, whole};
 use common::{Sale, append_one, folder, open, store, yen};
-use purser_journal::{JournalThread, KeepError, NotKept, Query, Reader};
+use purser_journal::{Query, Reader};
 use purser_ledger::{Account, Commit, Conclusion, Refused, Store};
-use purser_provider_link::{Decision, Reason, Verdict};
 use rusqlite::Connection;
 
 #[test]
@@ -196,53 +195,6 @@ fn a_changed_entry_is_not_settled() {
     let reader = Reader::open(folder.path()).expect("readable");
     let read = reader.settleable(jpy(), 0, 4, 10);
     assert!(read.expect_err("it does not fit the chain").is_damage());
-}
-
-#[test]
-fn verdicts_are_kept_only_while_their_batch_is_under_way_and_the_last_word_counts() {
-    let folder = folder();
-    let mut journal = open(&folder);
-    sell(&mut journal, 0..2);
-    let early = journal
-        .keep_verdicts(id(1), &[signed(&verdict(1, 0))])
-        .expect("the journal works");
-    assert_eq!(early, Err(NotKept::NotUnderWay));
-    store(&mut journal, sealed(1, (0, 4), 2));
-    let hold = Verdict {
-        decision: Decision::Hold(Reason::AlreadyPaid),
-        ..verdict(1, 1)
-    };
-    let again = Verdict {
-        revision: 1,
-        ..verdict(1, 1)
-    };
-    let too_many = vec![signed(&hold); 1_001];
-    let refused = journal
-        .keep_verdicts(id(1), &too_many)
-        .expect("the journal works");
-    assert_eq!(refused, Err(NotKept::TooMany));
-    let words = [signed(&verdict(1, 0)), signed(&hold), signed(&again)];
-    assert_eq!(
-        journal.keep_verdicts(id(1), &words).expect("the journal works"),
-        Ok(())
-    );
-    drop(journal);
-    let journal = open(&folder);
-    let thread = JournalThread::start(journal, |_| {}).expect("a thread");
-    let keeper = thread.keeper();
-    assert_eq!(keeper.keep(id(1), vec![signed(&again)]), Ok(()));
-    assert_eq!(
-        keeper.keep(id(9), vec![signed(&again)]),
-        Err(KeepError::NotKept(NotKept::NotUnderWay))
-    );
-    drop(thread);
-    assert!(matches!(
-        keeper.keep(id(1), Vec::new()),
-        Err(KeepError::NotTaken(_))
-    ));
-    let reader = Reader::open(folder.path()).expect("readable");
-    let last = reader.verdicts(id(1), 0, 10).expect("readable");
-    assert_eq!(last, [signed(&verdict(1, 0)), signed(&again)]);
 }
 
 #[test]

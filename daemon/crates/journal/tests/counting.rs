@@ -7,7 +7,7 @@ use std::time::Instant;
 use common::{OWNER, Sale, open, store, yen};
 use purser_engine::settlement::items::CountError;
 use purser_engine::settlement::{CountBatch, Counted, Counter, Enrolment, Pages, Settleable};
-use purser_journal::{Journal, ReadError, Reader, verify};
+use purser_journal::{Journal, Range, ReadError, Reader, verify};
 use purser_ledger::{
     BatchSealed, BatchVoided, Commit, Conclusion, Currency, Entry, OperationId, Part, Store, Wall,
 };
@@ -50,13 +50,33 @@ fn page(reader: &Reader, after: u64, upto: u64) -> Result<Vec<Settleable>, ReadE
 
 /// What the daemon's reader does with an `Output::Count`.
 fn count(reader: &Reader, asked: CountBatch) -> Result<Option<Counted>, Failed> {
-    let range = reader.range(asked.currency, asked.after)?;
-    let mut read_to = asked.after;
-    let mut counter = Counter::new(asked);
+    let mut range = reader.range(asked.currency, asked.after)?;
     loop {
-        let rows = page(reader, read_to, range.upto)?;
+        let mut read_to = asked.after;
+        match count_to(reader, &asked, range, &mut read_to) {
+            Err(error) => match error
+                .downcast_ref()
+                .and_then(|error| range.before(error, read_to))
+            {
+                Some(shorter) => range = shorter,
+                None => return Err(error),
+            },
+            counted => return counted,
+        }
+    }
+}
+
+fn count_to(
+    reader: &Reader,
+    asked: &CountBatch,
+    range: Range,
+    read_to: &mut u64,
+) -> Result<Option<Counted>, Failed> {
+    let mut counter = Counter::new(asked.clone());
+    loop {
+        let rows = page(reader, *read_to, range.upto)?;
         let Some(last) = rows.last() else { break };
-        read_to = last.entry;
+        *read_to = last.entry;
         for row in &rows {
             counter.take(row)?;
         }
@@ -238,4 +258,43 @@ fn a_long_range_is_counted_in_pages() {
     });
     assert_eq!(sizes, [1_000; 3]);
     assert!(seal.is_of(&counted.batch));
+}
+
+#[test]
+fn a_damaged_sale_keeps_nothing_before_it_from_being_settled() {
+    // The first sale is entries 1 to 3, and its refund becomes owed with entry 42; the others are 4 and 5, 6 and 7, and so on.
+    for (damage, claims, refunds) in [
+        ("content = '{}' WHERE number = 9", 3, 0),
+        ("content = '{}' WHERE number = 8", 3, 0),
+        ("operation = zeroblob(16) WHERE number = 9", 3, 0),
+        ("content = '{}' WHERE number = 42", 20, 0),
+        ("content = '{}' WHERE number = 43", 20, 300),
+        ("content = '{}' WHERE number = 2", 0, 0),
+    ] {
+        let folder = common::folder();
+        let mut journal = open(&folder);
+        let first = Sale::new(0);
+        store(&mut journal, first.intended());
+        store(&mut journal, first.in_doubt(1));
+        store(&mut journal, first.paid(2, false));
+        for sale in (1..20).map(Sale::new) {
+            store(&mut journal, sale.intended());
+            store(&mut journal, sale.paid(1, false));
+        }
+        store(
+            &mut journal,
+            first.concluded(3, Conclusion::Abandoned, Some(yen(300))),
+        );
+        store(&mut journal, Sale::new(20).closed());
+        drop(journal);
+        let conn = rusqlite::Connection::open(folder.path().join("journal.db")).expect("it opens");
+        conn.execute_batch(&format!(
+            "PRAGMA foreign_keys = OFF; DROP TRIGGER entries_never_change; UPDATE entries SET {damage}"
+        ))
+        .expect(damage);
+        let reader = Reader::open(folder.path()).expect("readable");
+        let counted = count(&reader, asked(1, 0)).expect(damage);
+        let told = counted.map_or((0, yen(0)), |it| (it.batch.count, it.batch.refunds));
+        assert_eq!(told, (claims, yen(refunds)), "{damage}");
+    }
 }

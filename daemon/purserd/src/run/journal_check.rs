@@ -2,7 +2,7 @@
 //!
 //! A start reads what the next sale needs and no more. Damage anywhere else must not stay unheard until somebody asks for that
 //! very sale: it is told in the log and in the status. A damaged entry is its own sale's misfortune, and the others go on
-//! (design, money rule 7). Damage to the rows and pages by which a paid sale is found again is everybody's: a repeat could be
+//! (design, money rule 7). So is damage to the provider's verdicts nobody's but theirs. Damage to the rows and pages by which a paid sale is found again is everybody's: a repeat could be
 //! taken for a new sale and debited twice, and evidence could find no page to be written to. Then no new sale begins.
 
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use std::thread::Builder;
 
 use purser_journal::{FullCheck, VerifyError, verify};
 
-use crate::journal_verbs::NOT_COMPARED;
+use crate::journal_verbs::{NOT_COMPARED, is_not_compared};
 use crate::verbs::chain;
 
 /// What the check found; nothing while it is under way, and where the journal is whole. Clones share it.
@@ -39,7 +39,9 @@ impl JournalCheck {
                 Err(error) => {
                     found.tell(&error);
                     if stops_sales(&error) == Some(false) {
-                        tracing::warn!("{NOT_COMPARED}");
+                        if is_not_compared(&error) {
+                            tracing::warn!("{NOT_COMPARED}");
+                        }
                         // The trees in which a reference is looked for were.
                         full_check.has_ended_well();
                     }

@@ -12,7 +12,7 @@ use purser_engine::settlement::{
     self, CountBatch, Counted, Counter, Pages, SendBatch, SettleAnswer, Settleable,
 };
 use purser_engine::{CallId, Input};
-use purser_journal::{KeepError, Keeper, OpenError, ReadError, Reader, SignedVerdict, VERDICTS_MAX};
+use purser_journal::{KeepError, Keeper, OpenError, Range, ReadError, Reader, SignedVerdict, VERDICTS_MAX};
 use purser_ledger::{Currency, OperationId};
 use purser_provider_link::{CheckError, Item, Judged, Permit, PermitCheck};
 use tokio::sync::mpsc;
@@ -33,6 +33,16 @@ const ANSWERS_MAX: usize = 64;
 enum Fault {
     #[error("the journal cannot be opened to read")]
     Open(#[from] OpenError),
+    #[error(
+        "a batch of this currency is under way that cannot be read, and none is sealed before it; run purserd verify-journal, and put the \
+         right files of the journal back"
+    )]
+    Blocked,
+    #[error(
+        "a payment that waits for settlement is damaged, and those behind it wait with it; run purserd verify-journal, and put the right \
+         files of the journal back"
+    )]
+    Damaged(#[source] ReadError),
     #[error("the journal cannot be read")]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -53,6 +63,8 @@ impl From<Fault> for SettleFailure {
     fn from(fault: Fault) -> Self {
         let (name, is_transient) = match &fault {
             Fault::Open(error) => ("journal_not_open", error.is_transient()),
+            Fault::Blocked => ("batch_damaged", false),
+            Fault::Damaged(error) => ("journal_damaged", error.is_transient()),
             Fault::Read(error) => ("journal_not_read", error.is_transient()),
             Fault::NotSettleable(error) => ("journal_damaged", error.is_transient()),
             Fault::NotCounted(error) => ("not_counted", error.is_transient()),
@@ -154,13 +166,41 @@ impl Settler {
 
 fn count(state_dir: &Path, asked: CountBatch) -> Result<Option<Counted>, Fault> {
     let reader = Reader::open(state_dir)?;
-    let (currency, mut after) = (asked.currency, asked.after);
-    let range = reader.range(currency, after)?;
-    let mut counter = Counter::new(asked);
+    let mut range = reader.range(asked.currency, asked.after)?;
+    if range.is_blocked {
+        return Err(Fault::Blocked);
+    }
+    let mut damage = None;
     loop {
-        let page = reader.settleable(currency, after, range.upto, READ_MAX)?;
+        let mut read_to = asked.after;
+        match count_to(&reader, &asked, range, &mut read_to) {
+            // What was counted is counted again as it stood at the new end.
+            Err(Fault::Read(error)) => match range.before(&error, read_to) {
+                Some(shorter) => {
+                    let cause = chain(&error);
+                    tracing::error!(%cause, upto = shorter.upto, "the batch ends before a damaged payment");
+                    (range, damage) = (shorter, Some(error));
+                }
+                None if error.is_damage() => return Err(Fault::Damaged(error)),
+                None => return Err(Fault::Read(error)),
+            },
+            Ok(None) => return damage.map_or(Ok(None), |error| Err(Fault::Damaged(error))),
+            counted => return counted,
+        }
+    }
+}
+
+fn count_to(
+    reader: &Reader,
+    asked: &CountBatch,
+    range: Range,
+    read_to: &mut u64,
+) -> Result<Option<Counted>, Fault> {
+    let mut counter = Counter::new(asked.clone());
+    loop {
+        let page = reader.settleable(asked.currency, *read_to, range.upto, READ_MAX)?;
         let Some((last, _)) = page.last() else { break };
-        after = *last;
+        *read_to = *last;
         for (entry, operation) in page {
             counter.take(&Settleable { entry, operation })?;
         }
@@ -287,7 +327,6 @@ impl Judge {
         }
         let signed = page.into_iter().map(|signed| SignedVerdict {
             place: signed.verdict.place,
-            revision: signed.verdict.revision,
             bytes: signed.bytes,
             signature: signed.signature,
         });

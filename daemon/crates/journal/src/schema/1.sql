@@ -63,14 +63,13 @@ CREATE TABLE balances (
 ) STRICT, WITHOUT ROWID;
 
 -- The provider's signed verdicts on each batch's items. They follow from no entry: the digest in the entry that exchanges the
--- batch vouches for the newest one on each place.
+-- batch vouches for them. A later word on a place replaces an earlier one.
 CREATE TABLE verdicts (
     batch     BLOB NOT NULL REFERENCES operations (id),
     place     INTEGER NOT NULL,
-    revision  INTEGER NOT NULL,
     bytes     BLOB NOT NULL,
     signature BLOB NOT NULL,
-    PRIMARY KEY (batch, place, revision)
+    PRIMARY KEY (batch, place)
 ) STRICT, WITHOUT ROWID;
 
 -- Nothing that follows from entries: written after each checkpoint, so that its header sync is not a sale's.

@@ -37,6 +37,8 @@ pub(super) struct Rebatch {
     /// By the number of the entry that sealed it.
     rows: BTreeMap<u64, Row>,
     settleable: u64,
+    /// The first entry that exchanges a batch whose verdicts are not those that it names.
+    other_verdicts: Option<u64>,
 }
 
 impl Rebatch {
@@ -94,8 +96,13 @@ impl Rebatch {
                 self.rows.insert(number, row);
             }
             BatchStanding::Exchanged(exchanged) => {
-                if !verdicts::are_those_of(conn, settlement, exchanged)? {
-                    return Err(Finding::Verdicts { number }.into());
+                // Nothing follows from them: what cannot be read of them keeps nothing else from being checked.
+                let are_right = match verdicts::are_those_of(conn, settlement, exchanged) {
+                    Err(error) if !error.is_transient() => false,
+                    checked => checked?,
+                };
+                if !are_right {
+                    self.other_verdicts.get_or_insert(number);
                 }
                 let waiting = self.waiting.entry(currency).or_default();
                 let upto = settlement.sealed.upto;
@@ -109,6 +116,11 @@ impl Rebatch {
         }
         self.batches.take(settlement);
         Ok(())
+    }
+
+    /// The first entry that exchanges a batch whose verdicts are not those that it names.
+    pub(super) fn other_verdicts(&self) -> Option<u64> {
+        self.other_verdicts
     }
 
     /// True when the batch's sums are those of its range.

@@ -83,6 +83,10 @@ impl Refold {
         derived::check_totals(conn, &self.totals)
     }
 
+    pub(super) fn other_verdicts(&self) -> Option<u64> {
+        self.batches.other_verdicts()
+    }
+
     pub(super) fn report(&self, head: Head) -> Report {
         Report {
             head,

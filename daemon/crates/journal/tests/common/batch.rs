@@ -71,7 +71,6 @@ pub fn digest(n: u8) -> Digest {
 pub fn signed(verdict: &Verdict) -> SignedVerdict {
     SignedVerdict {
         place: verdict.place,
-        revision: verdict.revision,
         bytes: verdict.encode(),
         signature: vec![0x51; 64],
     }
