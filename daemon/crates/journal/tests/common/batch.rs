@@ -1,4 +1,5 @@
 //! A settlement's commits, and its verdicts as the provider makes them.
+#![allow(clippy::panic, reason = "a test that finds nothing fails")]
 
 use purser_journal::{Finding, Journal, SignedVerdict, VerifyError, verify};
 use purser_ledger::{
