@@ -31,10 +31,7 @@ const RULES: [(&str, &str); 10] = [
         "rule 5",
         "erase by exchange: claims leave and the permit enters in one commit",
     ),
-    (
-        "B2",
-        "that commit is one flip of the batch's row, however many claims it has",
-    ),
+    ("B2", "that commit is one flip of the batch's row, however many claims it has"),
     (
         "P1",
         "the card's counter and its own proof decide what happened, not its balance",
@@ -226,11 +223,7 @@ impl Books {
                 settled.items.len() == claims.len() && settled.items.iter().all(is_paid),
                 None,
             ),
-            check(
-                "the books of both parties agree",
-                here == there && there > 0,
-                Some(beside),
-            ),
+            check("the books of both parties agree", here == there && there > 0, Some(beside)),
             check(
                 "the provider's books balance, and its audit finds nothing",
                 settled.is_provider_sound,

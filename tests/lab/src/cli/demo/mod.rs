@@ -121,9 +121,7 @@ fn begin(folder: &Path) -> Result<(ProviderHost, Stack), DemoError> {
 }
 
 fn play(show: &mut Show<'_>, tampers: bool) -> Result<Findings, DemoError> {
-    eprintln!(
-        "Building purserd, its driver host, the virtual reader and purser-provider; the first time takes minutes."
-    );
+    eprintln!("Building purserd, its driver host, the virtual reader and purser-provider; the first time takes minutes.");
     Programs::build()?;
     let began = Instant::now();
     let folder = tempfile::Builder::new().prefix("purser-demo-").tempdir();
