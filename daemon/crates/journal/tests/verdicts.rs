@@ -292,3 +292,35 @@ fn no_checkpoint_is_made_for_verdicts_while_a_debit_is_under_way() {
         "a checkpoint is made when the debit has ended"
     );
 }
+
+#[test]
+fn a_page_that_verdicts_share_with_another_table_stops_sales() {
+    const PAGE: usize = 4096;
+    let folder = folder();
+    let mut journal = open(&folder);
+    sell(&mut journal, 0..40);
+    store(&mut journal, sealed(1, (0, 80), 40));
+    keep_all(&mut journal, 1, 40);
+    journal.maintain().expect("the journal works");
+    drop(journal);
+    let conn = Connection::open(folder.path().join("journal.db")).expect("it opens");
+    let root = |table: &str| -> u32 {
+        let sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+        conn.query_row(sql, (table,), |row| row.get(0)).expect("readable")
+    };
+    let (verdicts, debits) = (root("verdicts"), root("debits"));
+    drop(conn);
+    let path = folder.path().join("journal.db");
+    let mut bytes = fs::read(&path).expect("readable");
+    let at = (usize::try_from(verdicts).expect("small") - 1) * PAGE;
+    assert_eq!(
+        bytes[at], 2,
+        "an inner page: its last child stands behind its header"
+    );
+    bytes[at + 8..at + 12].copy_from_slice(&debits.to_be_bytes());
+    fs::write(&path, bytes).expect("written");
+    let finding = found(&folder);
+    assert!(matches!(finding, Finding::Structure), "{finding:?}");
+    mend(folder.path(), "a test").expect("it is mended");
+    whole(&folder);
+}

@@ -147,7 +147,7 @@ impl Unsettled {
 
     /// These claims, the first ones, are in a batch from now on. What is left is told at most an hour older than it is, and a claim of
     /// an earlier run as old as the oldest that was known at its start.
-    pub fn seal(&mut self, claims: Part, _at: Wall) {
+    pub fn seal(&mut self, claims: Part) {
         let currency = claims.amount.currency();
         let sealed = self.open.entry(currency).or_default().seal(claims);
         self.in_batch.insert(currency, sealed);
@@ -241,21 +241,21 @@ mod tests {
             amount: yen(100 * u64::from(count)),
         };
         // More than fits into one batch: a claim of the start is left.
-        unsettled.seal(part(1), at(40_000, true));
+        unsettled.seal(part(1));
         unsettled.exchange(jpy);
         assert_eq!(unsettled.oldest_unix_seconds(), Some(1_000));
         // Claims that were made while it was counted: one of 10,500, told within the hour, and those after it.
-        unsettled.seal(part(2), at(41_000, true));
+        unsettled.seal(part(2));
         unsettled.exchange(jpy);
         assert_eq!(
             (unsettled.count(), unsettled.oldest_unix_seconds()),
             (3, Some(10_000))
         );
-        unsettled.seal(part(1), at(42_000, true));
+        unsettled.seal(part(1));
         assert_eq!(unsettled.oldest_unix_seconds(), Some(10_000), "it waits still");
         let mut voided = unsettled.clone();
         voided.free(jpy);
-        voided.seal(part(2), at(43_000, true));
+        voided.seal(part(2));
         voided.exchange(jpy);
         assert_eq!(voided.oldest_unix_seconds(), Some(30_000));
         unsettled.exchange(jpy);
@@ -263,7 +263,7 @@ mod tests {
             (unsettled.count(), unsettled.oldest_unix_seconds()),
             (2, Some(20_000))
         );
-        unsettled.seal(part(2), at(44_000, true));
+        unsettled.seal(part(2));
         unsettled.exchange(jpy);
         assert_eq!((unsettled.count(), unsettled.oldest_unix_seconds()), (0, None));
     }
@@ -276,7 +276,7 @@ mod tests {
             count: 2,
             amount: yen(500),
         };
-        unsettled.seal(batch, at(3_000, true));
+        unsettled.seal(batch);
         assert_eq!((unsettled.count(), unsettled.minor(jpy)), (2, 500));
         unsettled.add(yen(300), at(4_000, true));
         assert_eq!(unsettled.oldest_unix_seconds(), Some(1_000));

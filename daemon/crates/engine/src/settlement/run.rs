@@ -370,7 +370,7 @@ impl Engine {
                 let settlement = Settlement::begin(&content, receipt.head())
                     .expect("the store took the entry by the same rules");
                 self.batches.take(&settlement);
-                self.unsettled.seal(settlement.sealed.claims, commit.at);
+                self.unsettled.seal(settlement.sealed.claims);
                 let state = State::Parked(settlement);
                 self.settling.insert(currency, Settling { state, ..settling });
                 self.sealed(currency, receipt);
