@@ -11,8 +11,8 @@ Exit codes:
   0  done; with `sale --wait`: paid
   1  Purser refused; nothing was changed. With `status`: it cannot sell; with `doctor`: it found something
   2  the command line is wrong
-  3  the sale ended without a payment; with `settle --wait`: a batch was voided, or could not be sealed
-  4  the outcome of the sale is in doubt; with `settle --wait`: the provider held back a claim
+  3  the sale ended without a payment; with `settle`: a batch was voided, or could not be sealed or sent
+  4  the outcome of the sale is in doubt; with `settle`: the provider held back a claim
   5  Purser was not reached, or its answer is not known: repeat with the same reference";
 
 /// The command line of Purser.

@@ -150,8 +150,8 @@ fn oldest(conn: &Connection, currency: Currency, after: u64, upto: u64) -> Resul
     while let Some(row) = found.next()? {
         let content = match RawEntry::read(row)?.decode() {
             Ok(recorded) => recorded.content,
-            // An old entry that is damaged must not keep the terminal from starting.
-            Err(error) if error.is_damage() => return Ok(None),
+            // An old entry that is damaged must not keep the terminal from starting; the next one is a little younger.
+            Err(error) if error.is_damage() => continue,
             Err(error) => return Err(error),
         };
         if content.at.trusted {
@@ -181,6 +181,21 @@ pub(crate) fn upto(
         [last, _] => Ok(Some(u64::try_from(*last).map_err(damaged)?)),
         _ => Ok(None),
     }
+}
+
+/// How many claims stand in `(after, upto]`.
+pub(crate) fn claims_behind(
+    conn: &Connection,
+    currency: Currency,
+    after: u64,
+    upto: u64,
+) -> Result<u64, ReadError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT count(*) FROM settleable WHERE currency = ?1 AND entry > ?2 AND entry <= ?3 AND kind = 'claim'",
+    )?;
+    let counted: i64 =
+        statement.query_row((currency.code(), signed(after), signed(upto)), |row| row.get(0))?;
+    u64::try_from(counted).map_err(|_| ReadError::Row { table: "settleable" })
 }
 
 /// The settleable entries in `(after, upto]`, each with its sale as it stood at `upto`. Ends before one that is damaged; fails where

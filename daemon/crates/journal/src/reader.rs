@@ -76,8 +76,10 @@ pub struct Range {
     pub upto: u64,
     /// True when there is more than fits into one batch.
     pub has_more: bool,
+    /// The newest entry at that moment.
+    head: u64,
     /// The claims that the balances hold as open: those of the range, and more where there is more.
-    pub open: Claims,
+    open: Claims,
     /// True when a batch of the currency is under way that cannot be read: none is sealed before it is mended.
     pub is_blocked: bool,
 }
@@ -122,15 +124,31 @@ impl Reader {
             None => false,
         };
         let full = batches::upto(&moment, currency, after, BATCH_ENTRIES_MAX)?;
+        let head = rows::head(&moment)?.number;
         Ok(Range {
-            upto: full.unwrap_or(rows::head(&moment)?.number),
+            upto: full.unwrap_or(head),
             has_more: full.is_some(),
+            head,
             open: Claims {
                 count: totals.count(Account::Claims, currency),
                 minor: totals.books().balance(Account::Claims, currency).minor(),
                 oldest_unix_seconds: None,
             },
             is_blocked,
+        })
+    }
+
+    /// The claims that must stand in a range: those that the balances hold, less those behind its end. Their sum is known where
+    /// there are none behind it; else it is an upper bound. One claim fewer in the range is a lost row, and nothing is sealed over
+    /// that.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a transient one is worth another call.
+    pub fn booked(&self, currency: Currency, range: Range) -> Result<Claims, ReadError> {
+        let behind = batches::claims_behind(&self.conn, currency, range.upto, range.head)?;
+        Ok(Claims {
+            count: range.open.count.saturating_sub(behind),
+            ..range.open
         })
     }
 

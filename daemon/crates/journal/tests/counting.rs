@@ -81,7 +81,8 @@ fn count_to(
             counter.take(row)?;
         }
     }
-    Ok(counter.finish(range.upto, range.has_more, range.open)?)
+    let booked = reader.booked(asked.currency, range)?;
+    Ok(counter.finish(range.upto, range.has_more, booked)?)
 }
 
 /// The items of a sealed batch, page by page.
@@ -205,8 +206,12 @@ fn a_sealed_batch_is_the_same_after_everything_that_follows() {
 
 #[test]
 fn a_row_that_is_lost_leaves_no_claim_behind() {
+    let damage = "PRAGMA foreign_keys = OFF; DROP TRIGGER entries_never_change; UPDATE entries SET content = '{}' WHERE number = 6";
+    let lost_before_damage = format!("DELETE FROM settleable WHERE entry = 4; {damage}");
     for (spoil, is_found) in [
         ("DELETE FROM settleable WHERE entry = 4", true),
+        (lost_before_damage.as_str(), true),
+        (damage, false),
         ("DELETE FROM verdicts", false),
     ] {
         let folder = common::folder();
@@ -218,7 +223,7 @@ fn a_row_that_is_lost_leaves_no_claim_behind() {
         journal.maintain().expect("the journal works");
         drop(journal);
         let conn = rusqlite::Connection::open(folder.path().join("journal.db")).expect("it opens");
-        conn.execute(spoil, ()).expect(spoil);
+        conn.execute_batch(spoil).expect(spoil);
         drop(conn);
         let reader = Reader::open(folder.path()).expect("readable");
         let counted = count(&reader, asked(1, 0));

@@ -7,12 +7,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use common::disk::SmallDisk;
-use common::{NO_RESERVE, Sale, folder, open, store};
+use common::{NO_RESERVE, Sale, folder, open, open_when_free, store};
 use purser_journal::{Journal, OpenError, Reader};
 use rusqlite::Connection;
 
 fn refusal(state_dir: &Path) -> OpenError {
-    let error = Journal::open(state_dir, &NO_RESERVE).expect_err("it does not open");
+    let error = open_when_free(state_dir).expect_err("it does not open");
     let shown = error.to_string();
     assert!(shown.contains("; "), "a cause and a remedy: {shown}");
     error

@@ -16,6 +16,9 @@ use crate::table::{money, print_json, print_table, time};
 /// How often a batch is looked at that is waited for: nobody announces its progress.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
+/// Why a batch is not sent by the running daemon at all.
+const PARKED: [&str; 3] = ["batch_unreadable", "other_enrolment", "provider_not_configured"];
+
 pub(super) async fn run(cli: &Cli, client: Client, asked: &Batch) -> Result<(), Failure> {
     match asked {
         Batch::List { limit } => list(cli, client, *limit).await,
@@ -44,16 +47,18 @@ pub(super) async fn settle(cli: &Cli, mut client: Client, asked: &Settle) -> Res
         table(&batches)?;
     }
     let is_any = |state: &str| batches.iter().any(|batch| batch.state == state);
-    Ok(if is_any("not_sealed") || is_any("voided") {
-        Exit::NotPaid
-    } else if batches
-        .iter()
-        .any(|batch| batch.held_count.is_some_and(|count| count > 0))
-    {
-        Exit::InDoubt
-    } else {
-        Exit::Done
-    })
+    Ok(
+        if is_any("not_sealed") || is_any("voided") || batches.iter().any(is_parked) {
+            Exit::NotPaid
+        } else if batches
+            .iter()
+            .any(|batch| batch.held_count.is_some_and(|count| count > 0))
+        {
+            Exit::InDoubt
+        } else {
+            Exit::Done
+        },
+    )
 }
 
 /// Looks at the batches until none of them is under way; on a terminal it says how far they are.
@@ -88,15 +93,23 @@ async fn follow(client: &mut Client, begun: Vec<model::Batch>) -> Result<Vec<mod
             eprintln!("{line}");
             told = line;
         }
-        if now.iter().all(|batch| !is_under_way(&batch.state)) {
+        if now.iter().all(|batch| !is_under_way(batch)) {
             return Ok(now);
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
-fn is_under_way(state: &str) -> bool {
-    !["exchanged", "voided", "not_sealed"].contains(&state)
+/// True while something will happen to the batch without anybody's doing.
+fn is_under_way(batch: &model::Batch) -> bool {
+    !["exchanged", "voided", "not_sealed"].contains(&batch.state.as_str()) && !is_parked(batch)
+}
+
+fn is_parked(batch: &model::Batch) -> bool {
+    batch
+        .reason
+        .as_deref()
+        .is_some_and(|reason| PARKED.contains(&reason))
 }
 
 fn progress(batch: &model::Batch) -> String {

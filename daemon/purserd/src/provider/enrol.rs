@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use purser_journal::Reader;
 use purser_ledger::OperationId;
-use purser_provider_link::ProviderName;
+use purser_provider_link::{Batch, ProviderName};
 use purser_purse::pboc::PsamTerminalNumber;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -79,10 +79,10 @@ pub enum EnrolError {
     /// The state folder cannot be used.
     #[error(transparent)]
     Files(#[from] FilesError),
-    /// A sealed batch waits for the terminal's present name at its present provider.
+    /// A sealed batch waits, which another terminal sealed, or for another provider.
     #[error(
-        "batch {0} was sealed as the terminal that is enrolled now, and only that one gets its permit or its void; settle it, or \
-         void it with purserctl batch void, then run it again"
+        "batch {0} was sealed as another terminal or for another provider, and only that one gets its permit or its void; settle \
+         it there, or void it with purserctl batch void, then run this again"
     )]
     BatchUnderWay(OperationId),
     /// Whether a batch is under way cannot be seen.
@@ -274,7 +274,6 @@ pub async fn enrol_with(
     let time = Duration::from_millis(provider.answer_ms);
     let folder = Folder::open(state_dir)?;
     let stored = folder.stored()?;
-    let before = stored.as_ref().map(|(identity, _)| identity.pinned().clone());
     let asking = match (wanted, stored) {
         (Enrolment::Code(code), stored) => with_code(&folder, stored, &authority, code)?,
         (Enrolment::Renewal, Some((identity, _))) => renewal(&folder, &identity)?,
@@ -296,11 +295,7 @@ pub async fn enrol_with(
         let text = "it changes what enrolment pinned, which only a new code may";
         return Err(EnrolError::BadAnswer(text.to_owned()));
     }
-    if before
-        .is_some_and(|before| (&before.provider, &before.terminal) != (&pinned.provider, &pinned.terminal))
-    {
-        nothing_is_under_way(state_dir)?;
-    }
+    nothing_waits_for_another(state_dir, &pinned)?;
     // Refuses a certificate of another key.
     let key =
         DeviceKey::from_pkcs8(&asking.pkcs8).map_err(|error| EnrolError::BadAnswer(error.to_string()))?;
@@ -425,18 +420,20 @@ fn authority(path: &Path) -> Result<Vec<u8>, EnrolError> {
     })
 }
 
-/// Refuses while a batch is sealed: as another terminal it would wait for ever.
-fn nothing_is_under_way(state_dir: &Path) -> Result<(), EnrolError> {
+/// Refuses while a batch waits that was sealed as another terminal, or for another provider: it would wait for ever.
+fn nothing_waits_for_another(state_dir: &Path, pinned: &Pinned) -> Result<(), EnrolError> {
     if !state_dir.join("journal.db").exists() {
         return Ok(());
     }
-    let reader = Reader::open(state_dir).map_err(|error| EnrolError::Journal(chain(&error)))?;
-    let sealed = reader
-        .batches(None, BATCHES_LOOKED_AT)
-        .map_err(|error| EnrolError::Journal(chain(&error)))?;
-    let mut under_way = sealed.iter().filter(|(_, settlement)| settlement.is_under_way());
-    match under_way.next() {
-        Some((_, settlement)) => Err(EnrolError::BatchUnderWay(settlement.id)),
-        None => Ok(()),
+    let unreadable = |error: &dyn std::error::Error| EnrolError::Journal(chain(error));
+    let reader = Reader::open(state_dir).map_err(|error| unreadable(&error))?;
+    let sealed = reader.batches(None, BATCHES_LOOKED_AT);
+    for (_, settlement) in sealed.map_err(|error| unreadable(&error))? {
+        let batch = Batch::decode(&settlement.sealed.batch).map_err(|error| unreadable(&error))?;
+        let is_ours = batch.owner == pinned.terminal && batch.provider == pinned.provider;
+        if settlement.is_under_way() && !is_ours {
+            return Err(EnrolError::BatchUnderWay(settlement.id));
+        }
     }
+    Ok(())
 }

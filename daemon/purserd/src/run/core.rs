@@ -128,6 +128,7 @@ impl Core {
             .expect("2^64 requests are never reached");
         let id = RequestId(self.request_last);
         self.waiting.insert(id, reply);
+        self.handle(Input::Held(self.check.stops_sales()));
         self.handle(Input::Request {
             id,
             peer,

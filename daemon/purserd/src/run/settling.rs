@@ -205,7 +205,8 @@ fn count_to(
             counter.take(&Settleable { entry, operation })?;
         }
     }
-    Ok(counter.finish(range.upto, range.has_more, range.open)?)
+    let booked = reader.booked(asked.currency, range)?;
+    Ok(counter.finish(range.upto, range.has_more, booked)?)
 }
 
 async fn send(

@@ -7,6 +7,9 @@ use crate::access::Caller;
 use crate::model::{self, Fault};
 use crate::{fault, parse, project};
 
+/// No batch has more items.
+const ITEMS_MAX: u64 = 1_000_000;
+
 impl Service {
     /// Settles what waits, or joins what is under way (S30). Answers when each batch is sealed; it goes on by itself then. For
     /// operators.
@@ -84,7 +87,7 @@ impl Service {
             .run(move |facts| facts.batch_items(id, from, limit))
             .await?;
         let items = found.ok_or_else(fault::unknown_batch)?;
-        let read = usize::try_from(from).unwrap_or(usize::MAX);
+        let read = usize::try_from(from.min(ITEMS_MAX)).unwrap_or(usize::MAX);
         self.quotas
             .charge(self.user(caller), read.saturating_add(items.len()));
         Ok(model::BatchItemsReply {

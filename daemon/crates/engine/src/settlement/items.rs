@@ -134,19 +134,21 @@ impl Counter {
         Ok(())
     }
 
-    /// The batch, when every entry up to `upto` has been counted; none where there is nothing to settle. `open` are the claims
-    /// that the balances hold at that entry, and more where `has_more`: no claim is left behind because a row of it is lost.
+    /// The batch, when every entry up to `upto` has been counted; none where there is nothing to settle. `booked` are the claims
+    /// that the balances say must stand there; where `has_more`, their sum is an upper bound. So no claim is left behind because a
+    /// row of it is lost.
     ///
     /// # Errors
     /// [`CountError`]: the batch cannot be sealed; tell so.
-    pub fn finish(self, upto: u64, has_more: bool, open: Claims) -> Result<Option<Counted>, CountError> {
+    pub fn finish(self, upto: u64, has_more: bool, booked: Claims) -> Result<Option<Counted>, CountError> {
         let Self { asked, seal, claims } = self;
-        let counted = (u64::from(claims), seal.claimed().minor());
-        let is_booked = if has_more {
-            counted.0 <= open.count && counted.1 <= open.minor
+        let minor = seal.claimed().minor();
+        let is_sum = if has_more {
+            minor <= booked.minor
         } else {
-            counted == (open.count, open.minor)
+            minor == booked.minor
         };
+        let is_booked = is_sum && u64::from(claims) == booked.count;
         if !is_booked {
             return Err(CountError::OtherBalance);
         }

@@ -52,6 +52,10 @@ impl Engine {
         if self.config.provider.is_none() {
             return Err(RequestError::ProviderNotConfigured);
         }
+        // What a batch is counted over may be what is damaged. What is sealed goes on.
+        if self.is_held {
+            return Err(RequestError::Held);
+        }
         if self.settle_requests.len() >= WAITING_MAX {
             return Err(RequestError::Changing);
         }
@@ -390,7 +394,7 @@ impl Engine {
                 let view = BatchView::of(&settlement);
                 let told = receipt.authorise(BatchTold { view });
                 self.outputs.push_back(Output::TellBatch(told));
-                if is_exchanged && settling.has_more && !self.is_stopping {
+                if is_exchanged && settling.has_more && !self.is_stopping && !self.is_held {
                     self.begin_settling(currency, OperationId::new(ending.random), settling.owner);
                 }
             }

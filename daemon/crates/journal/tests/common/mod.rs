@@ -9,6 +9,7 @@
 pub mod batch;
 pub mod disk;
 
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -177,11 +178,16 @@ pub fn folder() -> TempDir {
 /// Opens it once the lock is free: a child that a test beside this one starts holds the lock's descriptor from its fork to
 /// its exec.
 pub fn open(folder: &TempDir) -> Journal {
+    open_when_free(folder.path()).expect("the journal opens")
+}
+
+/// The same where it may be refused for another reason.
+pub fn open_when_free(state_dir: &Path) -> Result<Journal, OpenError> {
     let until = Instant::now() + Duration::from_secs(30);
     loop {
-        match Journal::open(folder.path(), &NO_RESERVE) {
+        match Journal::open(state_dir, &NO_RESERVE) {
             Err(OpenError::Locked { .. }) if Instant::now() < until => thread::yield_now(),
-            opened => return opened.expect("the journal opens"),
+            opened => return opened,
         }
     }
 }

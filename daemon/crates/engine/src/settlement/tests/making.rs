@@ -125,11 +125,13 @@ fn a_count_that_is_not_the_balance_is_not_sealed() {
         (false, open(1, 299)),
         (false, open(0, 0)),
         (true, open(0, 0)),
+        (true, open(2, 9_000)),
+        (true, open(1, 299)),
     ] {
         let counted = counter.clone().finish(2, has_more, wrong);
         assert_eq!(counted, Err(CountError::OtherBalance), "{has_more} {wrong:?}");
     }
-    let counted = counter.clone().finish(2, true, open(9, 9_000)).unwrap().unwrap();
+    let counted = counter.clone().finish(2, true, open(1, 9_000)).unwrap().unwrap();
     assert!(counted.has_more);
     let counted = counter.finish(2, false, open(1, 300)).unwrap().unwrap();
     assert_eq!((counted.claims, counted.batch.claimed.currency()), (1, jpy()));
