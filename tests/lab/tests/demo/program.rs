@@ -48,7 +48,10 @@ fn the_demo_balances_and_says_so_in_its_last_line() {
         .iter()
         .map(|claim| claim["amount_minor"].as_u64().unwrap())
         .sum();
-    assert_eq!(minor("claims_minor"), claimed);
+    assert_eq!((minor("claims_minor"), minor("permits_minor")), (0, claimed));
+    let settled = &found["settled"];
+    assert_eq!(settled["batch"]["state"], "exchanged");
+    assert_eq!(settled["provider_permits_minor"], claimed, "both parties agree");
     assert_eq!(minor("sales_minor"), claimed);
     assert_eq!(
         minor("issued_minor"),
@@ -73,6 +76,8 @@ fn the_story_names_every_step_of_a_purchase_and_ends_balanced() {
         "S22",
         "S23",
         "S24",
+        "S30",
+        "S34",
         "in_doubt",
         "kill -9",
         "insufficient_funds",
