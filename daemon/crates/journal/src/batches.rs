@@ -127,10 +127,15 @@ pub(crate) fn unsettled(
     let begins = batches.next_after(currency);
     let ends = batches.under_way(currency).map_or(begins, |it| it.sealed.upto);
     let of = |account, after, upto| {
+        let oldest = match oldest(conn, currency, after, upto) {
+            // Damage must not keep the terminal from starting: the full check finds it, tells it, and stops sales.
+            Err(error) if error.is_damage() => None,
+            oldest => oldest?,
+        };
         Ok::<_, ReadError>(Claims {
             count: totals.count(account, currency),
             minor: totals.books().balance(account, currency).minor(),
-            oldest_unix_seconds: oldest(conn, currency, after, upto)?,
+            oldest_unix_seconds: oldest,
         })
     };
     Ok((
