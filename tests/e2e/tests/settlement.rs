@@ -14,7 +14,7 @@ use purser_lab::vpcd::CardThread;
 use serde_json::Value;
 
 /// How often a batch is looked at: nobody announces its progress.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 #[test]
 fn sales_are_settled_down_a_standing_link_and_both_books_agree() -> Result<(), Fault> {

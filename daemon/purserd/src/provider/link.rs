@@ -21,6 +21,10 @@ use crate::config;
 /// Settlements that wait while one is under way: there is one of each currency at most.
 const WAITING_MAX: usize = 16;
 
+/// How often a ticket is asked for before whoever waits is told why there is none. The engine asks again, for ever and with
+/// longer pauses, so little is gained by more of them here.
+const TRIES_MAX: u8 = 3;
+
 /// Where the provider is and how it calls.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -46,6 +50,7 @@ impl From<&config::Provider> for Settings {
             limits: Limits {
                 leg_ms: config.answer_ms,
                 ticket_ms: config.call_back_ms,
+                tries_max: TRIES_MAX,
                 ..Limits::default()
             },
         }
