@@ -174,6 +174,11 @@ impl Engine {
         }
     }
 
+    /// The claims that wait for settlement.
+    pub fn unsettled(&self) -> &Unsettled {
+        &self.unsettled
+    }
+
     /// What [`Limits::uses`] is asked with: claims, and the sales that may still become some.
     pub fn counted(&self) -> Unsettled {
         let mut counted = self.unsettled.clone();
