@@ -113,7 +113,7 @@ impl Core {
         let under_way: Vec<_> = self.engine.batches().iter().map(|it| it.currency).collect();
         let waiting = self.engine.unsettled().open();
         let waiting = waiting.filter(|(currency, _)| !under_way.contains(currency));
-        let due = schedule.due(waiting, &self.board.uses(), self.clock.now());
+        let due = schedule.due(waiting, &self.engine.claim_uses(), self.clock.now());
         for currency in due {
             tracing::info!(%currency, step = "S30", "settling by itself");
             // What comes of it is told in the log and by the status.
