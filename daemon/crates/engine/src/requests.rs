@@ -33,6 +33,7 @@ impl Engine {
     ) {
         let handled = match request {
             Request::BeginSale(asked) => self.begin_sale(id, peer, asked, operation),
+            Request::BeginLoad(_) => Err(RequestError::ProviderNotConfigured),
             Request::Attach(reference) => self.attach(id, peer, reference),
             Request::ProvidePin {
                 reference,

@@ -113,10 +113,10 @@ pub enum SettleAnswer {
     },
 }
 
-/// Why a batch was not counted, or is not answered yet. Shown to people; the engine tries again whatever it says.
+/// Why the provider has not answered, or a batch was not counted. Shown to people; the engine tries again whatever it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettleFailure {
-    /// What it is, by a stable name in small letters and underscores.
+pub struct ProviderFailure {
+    /// What it is, by a stable name: the provider's own where it refuses.
     pub name: &'static str,
     /// True for what passes by itself. What does not is tried again more seldom.
     pub is_transient: bool,
@@ -141,7 +141,7 @@ pub(crate) struct Settling {
     state: State,
     /// Attempts that failed in a row.
     failures: u32,
-    why: Option<SettleFailure>,
+    why: Option<ProviderFailure>,
     /// True when another batch is to follow.
     has_more: bool,
 }

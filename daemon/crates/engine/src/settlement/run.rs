@@ -10,7 +10,7 @@ use purser_provider_link::{Batch, BatchId};
 
 use super::{
     BatchState, BatchTold, BatchView, CountBatch, Counted, Ending, RETRY_MS, RETRY_MS_MAX, SealedBatch,
-    SendBatch, SettleAnswer, SettleFailure, SettleRequest, Settling, State, WAITING_MAX,
+    SendBatch, SettleAnswer, ProviderFailure, SettleRequest, Settling, State, WAITING_MAX,
 };
 use crate::{CallId, Engine, Output, Peer, Reply, RequestError, RequestId};
 
@@ -148,7 +148,7 @@ impl Engine {
     }
 
     /// The journal's reader has counted. An answer to a call that nobody waits for any more changes nothing.
-    pub(crate) fn handle_counted(&mut self, call: CallId, counted: Result<Option<Counted>, SettleFailure>) {
+    pub(crate) fn handle_counted(&mut self, call: CallId, counted: Result<Option<Counted>, ProviderFailure>) {
         let waits = |settling: &Settling| matches!(settling.state, State::Counting(of) if of == call);
         let Some((currency, settling)) = self.take_settling(waits) else {
             return;
@@ -180,7 +180,7 @@ impl Engine {
         currency: Currency,
         settling: &Settling,
         counted: Counted,
-    ) -> Result<(Commit, bool), SettleFailure> {
+    ) -> Result<(Commit, bool), ProviderFailure> {
         let Counted {
             batch,
             upto,
@@ -192,7 +192,7 @@ impl Engine {
             && batch.claimed.currency() == currency
             && enrolment.is_some_and(|it| it.terminal == batch.owner && it.provider == batch.provider);
         if !is_ours {
-            return Err(SettleFailure {
+            return Err(ProviderFailure {
                 name: "counted_other_batch",
                 is_transient: false,
                 text: "the batch that was counted is not the one that was asked for".to_owned(),
@@ -221,7 +221,7 @@ impl Engine {
     }
 
     /// There is no batch after all: whoever waits for it is told why.
-    fn not_sealed(&mut self, currency: Currency, id: OperationId, failure: SettleFailure) {
+    fn not_sealed(&mut self, currency: Currency, id: OperationId, failure: ProviderFailure) {
         let view = BatchView {
             id,
             currency,
@@ -253,7 +253,7 @@ impl Engine {
             let text = text.to_owned();
             Settling {
                 state: State::Parked(settlement.clone()),
-                why: Some(SettleFailure {
+                why: Some(ProviderFailure {
                     name,
                     is_transient: false,
                     text,
@@ -308,7 +308,7 @@ impl Engine {
     pub(crate) fn handle_settled(
         &mut self,
         call: CallId,
-        answered: Result<SettleAnswer, SettleFailure>,
+        answered: Result<SettleAnswer, ProviderFailure>,
         random: [u8; 16],
     ) {
         let waits = |settling: &Settling| matches!(settling.state, State::Sending(of, _) if of == call);
@@ -410,7 +410,7 @@ impl Engine {
         let Some((currency, settling)) = self.take_settling(|settling| settling.id == id) else {
             return false;
         };
-        let failure = SettleFailure {
+        let failure = ProviderFailure {
             name: "journal_refused",
             is_transient: refused.is_transient(),
             text: refused.to_string(),
