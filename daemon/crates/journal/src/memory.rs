@@ -28,6 +28,7 @@ impl Memory {
             operations,
             loads,
             unreadable,
+            unreadable_loads,
             ..
         } = rows::open(conn, Some(key))?;
         let sales = operations.into_iter().map(AnyOperation::Sale);
@@ -35,7 +36,7 @@ impl Memory {
         Ok(Self {
             head: rows::head(conn)?,
             totals: Totals::load(conn)?,
-            unreadable,
+            unreadable: unreadable.saturating_add(unreadable_loads),
             batches: batches::load(conn, key)?,
             open: open.map(|operation| (operation.id(), operation)).collect(),
         })

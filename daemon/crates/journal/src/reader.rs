@@ -57,12 +57,14 @@ pub struct Overview {
     pub paid: u64,
     /// Every sale whose debit is proven neither way and that can be read, oldest first.
     pub open: Vec<Operation>,
+    /// How many more there are that cannot be read.
+    pub unreadable: usize,
     /// How many loads there are.
     pub loads: u64,
     /// Every load that is open and can be read, oldest first.
     pub open_loads: Vec<Load>,
-    /// How many more sales and loads are open that cannot be read.
-    pub unreadable: usize,
+    /// How many more there are that cannot be read.
+    pub unreadable_loads: usize,
 }
 
 /// Reads a journal, also while its writer is at work. Sees durable entries only.
@@ -305,6 +307,7 @@ impl Reader {
             operations,
             loads: open_loads,
             unreadable,
+            unreadable_loads,
             ..
         } = rows::open(&moment, None)?;
         let loads = rows::count(&moment, "SELECT count(*) FROM loads")?;
@@ -319,6 +322,7 @@ impl Reader {
             paid: rows::count(&moment, "SELECT count(*) FROM settleable WHERE kind = 'claim'")?,
             open: operations,
             unreadable,
+            unreadable_loads,
         })
     }
 

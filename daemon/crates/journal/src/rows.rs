@@ -207,8 +207,10 @@ pub(crate) struct Open {
     pub(crate) loads: Vec<Load>,
     /// The cards of those that cannot.
     pub(crate) held: Vec<CardId>,
-    /// How many those are.
+    /// How many sales cannot.
     pub(crate) unreadable: usize,
+    /// How many loads cannot.
+    pub(crate) unreadable_loads: usize,
 }
 
 /// Every open sale and load. One whose entries are damaged must not keep all others from being served (money rule 7), nor be
@@ -243,9 +245,15 @@ impl Open {
     /// Holds the cards that a damaged operation may concern.
     fn hold(&mut self, conn: &Connection, id: &[u8], damage: ReadError) -> Result<(), ReadError> {
         let card = match debited_card(conn, id)? {
-            Some(card) => Some(card),
-            // A load that no card was ever credited for concerns none.
-            None => loads::card_of(conn, id)?.ok_or(damage)?,
+            Some(card) => {
+                self.unreadable = self.unreadable.saturating_add(1);
+                Some(card)
+            }
+            None => {
+                self.unreadable_loads = self.unreadable_loads.saturating_add(1);
+                // A load that no card was ever credited for concerns none.
+                loads::card_of(conn, id)?.ok_or(damage)?
+            }
         };
         // Of an entry and the row beside it, either may be the damaged one.
         let told = match operation(conn, id, None) {
@@ -255,7 +263,6 @@ impl Open {
         };
         self.held.extend(told.filter(|told| Some(told) != card.as_ref()));
         self.held.extend(card);
-        self.unreadable = self.unreadable.saturating_add(1);
         Ok(())
     }
 }
