@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use purser_ledger::{
-    Batches, CardId, ClockRange, Commit, Currency, DeviceName, Monotonic, Now, Operation, OperationId,
+    Batches, CardId, ClockRange, Commit, Currency, DeviceName, Load, Monotonic, Now, Operation, OperationId,
     Reference, Snapshot, Unsettled, Wall,
 };
 
@@ -39,6 +39,8 @@ pub struct Engine {
     pub(crate) visits: BTreeMap<DeviceName, Visit>,
     /// Operations whose debit is intended and not proven either way.
     pub(crate) open: BTreeMap<OperationId, Operation>,
+    /// Loads that have no end, as they are durable, oldest first.
+    pub(crate) loads: Vec<Load>,
     /// The claims that wait for settlement.
     pub(crate) unsettled: Unsettled,
     /// False while the journal's disk has no room for another sale's evidence (money rule P3).
@@ -97,6 +99,7 @@ impl Engine {
                 .into_iter()
                 .map(|operation| (operation.id, operation))
                 .collect(),
+            loads: snapshot.loads.clone(),
             unsettled: std::mem::take(&mut snapshot.unsettled),
             has_room: true,
             is_held: false,
@@ -178,6 +181,11 @@ impl Engine {
     /// The operations that are in doubt, with when they began.
     pub fn open_operations(&self) -> impl Iterator<Item = &Operation> {
         self.open.values()
+    }
+
+    /// The loads that have no end, oldest first.
+    pub fn open_loads(&self) -> impl Iterator<Item = &Load> {
+        self.loads.iter()
     }
 
     /// The devices at which a card is being served, a PIN awaited, or a sale authorised: whoever ends a driver of theirs cuts

@@ -1,6 +1,9 @@
 //! What clients ask, and what the store finds for them.
 
-use purser_ledger::{Conclusion, Damaged, Find, OperationId, Owner, Reference, Refused, Stored};
+use purser_ledger::{
+    Asked, Conclusion, Damaged, Find, Kind, Operation, OperationId, Owner, Reference, Refused, Stored,
+    StoredKind,
+};
 use purser_purse::pboc::Pin;
 use purser_purse::pboc::PurseAmount;
 
@@ -107,7 +110,7 @@ impl Engine {
         let stored = stored.map_err(|_damaged| RequestError::Damaged);
         match self.finds.remove(&id).expect("a find is answered once") {
             PendingFind::Begin(operation) => self.begin_found(operation, stored),
-            PendingFind::Tell(request, peer) => match stored.and_then(|stored| visible(stored, peer)) {
+            PendingFind::Tell(request, peer) => match stored.and_then(|stored| visible_sale(stored, peer)) {
                 Ok(stored) => self.tell_stored(vec![request], stored),
                 Err(error) => self.reply(request, Err(error)),
             },
@@ -129,13 +132,15 @@ impl Engine {
             Err(damaged) => Err(damaged),
             Ok(Some(stored)) => {
                 let sale = &self.sales[index];
-                match Refused::by_existing(stored.operation(), sale.owner, sale.asked.amount) {
-                    Refused::Exists => {
+                let refused =
+                    Refused::by_asked(stored.operation().asked(), asked_for(sale.owner, &sale.asked));
+                match (refused, stored.into_kind()) {
+                    (Refused::Exists, StoredKind::Sale(stored)) => {
                         let sale = self.sales.remove(index);
                         let requests = sale.waiting.into_iter().chain([begun_by]).collect();
                         return self.tell_stored(requests, stored);
                     }
-                    refused => Err(RequestError::Refused(refused)),
+                    (refused, _) => Err(RequestError::Refused(refused)),
                 }
             }
             Ok(None) => self.may_begin(&self.sales[index]),
@@ -206,7 +211,7 @@ impl Engine {
         }
     }
 
-    fn tell_stored(&mut self, requests: Vec<RequestId>, stored: Stored) {
+    fn tell_stored(&mut self, requests: Vec<RequestId>, stored: Stored<Operation>) {
         let told = stored.authorise(|operation| Told {
             requests,
             view: SaleView::of(&operation),
@@ -258,7 +263,7 @@ impl Engine {
         conclusion: Conclusion,
         stored: Result<Option<Stored>, RequestError>,
     ) -> Result<(), RequestError> {
-        let stored = visible(stored?, peer)?;
+        let stored = visible_sale(stored?, peer)?;
         let operation = stored.operation();
         if !operation.was_in_doubt {
             return Err(RequestError::NeverInDoubt);
@@ -366,12 +371,26 @@ fn may_see(peer: Peer, owner: Owner) -> bool {
     peer.operator || peer.owner == owner
 }
 
-fn visible(stored: Option<Stored>, peer: Peer) -> Result<Stored, RequestError> {
+/// A stored sale for whoever may see it. A load is refused by its kind.
+fn visible_sale(stored: Option<Stored>, peer: Peer) -> Result<Stored<Operation>, RequestError> {
     let stored = stored.ok_or(RequestError::UnknownReference)?;
-    if may_see(peer, stored.operation().owner) {
-        Ok(stored)
-    } else {
-        Err(RequestError::NotOwner)
+    if !may_see(peer, stored.operation().owner()) {
+        return Err(RequestError::NotOwner);
+    }
+    match stored.into_kind() {
+        StoredKind::Sale(stored) => Ok(stored),
+        StoredKind::Load(_) | StoredKind::Settlement(_) => {
+            Err(RequestError::Refused(Refused::ExistsWithDifferentKind))
+        }
+    }
+}
+
+/// What makes a repeat of this sale one.
+fn asked_for(owner: Owner, asked: &BeginSale) -> Asked {
+    Asked {
+        owner,
+        kind: Kind::Sale,
+        amount: asked.amount,
     }
 }
 
@@ -385,6 +404,6 @@ fn wait(sale: &mut Sale, request: RequestId) -> Result<(), RequestError> {
 
 /// Why a repeated request is not the sale under way; none when it is.
 fn sale_refusal(sale: &Sale, owner: Owner, asked: &BeginSale) -> Option<Refused> {
-    let refused = Refused::by_content((sale.owner, sale.asked.amount), (owner, asked.amount));
+    let refused = Refused::by_asked(asked_for(sale.owner, &sale.asked), asked_for(owner, asked));
     (refused != Refused::Exists).then_some(refused)
 }

@@ -238,6 +238,7 @@ impl Engine {
                 CloseReason::TerminalSnRepeated
             }
             Refused::ExistsWithDifferentOwner
+            | Refused::ExistsWithDifferentKind
             | Refused::ExistsWithDifferentCurrency
             | Refused::ExistsWithDifferentAmount
             | Refused::Exists
