@@ -1,5 +1,7 @@
 //! From the engine's refusals to the API's errors: one name, one cause, one remedy each.
 
+mod load;
+
 use purser_engine::RequestError;
 use purser_ledger::Refused;
 
@@ -9,6 +11,9 @@ use crate::quota::{CALLS_PER_SECOND, CALLS_WAITING_MAX, ENTRIES_PER_SECOND};
 
 /// What a caller is told about a refused request.
 pub(crate) fn of_request(error: RequestError) -> Fault {
+    if let RequestError::ProviderFailed { name, is_transient } = error {
+        return load::provider_failed(name, is_transient);
+    }
     let (name, cause, remedy) = request_words(error);
     Fault::new(name, cause, remedy).with_transient(error.is_transient())
 }
@@ -29,6 +34,12 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
         RequestError::NotOperator | RequestError::UnknownBatch | RequestError::ProviderNotConfigured => {
             settle_words(error)
         }
+        RequestError::ProviderFailed { .. }
+        | RequestError::LoadEnded
+        | RequestError::OtherLoad
+        | RequestError::OtherReference
+        | RequestError::LoadNotConcluded
+        | RequestError::TooManyLoads => load::words(error),
         RequestError::AmountZero => (
             ErrorName::AmountZero,
             "the amount is zero",
@@ -345,6 +356,15 @@ pub(crate) fn other_answer() -> Fault {
     busy()
 }
 
+/// The operation is a load and was asked for as a sale, or the other way round.
+pub(crate) fn other_kind() -> Fault {
+    Fault::new(
+        ErrorName::ReferenceOfOtherKind,
+        "the reference belongs to an operation of another kind",
+        "choose another reference, or ask for what it is: Journal tells",
+    )
+}
+
 /// The journal has no such batch.
 pub(crate) fn unknown_batch() -> Fault {
     Fault::new(
@@ -470,6 +490,11 @@ mod tests {
         RequestError::PinThroughApiOff,
         RequestError::NoPinExpected,
         RequestError::LastTry,
+        RequestError::LoadEnded,
+        RequestError::OtherLoad,
+        RequestError::OtherReference,
+        RequestError::LoadNotConcluded,
+        RequestError::TooManyLoads,
         RequestError::Changing,
         RequestError::NeverInDoubt,
         RequestError::LimitAmount,

@@ -1,5 +1,9 @@
 //! From the engine's and the ledger's types to the words of the API.
 
+mod load;
+
+pub(crate) use load::{loaded, loading};
+
 use purser_engine::settlement::{BatchState, BatchView};
 use purser_engine::{End, LimitKind, LimitLevel, LimitUse, Outcome, Progress, PurseView, SaleView, Slip};
 use purser_ledger::{

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use purser_engine::ProviderFailure;
 use purser_provider_link::call_back::{Limits, Mode, Purpose};
 use purser_provider_link::{Digest, ProviderName};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
 use super::address::Address;
-use super::failure::{SettleFailure, names};
+use super::failure::{self, names};
 use super::files::{self, FilesError};
 use super::identity::{Identity, Pinned, mode_name};
 use super::legs::OpenLeg;
@@ -197,7 +198,7 @@ impl Link {
     }
 
     /// Has the provider call back for this subject, and takes the leg that is open for it.
-    pub(super) async fn open(&self, purpose: Purpose, subject: Digest) -> Result<OpenLeg, SettleFailure> {
+    pub(super) async fn open(&self, purpose: Purpose, subject: Digest) -> Result<OpenLeg, ProviderFailure> {
         let (reply, opened) = oneshot::channel();
         let sent = self.commands.try_send(Command {
             purpose,
@@ -206,7 +207,7 @@ impl Link {
         });
         sent.map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
-                SettleFailure::transient(names::LINK_BUSY, "others wait for the provider already")
+                failure::transient(names::LINK_BUSY, "others wait for the provider already")
             }
             mpsc::error::TrySendError::Closed(_) => ended(),
         })?;
@@ -214,6 +215,6 @@ impl Link {
     }
 }
 
-fn ended() -> SettleFailure {
-    SettleFailure::transient(names::LINK_ENDED, "the link to the provider has ended")
+fn ended() -> ProviderFailure {
+    failure::transient(names::LINK_ENDED, "the link to the provider has ended")
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use purser_engine::ProviderFailure;
 use purser_ledger::Monotonic;
 use purser_provider_link::Digest;
 use purser_provider_link::call_back::{
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::ask::{self, Asked};
-use super::failure::{SettleFailure, names};
+use super::failure::{self, names};
 use super::identity::Identity;
 use super::legs::{Leg, OpenLeg, Order, Waiting};
 use super::link::Settings;
@@ -37,7 +38,7 @@ const LEGS_MAX: usize = 4;
 pub(super) struct Command {
     pub(super) purpose: Purpose,
     pub(super) subject: Digest,
-    pub(super) reply: oneshot::Sender<Result<OpenLeg, SettleFailure>>,
+    pub(super) reply: oneshot::Sender<Result<OpenLeg, ProviderFailure>>,
 }
 
 /// What happened outside of the task.
@@ -46,7 +47,7 @@ pub(super) enum Event {
     /// The request leg has ended.
     Asked(RequestId, Asked),
     /// A connection for the standing link is there, or cannot be had.
-    Standing(Result<Box<Line>, SettleFailure>),
+    Standing(Result<Box<Line>, ProviderFailure>),
     /// The provider has called.
     Called(Box<Line>),
     /// A challenge came on a leg with this binding.
@@ -56,15 +57,15 @@ pub(super) enum Event {
     /// The provider has accepted the answer.
     Opened(LegId, Box<Line>),
     /// The leg is gone.
-    Lost(LegId, Option<SettleFailure>),
+    Lost(LegId, Option<ProviderFailure>),
 }
 
 /// A command that is being carried out.
 struct Job {
     id: RequestId,
-    reply: oneshot::Sender<Result<OpenLeg, SettleFailure>>,
+    reply: oneshot::Sender<Result<OpenLeg, ProviderFailure>>,
     /// What went wrong last.
-    trouble: Option<SettleFailure>,
+    trouble: Option<ProviderFailure>,
 }
 
 /// A leg that somebody works on.
@@ -88,7 +89,7 @@ pub(super) struct Task {
     /// Accepted by the provider, and not yet by the machine.
     opened: Option<(LegId, Line)>,
     /// Why the standing link could not be opened the last time.
-    link_trouble: Option<SettleFailure>,
+    link_trouble: Option<ProviderFailure>,
     events: mpsc::Sender<Event>,
     inbox: mpsc::Receiver<Event>,
     children: JoinSet<()>,
@@ -173,7 +174,7 @@ impl Task {
     fn begin(&mut self, command: Command) {
         let mut id = [0; 16];
         if getrandom::fill(&mut id).is_err() {
-            let failure = SettleFailure::lasting(names::NO_SIGNATURE, "the system gives no random bytes");
+            let failure = failure::lasting(names::NO_SIGNATURE, "the system gives no random bytes");
             // Whoever asked may be gone.
             let _ = command.reply.send(Err(failure));
             return;
@@ -279,7 +280,7 @@ impl Task {
         );
     }
 
-    fn lost(&mut self, leg: LegId, failure: Option<SettleFailure>) {
+    fn lost(&mut self, leg: LegId, failure: Option<ProviderFailure>) {
         let Some(gone) = self.legs.remove(&leg) else {
             return;
         };
@@ -295,7 +296,7 @@ impl Task {
     }
 
     /// The standing link is lost or cannot be opened. It is tried again and again, and told when the reason is another one.
-    fn link_fails(&mut self, failure: SettleFailure) {
+    fn link_fails(&mut self, failure: ProviderFailure) {
         if self
             .link_trouble
             .as_ref()
@@ -409,9 +410,9 @@ impl Task {
         self.fail(ending, better);
     }
 
-    fn fail(&mut self, ending: TerminalEnding, better: Option<SettleFailure>) {
+    fn fail(&mut self, ending: TerminalEnding, better: Option<ProviderFailure>) {
         if let Some(job) = self.job.take() {
-            let failure = better.unwrap_or_else(|| SettleFailure::ended(ending));
+            let failure = better.unwrap_or_else(|| failure::ended(ending));
             // Whoever asked may be gone.
             let _ = job.reply.send(Err(failure));
         }

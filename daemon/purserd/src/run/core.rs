@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use purser_api::{Answered, Call, DriverCall, Hub, News};
+use purser_engine::load::LoadTold;
 use purser_engine::{Engine, Input, Output, Peer, Reply, Request, RequestError, RequestId, Told};
 use purser_journal::{Done, Job, JournalThread, NotTaken};
 use purser_ledger::{Entry, Monotonic, Operation, Owner, StoreBroken};
@@ -15,6 +16,7 @@ use super::drivers::Drivers;
 use super::journal_check::JournalCheck;
 use super::journal_wait::JournalWait;
 use super::journey;
+use super::loading::Loader;
 use super::orders::Reloads;
 use super::schedule::Schedule;
 use super::settling::Settler;
@@ -34,6 +36,7 @@ pub(super) struct Core {
     drivers: Drivers,
     reloads: Reloads,
     settler: Settler,
+    loader: Loader,
     hub: Hub,
     board: Board,
     check: JournalCheck,
@@ -65,6 +68,7 @@ impl Core {
             journal,
             drivers,
             reloads: Reloads::default(),
+            loader: settler.loader(),
             settler,
             hub,
             board,
@@ -211,8 +215,8 @@ impl Core {
         self.settle();
     }
 
-    /// Takes what became of a batch in.
-    pub(super) fn handle_settlement(&mut self, answer: Input) {
+    /// Takes what became of a batch, or what the provider says of a load, in.
+    pub(super) fn handle_provider(&mut self, answer: Input) {
         self.handle(answer);
         self.board.update(&self.engine);
     }
@@ -252,6 +256,16 @@ impl Core {
                 Output::Void(id, act) => self.settler.void(id, act.into_act()),
                 Output::TellBatch(told) => journey::batch(&told.act().view),
                 Output::HintBatch(view) => journey::batch(&view),
+                Output::AskProvider(id, ask) => self.loader.ask(id, ask),
+                Output::Attempt(id, act) => self.loader.attempt(id, act.into_act()),
+                Output::TellLoad(told) => {
+                    let LoadTold { requests, view } = told.into_act();
+                    journey::loaded(&view);
+                    for id in requests {
+                        self.answer(id, Ok(Answered::ToldLoad(view.clone())));
+                    }
+                }
+                Output::HintLoad(view) => journey::loading(&view),
                 Output::Reply(id, reply) => self.reply(id, reply),
                 Output::Tell(told) => self.tell(told.into_act()),
                 Output::Hint(view) => {

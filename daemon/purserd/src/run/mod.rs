@@ -19,6 +19,7 @@ mod hear;
 mod journal_check;
 mod journal_wait;
 mod journey;
+mod loading;
 mod notify;
 mod orders;
 mod provider;

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use purser_api::model::Problem;
+use purser_engine::ProviderFailure;
 use purser_engine::settlement::Enrolment;
 
 use super::health::problem;
 use crate::config::Config;
-use crate::provider::{Identity, Link, Merchant, Pinned, Settings, SettleFailure, names};
+use crate::provider::{Identity, Link, Merchant, Pinned, Settings, names};
 use crate::verbs::chain;
 
 /// See the module.
@@ -15,7 +16,7 @@ pub(super) struct Provider {
     /// What the engine seals batches with; none where nothing can be settled.
     pub(super) enrolment: Option<Enrolment>,
     /// The link, or why there is none.
-    pub(super) link: Result<Link, SettleFailure>,
+    pub(super) link: Result<Link, ProviderFailure>,
     /// What an operator should know of it.
     pub(super) problem: Option<Problem>,
 }
@@ -78,7 +79,7 @@ fn refused(name: &str, cause: &str, remedy: &str) -> Provider {
 fn without(cause: &str, problem: Option<Problem>) -> Provider {
     Provider {
         enrolment: None,
-        link: Err(SettleFailure {
+        link: Err(ProviderFailure {
             name: names::LINK_ENDED,
             is_transient: false,
             text: cause.to_owned(),

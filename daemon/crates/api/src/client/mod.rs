@@ -38,13 +38,7 @@ use serde::de::DeserializeOwned;
 pub use error::ClientError;
 use wire::Wire;
 
-use crate::model::{
-    BatchArguments, BatchItemsArguments, BatchItemsReply, BatchesArguments, BatchesReply, BeginSaleArguments,
-    BeginSaleReply, ConcludeArguments, DevicesReply, DriverArguments, DriverReply, DriversReply, Event,
-    EventsArguments, EventsReply, HeadReply, InfoReply, JournalArguments, JournalReply, ProvidePinArguments,
-    PurseReply, ReadPurseArguments, RecordDriverArguments, ReferenceArguments, SaleReply, SettleArguments,
-    SettleReply, StatusReply, TotalsReply, WatchArguments, WatchReply, WhereReply,
-};
+use crate::model::{BatchArguments, BatchItemsArguments, BatchItemsReply, BatchesArguments, BatchesReply, BeginLoadArguments, BeginLoadReply, BeginSaleArguments, BeginSaleReply, ConcludeArguments, DevicesReply, DriverArguments, DriverReply, DriversReply, Event, EventsArguments, EventsReply, HeadReply, InfoReply, JournalArguments, JournalReply, LoadReply, ProvidePinArguments, PurseReply, ReadPurseArguments, RecordDriverArguments, ReferenceArguments, SaleReply, SettleArguments, SettleReply, StatusReply, TotalsReply, WatchArguments, WatchReply, WhereReply};
 
 /// Where an installed daemon listens.
 pub const SOCKET: &str = "/run/purser/org.purser.Purser1";
@@ -114,6 +108,12 @@ impl Client {
         events(EventsArguments) -> EventsReply = "Events";
         /// Journal entries after a number.
         journal(JournalArguments) -> JournalReply = "Journal";
+        /// Begins a load that the provider knows, or goes on with it.
+        begin_load(BeginLoadArguments) -> BeginLoadReply = "BeginLoad";
+        /// How a load stands.
+        attach_load(ReferenceArguments) -> LoadReply = "AttachLoad";
+        /// Voids a load that no card has.
+        cancel_load(ReferenceArguments) -> LoadReply = "CancelLoad";
         /// Settles the claims that wait, or joins what is under way.
         settle(SettleArguments) -> SettleReply = "Settle";
         /// Has a batch voided that the provider has not permitted.

@@ -15,9 +15,9 @@ use super::value::{Dict, add_options, dict, list};
 use super::watchers::Watchers;
 use crate::access::Caller;
 use crate::model::{
-    BatchArguments, BatchItemsArguments, BatchesArguments, ConcludeArguments, DriverArguments,
-    EventsArguments, Fault, JournalArguments, ReadPurseArguments, ReferenceArguments, SettleArguments,
-    WatchArguments,
+    Amount, BatchArguments, BatchItemsArguments, BatchesArguments, BeginLoadArguments, ConcludeArguments,
+    DriverArguments, EventsArguments, Fault, JournalArguments, ReadPurseArguments, ReferenceArguments,
+    SettleArguments, WatchArguments,
 };
 use crate::parse::arguments;
 use crate::quota::Pass;
@@ -337,6 +337,54 @@ impl Door {
     ) -> Result<Dict, Refusal> {
         let (_, caller, _pass) = self.enter(connection, &header).await?;
         Ok(dict(self.service.totals(&caller).await?))
+    }
+
+    #[zbus(out_args("standing", "load"))]
+    async fn begin_load(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        reference: String,
+        load: String,
+        amount: (u64, String),
+        reader: String,
+    ) -> Result<(String, Dict), Refusal> {
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
+        let ask = BeginLoadArguments {
+            reference,
+            load,
+            amount: Amount {
+                minor: amount.0,
+                currency: amount.1,
+            },
+            reader: given(reader),
+        };
+        let begun = self.service.begin_load(&caller, &ask).await?;
+        Ok((begun.standing, dict(begun.load)))
+    }
+
+    #[zbus(out_args("load"))]
+    async fn attach_load(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        reference: String,
+    ) -> Result<Dict, Refusal> {
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
+        let ask = ReferenceArguments { reference };
+        Ok(dict(self.service.attach_load(&caller, &ask).await?.load))
+    }
+
+    #[zbus(out_args("load"))]
+    async fn cancel_load(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        reference: String,
+    ) -> Result<Dict, Refusal> {
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
+        let ask = ReferenceArguments { reference };
+        Ok(dict(self.service.cancel_load(&caller, &ask).await?.load))
     }
 
     #[zbus(out_args("batches"))]

@@ -103,6 +103,16 @@ error_names! {
     UnknownBatch,
     /// There is no provider to settle with.
     ProviderNotConfigured,
+    /// The provider has not answered about the load, or refuses it.
+    ProviderFailed,
+    /// The provider has ended the load already.
+    LoadEnded,
+    /// The reference belongs to another load.
+    ReferenceOfOtherLoad,
+    /// The load is known under another reference.
+    LoadOfOtherReference,
+    /// Too many loads are under way.
+    TooManyLoads,
     /// The price is above the limit for one sale.
     LimitAmount,
     /// As many claims wait for settlement as may.

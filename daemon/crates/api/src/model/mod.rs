@@ -8,6 +8,7 @@ mod batch;
 mod device;
 mod error;
 mod journal;
+mod load;
 mod sale;
 
 pub use arguments::{
@@ -27,6 +28,7 @@ pub use journal::{
     Balance, Counts, Entry, EventsReply, HeadReply, JournalReply, LimitUse, TotalsReply, Transfer,
     WatchReply, WhereReply,
 };
+pub use load::{BeginLoadArguments, BeginLoadReply, Load, LoadReply};
 pub use sale::{Amount, BeginSaleReply, Event, Purse, PurseReply, Sale, SaleReply, Slip, Time};
 
 /// The name of the Varlink interface and of the D-Bus interface.

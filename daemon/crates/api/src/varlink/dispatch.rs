@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::access::Caller;
 use crate::fault::invalid_argument;
 use crate::model::{
-    BatchArguments, BatchItemsArguments, BatchesArguments, BeginSaleArguments, ConcludeArguments,
-    DriverArguments, EventsArguments, Fault, INTERFACE, JournalArguments, ProvidePinArguments,
-    ReadPurseArguments, RecordDriverArguments, ReferenceArguments, SettleArguments, VARLINK_CONTRACT,
-    WatchArguments, WatchReply,
+    BatchArguments, BatchItemsArguments, BatchesArguments, BeginLoadArguments, BeginSaleArguments,
+    ConcludeArguments, DriverArguments, EventsArguments, Fault, INTERFACE, JournalArguments,
+    ProvidePinArguments, ReadPurseArguments, RecordDriverArguments, ReferenceArguments, SettleArguments,
+    VARLINK_CONTRACT, WatchArguments, WatchReply,
 };
 use crate::parse::{self, arguments};
 use crate::service::Service;
@@ -178,6 +178,9 @@ pub fn fuzz(data: &[u8]) {
     if let Ok(ask) = arguments::<BatchItemsArguments>(given.clone()) {
         drop((parse::batch(&ask.id), parse::limit(ask.limit)));
     }
+    if let Ok(ask) = arguments::<BeginLoadArguments>(given.clone()) {
+        drop((parse::load(&ask.load), parse::amount(&ask.amount)));
+    }
     if let Ok(ask) = arguments::<SettleArguments>(given.clone()) {
         drop(parse::optional_currency(ask.currency.as_deref()));
     }
@@ -216,6 +219,18 @@ async fn with_arguments(service: &Service, caller: &Caller, name: &str, given: V
     Some(match name {
         "BeginSale" => match arguments::<BeginSaleArguments>(given) {
             Ok(ask) => service.begin_sale(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
+        "BeginLoad" => match arguments::<BeginLoadArguments>(given) {
+            Ok(ask) => service.begin_load(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
+        "AttachLoad" => match arguments::<ReferenceArguments>(given) {
+            Ok(ask) => service.attach_load(caller, &ask).await.map(to_value),
+            Err(fault) => Err(fault),
+        },
+        "CancelLoad" => match arguments::<ReferenceArguments>(given) {
+            Ok(ask) => service.cancel_load(caller, &ask).await.map(to_value),
             Err(fault) => Err(fault),
         },
         "Attach" => match arguments::<ReferenceArguments>(given) {

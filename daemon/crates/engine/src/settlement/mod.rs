@@ -114,7 +114,8 @@ pub enum SettleAnswer {
 }
 
 /// Why the provider has not answered, or a batch was not counted. Shown to people; the engine tries again whatever it says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text} ({name})")]
 pub struct ProviderFailure {
     /// What it is, by a stable name: the provider's own where it refuses.
     pub name: &'static str,
