@@ -213,6 +213,11 @@ fn refused_words(refused: Refused) -> (ErrorName, &'static str, &'static str) {
             "the reference belongs to another user's sale",
             "choose another reference",
         ),
+        Refused::ExistsWithDifferentKind => (
+            ErrorName::ReferenceOfOtherKind,
+            "the reference belongs to an operation of another kind",
+            "choose another reference, or ask for what it is: Journal tells",
+        ),
         Refused::ExistsWithDifferentCurrency => (
             ErrorName::ReferenceWithOtherCurrency,
             "the reference belongs to a sale in another currency",
@@ -432,8 +437,9 @@ mod tests {
 
     use super::*;
 
-    const REFUSED: [Refused; 9] = [
+    const REFUSED: [Refused; 10] = [
         Refused::ExistsWithDifferentOwner,
+        Refused::ExistsWithDifferentKind,
         Refused::ExistsWithDifferentCurrency,
         Refused::ExistsWithDifferentAmount,
         Refused::Exists,

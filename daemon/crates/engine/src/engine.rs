@@ -193,6 +193,11 @@ impl Engine {
         self.open.values()
     }
 
+    /// The loads that have no end, as they are durable.
+    pub fn open_loads(&self) -> impl Iterator<Item = &purser_ledger::Load> {
+        self.loads.values().filter_map(Load::stored)
+    }
+
     /// The devices at which a card is being served, a PIN awaited, or a sale authorised: whoever ends a driver of theirs cuts
     /// what they do.
     pub fn served_devices(&self) -> impl Iterator<Item = &DeviceName> {

@@ -274,7 +274,7 @@ impl Core {
     fn publish_opening(&mut self) {
         let Some(recorded) = self.fresh.take() else { return };
         if !matches!(recorded.content.entry, Entry::SaleIntended(_)) {
-            // A settlement's.
+            // A settlement's, or a load's.
             return;
         }
         let operation = Operation::begin(&recorded.content, recorded.head)

@@ -37,6 +37,8 @@ error_names! {
     InvalidArgument,
     /// The reference belongs to another user's sale.
     ReferenceOfOtherOwner,
+    /// The reference belongs to an operation of another kind: a load's for a sale, or the other way round.
+    ReferenceOfOtherKind,
     /// The reference belongs to a sale in another currency.
     ReferenceWithOtherCurrency,
     /// The reference belongs to a sale over another amount.

@@ -15,9 +15,10 @@ use purser_api::{
 use purser_engine::settlement::{BatchState, BatchView};
 use purser_engine::{BeginSale, Limits, Peer, Progress, PurseView, Reply, Request, RequestError, SaleView};
 use purser_ledger::{
-    Amount, Books, CardId, CloseReason, Commit, Conclusion, Content, DebitKey, DeviceName, DoubtReason,
-    Entry, Head, Monotonic, Now, Operation, OperationId, Owner, PaidProof, Part, Reference, Refused,
-    SaleClosed, SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, Scheme, SchemeBytes, Unsettled, Wall,
+    Amount, Asked, Books, CardId, CloseReason, Commit, Conclusion, Content, DebitKey, DeviceName,
+    DoubtReason, Entry, Head, Kind, Monotonic, Now, Operation, OperationId, Owner, PaidProof, Part,
+    Reference, Refused, SaleClosed, SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, Scheme, SchemeBytes,
+    Unsettled, Wall,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -74,6 +75,14 @@ pub(crate) fn sealed_batch() -> BatchFacts {
         },
         sealed: SEALED,
         sealed_at: at(5),
+    }
+}
+
+fn asked(owner: Owner, amount: Amount) -> Asked {
+    Asked {
+        owner,
+        kind: Kind::Sale,
+        amount,
     }
 }
 
@@ -276,7 +285,11 @@ impl State {
 
     fn begin(&mut self, peer: Peer, ask: BeginSale) -> Result<Answered, RequestError> {
         if let Some(operation) = self.ended.get(&ask.reference) {
-            return match Refused::by_existing(operation, peer.owner, ask.amount) {
+            let (existing, new) = (
+                asked(operation.owner, operation.amount),
+                asked(peer.owner, ask.amount),
+            );
+            return match Refused::by_asked(existing, new) {
                 Refused::Exists => Ok(Answered::Told(SaleView::of(operation))),
                 refused => Err(refused.into()),
             };

@@ -207,6 +207,11 @@ impl Load {
         PurseAmount::try_from(self.asked.amount).expect("the amount was checked when the load began")
     }
 
+    /// As it is durable.
+    pub(crate) fn stored(&self) -> Option<&purser_ledger::Load> {
+        self.stored.as_ref()
+    }
+
     fn standing(&self) -> Option<&LoadStanding> {
         self.stored.as_ref().map(|stored| &stored.standing)
     }

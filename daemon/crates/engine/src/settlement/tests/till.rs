@@ -63,7 +63,10 @@ impl Store for Anything {
         Ok(taken.collect())
     }
 
-    fn find(&self, _: &purser_ledger::Find) -> Result<Option<Operation>, purser_ledger::FindError> {
+    fn find(
+        &self,
+        _: &purser_ledger::Find,
+    ) -> Result<Option<purser_ledger::AnyOperation>, purser_ledger::FindError> {
         Ok(None)
     }
 
