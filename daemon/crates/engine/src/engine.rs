@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use purser_ledger::{
-    Batches, CardId, ClockRange, Commit, Currency, DeviceName, Load, Monotonic, Now, Operation, OperationId,
+    Batches, CardId, ClockRange, Commit, Currency, DeviceName, Monotonic, Now, Operation, OperationId,
     Reference, Snapshot, Unsettled, Wall,
 };
 
 use crate::commits::{Changing, Resolved};
 use crate::devices::Devices;
+use crate::load::Load;
 use crate::psam::{Authority, Sam, Suspects};
 use crate::requests::PendingFind;
 use crate::sale::{Decision, Sale};
@@ -35,12 +36,12 @@ pub struct Engine {
     pub(crate) devices: Devices,
     /// Sales under way, oldest first.
     pub(crate) sales: Vec<Sale>,
+    /// Loads that are open or about to begin.
+    pub(crate) loads: BTreeMap<OperationId, Load>,
     /// Cards being served, by reader.
     pub(crate) visits: BTreeMap<DeviceName, Visit>,
     /// Operations whose debit is intended and not proven either way.
     pub(crate) open: BTreeMap<OperationId, Operation>,
-    /// Loads that have no end, as they are durable, oldest first.
-    pub(crate) loads: Vec<Load>,
     /// The claims that wait for settlement.
     pub(crate) unsettled: Unsettled,
     /// False while the journal's disk has no room for another sale's evidence (money rule P3).
@@ -94,12 +95,12 @@ impl Engine {
             terminal_sn_last: snapshot.terminal_sn_max.unwrap_or(0),
             devices: Devices::without(reserved),
             sales: Vec::new(),
+            loads: BTreeMap::new(),
             visits: BTreeMap::new(),
             open: std::mem::take(&mut snapshot.open)
                 .into_iter()
                 .map(|operation| (operation.id, operation))
                 .collect(),
-            loads: snapshot.loads.clone(),
             unsettled: std::mem::take(&mut snapshot.unsettled),
             has_room: true,
             is_held: false,
@@ -121,6 +122,8 @@ impl Engine {
         engine.hold_cards_that_cannot_be_asked();
         engine.put_interrupted_sales_in_doubt();
         engine.resume_settlements(&snapshot);
+        engine.resume_loads(&mut snapshot);
+        engine.serve_loads();
         engine
     }
 
@@ -147,7 +150,11 @@ impl Engine {
             } => self.handle_refused(operation, step, refused),
             Input::Answer { id, answer } => self.handle_answer(id, answer),
             Input::Device { name, event } => self.handle_device(name, event),
-            Input::Provider { .. } => {}
+            Input::Provider {
+                id,
+                answered,
+                random,
+            } => self.handle_provider(id, answered, random),
             Input::Counted { id, counted } => self.handle_counted(id, counted),
             Input::Settled { id, answered, random } => self.handle_settled(id, answered, random),
             Input::Timer => {}
@@ -156,7 +163,9 @@ impl Engine {
         self.serve_cards();
         self.serve_psam();
         self.serve_settlements();
+        self.serve_loads();
         self.hint_progress();
+        self.hint_loads();
         self.answer_stop();
     }
 
@@ -175,6 +184,7 @@ impl Engine {
             .chain(self.devices.next_retry())
             .chain(psam)
             .chain(self.settle_timeout())
+            .chain(self.load_timeout())
             .min()
     }
 
@@ -183,9 +193,9 @@ impl Engine {
         self.open.values()
     }
 
-    /// The loads that have no end, oldest first.
-    pub fn open_loads(&self) -> impl Iterator<Item = &Load> {
-        self.loads.iter()
+    /// The loads that have no end, as they are durable.
+    pub fn open_loads(&self) -> impl Iterator<Item = &purser_ledger::Load> {
+        self.loads.values().filter_map(Load::stored)
     }
 
     /// The devices at which a card is being served, a PIN awaited, or a sale authorised: whoever ends a driver of theirs cuts
@@ -277,7 +287,7 @@ impl Engine {
 
     fn answer_stop(&mut self) {
         let idle = self.sales.is_empty() && self.visits.is_empty() && self.changing.is_empty();
-        let idle = idle && !self.is_recording_batch();
+        let idle = idle && !self.is_recording_batch() && !self.is_recording_load();
         if let Some(id) = self.stop.take_if(|_| idle) {
             self.outputs
                 .push_back(Output::Reply(id, Ok(crate::Reply::Stopped)));

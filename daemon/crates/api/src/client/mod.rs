@@ -38,7 +38,14 @@ use serde::de::DeserializeOwned;
 pub use error::ClientError;
 use wire::Wire;
 
-use crate::model::{BatchArguments, BatchItemsArguments, BatchItemsReply, BatchesArguments, BatchesReply, BeginLoadArguments, BeginLoadReply, BeginSaleArguments, BeginSaleReply, ConcludeArguments, DevicesReply, DriverArguments, DriverReply, DriversReply, Event, EventsArguments, EventsReply, HeadReply, InfoReply, JournalArguments, JournalReply, LoadReply, ProvidePinArguments, PurseReply, ReadPurseArguments, RecordDriverArguments, ReferenceArguments, SaleReply, SettleArguments, SettleReply, StatusReply, TotalsReply, WatchArguments, WatchReply, WhereReply};
+use crate::model::{
+    BatchArguments, BatchItemsArguments, BatchItemsReply, BatchesArguments, BatchesReply, BeginLoadArguments,
+    BeginLoadReply, BeginSaleArguments, BeginSaleReply, ConcludeArguments, DevicesReply, DriverArguments,
+    DriverReply, DriversReply, Event, EventsArguments, EventsReply, HeadReply, InfoReply, JournalArguments,
+    JournalReply, LoadReply, ProvidePinArguments, PurseReply, ReadPurseArguments, RecordDriverArguments,
+    ReferenceArguments, SaleReply, SettleArguments, SettleReply, StatusReply, TotalsReply, WatchArguments,
+    WatchReply, WhereReply,
+};
 
 /// Where an installed daemon listens.
 pub const SOCKET: &str = "/run/purser/org.purser.Purser1";

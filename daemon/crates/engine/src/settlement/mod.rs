@@ -134,6 +134,13 @@ const RETRY_MS_MAX: u64 = 15 * 60_000;
 /// Requests that may wait for batches to be sealed: more than there are operators.
 const WAITING_MAX: usize = 16;
 
+impl Settling {
+    /// True for the settlement of this number.
+    pub(crate) fn is_of(&self, id: OperationId) -> bool {
+        self.id == id
+    }
+}
+
 /// The settlement of one currency that is under way.
 #[derive(Debug)]
 pub(crate) struct Settling {

@@ -19,7 +19,7 @@ impl Engine {
     pub(crate) fn resume_settlements(&mut self, snapshot: &Snapshot) {
         self.batches = snapshot.batches.clone();
         for receipt in snapshot.receipts() {
-            // The others are those of loads.
+            // The others are of loads.
             let Some(settlement) = self.batches.by_id(receipt.operation()).cloned() else {
                 continue;
             };
@@ -343,7 +343,7 @@ impl Engine {
                 }
             }
             Err(failure) => {
-                let until = self.settle_again_at(settling.failures, failure.is_transient, random);
+                let until = self.ask_again_at(settling.failures, failure.is_transient, random);
                 Settling {
                     state: State::Waiting(Some(until), sealed),
                     failures: settling.failures.saturating_add(1),
@@ -356,7 +356,7 @@ impl Engine {
     }
 
     /// When to ask again: between half and all of a pause that doubles, so that terminals do not come together.
-    fn settle_again_at(&self, failures: u32, is_transient: bool, random: [u8; 16]) -> Monotonic {
+    pub(crate) fn ask_again_at(&self, failures: u32, is_transient: bool, random: [u8; 16]) -> Monotonic {
         let doubled = RETRY_MS.checked_shl(failures.min(16)).unwrap_or(RETRY_MS_MAX);
         let pause = if is_transient { doubled } else { RETRY_MS_MAX }.min(RETRY_MS_MAX);
         let [a, b, c, d, ..] = random;
@@ -420,7 +420,7 @@ impl Engine {
         match settling.state {
             State::Exchanging(sealed, ending) => {
                 // The seal reserved room in the journal and in the books; whatever this is, the batch stays sealed.
-                let until = self.settle_again_at(settling.failures, failure.is_transient, ending.random);
+                let until = self.ask_again_at(settling.failures, failure.is_transient, ending.random);
                 let state = State::Waiting(Some(until), sealed);
                 let settling = Settling {
                     state,
