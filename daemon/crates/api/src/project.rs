@@ -233,6 +233,7 @@ fn load_proof(proof: LoadProof) -> &'static str {
     match proof {
         LoadProof::Answer => "answer",
         LoadProof::Prove => "prove",
+        LoadProof::Provider => "provider",
     }
 }
 

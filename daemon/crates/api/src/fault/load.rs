@@ -23,7 +23,7 @@ pub(super) fn words(error: RequestError) -> (ErrorName, &'static str, &'static s
             "use that reference; Journal tells it",
         ),
         RequestError::LoadNotConcluded => (
-            ErrorName::ReferenceOfOtherKind,
+            ErrorName::LoadNotConcluded,
             "the reference is a load's, which its card and the provider end",
             "begin it again to complete it, or cancel it",
         ),

@@ -111,6 +111,8 @@ error_names! {
     ReferenceOfOtherLoad,
     /// The load is known under another reference.
     LoadOfOtherReference,
+    /// A load is ended by its card and the provider.
+    LoadNotConcluded,
     /// Too many loads are under way.
     TooManyLoads,
     /// The price is above the limit for one sale.

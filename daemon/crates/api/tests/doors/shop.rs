@@ -1,6 +1,7 @@
 //! A daemon whose engine is scripted: it keeps sales and entries in memory and moves when a test says so.
 
 mod facts;
+mod loads;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -12,6 +13,7 @@ use purser_api::{
     Access, Answered, BatchFacts, BusState, Call, DriverRefusal, EntriesQuery, Facts, FactsUnavailable, Hub,
     InfoFacts, News, Recorded, Service, StatusFacts, TotalsFacts,
 };
+use purser_engine::load::{LoadProgress, LoadView};
 use purser_engine::settlement::{BatchState, BatchView};
 use purser_engine::{BeginSale, Limits, Peer, Progress, PurseView, Reply, Request, RequestError, SaleView};
 use purser_ledger::{
@@ -38,6 +40,7 @@ pub(crate) struct Shop {
 pub(crate) struct State {
     live: BTreeMap<Reference, SaleView<Progress>>,
     ended: BTreeMap<Reference, Operation>,
+    loads: BTreeMap<Reference, LoadView<LoadProgress>>,
     entries: Vec<Recorded>,
     books: Books,
     operations: u32,
@@ -373,7 +376,11 @@ impl State {
         request: Request,
         news: &mut Vec<News>,
     ) -> Result<Answered, RequestError> {
+        if let Some(answered) = self.answer_load(peer, &request) {
+            return answered;
+        }
         match request {
+            Request::BeginLoad(_) => unreachable!("answered with the loads"),
             Request::BeginSale(ask) => self.begin(peer, ask),
             Request::Attach(reference) => self.look(peer, &reference),
             Request::ProvidePin { reference, pin, .. } => {
