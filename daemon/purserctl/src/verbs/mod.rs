@@ -4,6 +4,7 @@ mod batch;
 mod completion;
 mod doctor;
 mod driver;
+mod load;
 mod look;
 mod sale;
 
@@ -41,6 +42,7 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
         }
         Verb::Conclude(asked) => return conclude(cli, client, asked).await,
         Verb::Driver(asked) => return driver::run(cli, client, asked).await,
+        Verb::Load(asked) => return load::run(cli, client, asked).await,
         Verb::Settle(asked) => return batch::settle(cli, client, asked).await,
         Verb::Batch(asked) => batch::run(cli, client, asked).await?,
         Verb::Status => return look::status(cli, client).await,

@@ -8,12 +8,12 @@ use purser_engine::settlement::Enrolment;
 
 use super::health::problem;
 use crate::config::Config;
-use crate::provider::{Identity, Link, Merchant, Pinned, Settings, names};
+use crate::provider::{Identity, Link, Pinned, Settings, names};
 use crate::verbs::chain;
 
 /// See the module.
 pub(super) struct Provider {
-    /// What the engine seals batches with; none where nothing can be settled.
+    /// What the engine seals batches with, and loads cards under; none where neither can be.
     pub(super) enrolment: Option<Enrolment>,
     /// The link, or why there is none.
     pub(super) link: Result<Link, ProviderFailure>,
@@ -45,7 +45,7 @@ pub(super) async fn begin(config: &Config, state_dir: &Path) -> Provider {
     }
     match Link::start(settings, identity).await {
         Ok(link) => Provider {
-            enrolment: pinned.merchant().map(|merchant| enrolment(&pinned, merchant)),
+            enrolment: Some(enrolment(&pinned)),
             link: Ok(link),
             problem: None,
         },
@@ -57,13 +57,13 @@ pub(super) async fn begin(config: &Config, state_dir: &Path) -> Provider {
     }
 }
 
-fn enrolment(pinned: &Pinned, merchant: &Merchant) -> Enrolment {
+fn enrolment(pinned: &Pinned) -> Enrolment {
     Enrolment {
         terminal: pinned.terminal.clone(),
         // A restored journal is not told from the one that it was taken from until generations are (money rule T1).
         generation: 0,
         provider: pinned.provider.clone(),
-        accounts: vec![merchant.account],
+        accounts: pinned.merchant().map(|it| it.account).into_iter().collect(),
     }
 }
 

@@ -42,7 +42,8 @@ pub struct Enrolment {
     pub generation: u32,
     /// The provider's name: the one in its certificate.
     pub provider: ProviderName,
-    /// The provider's accounts, one at each bank: no permit of another one is taken (money rule T4).
+    /// The provider's accounts, one at each bank: no permit of another one is taken (money rule T4). None for a terminal that loads
+    /// cards and settles nothing.
     pub accounts: Vec<BankAccount>,
 }
 

@@ -51,7 +51,13 @@ impl Engine {
         if self.is_stopping {
             return Err(RequestError::Stopping);
         }
-        if self.config.provider.is_none() {
+        // A terminal that loads cards is enrolled too, and has no account to be paid from.
+        if self
+            .config
+            .provider
+            .as_ref()
+            .is_none_or(|it| it.accounts.is_empty())
+        {
             return Err(RequestError::ProviderNotConfigured);
         }
         // What a batch is counted over may be what is damaged. What is sealed goes on.
