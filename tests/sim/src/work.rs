@@ -420,7 +420,10 @@ impl World {
                     ticket.refused(pending.ask, error, is_beginning);
                 }
             }
-            (Ok(Reply::Sale { .. } | Reply::Load { .. } | Reply::Purse(_) | Reply::Settling(_)) | Err(_), _) => {}
+            (
+                Ok(Reply::Sale { .. } | Reply::Load { .. } | Reply::Purse(_) | Reply::Settling(_)) | Err(_),
+                _,
+            ) => {}
         }
         Ok(())
     }

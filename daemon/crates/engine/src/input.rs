@@ -8,7 +8,7 @@ use purser_purse::Protocol;
 use purser_purse::pboc::Pin;
 
 use crate::load::LoadAnswer;
-use crate::settlement::{Counted, SettleAnswer, ProviderFailure};
+use crate::settlement::{Counted, ProviderFailure, SettleAnswer};
 use crate::{CallId, FindId, RequestId};
 
 /// Something that happened.

@@ -1,6 +1,8 @@
 //! The link between terminal and provider, message by message, and the reader that counts.
 
-use purser_engine::settlement::{Counter, Pages, SendBatch, SettleAnswer, ProviderFailure, Settleable, items};
+use purser_engine::settlement::{
+    Counter, Pages, ProviderFailure, SendBatch, SettleAnswer, Settleable, items,
+};
 use purser_engine::{CallId, Input};
 use purser_provider_link::{Item, Permit, PermitCheck};
 

@@ -52,11 +52,26 @@ impl World {
             (credited > 1, "the load is on the cards twice"),
             (credited > 0 && is_void, "a void load is on a card"),
             (credited == 0 && is_done, "a load is done that is on no card"),
-            (credited > 0 && phase == Some(Phase::Open), "the provider does not know of the value on a card"),
-            (credited == 0 && is_recorded_loaded, "a load is recorded on a card that has nothing"),
-            (is_recorded_void && !is_void, "a load is recorded as void, and is not at the provider"),
-            (is_told_loaded && !is_recorded_loaded, "a load is told as loaded, and is not recorded so"),
-            (is_told_void && !is_recorded_void, "a load is told as void, and is not recorded so"),
+            (
+                credited > 0 && phase == Some(Phase::Open),
+                "the provider does not know of the value on a card",
+            ),
+            (
+                credited == 0 && is_recorded_loaded,
+                "a load is recorded on a card that has nothing",
+            ),
+            (
+                is_recorded_void && !is_void,
+                "a load is recorded as void, and is not at the provider",
+            ),
+            (
+                is_told_loaded && !is_recorded_loaded,
+                "a load is told as loaded, and is not recorded so",
+            ),
+            (
+                is_told_void && !is_recorded_void,
+                "a load is told as void, and is not recorded so",
+            ),
             (
                 credited > 0
                     && !matches!(standing, Some(LoadStanding::Released { .. }))
@@ -64,7 +79,8 @@ impl World {
                 "value is on a card, and the journal says that it cannot be",
             ),
             (
-                standing.is_some() && held(Account::LoadsOwed) + held(Account::Loaded) != held(Account::Loads),
+                standing.is_some()
+                    && held(Account::LoadsOwed) + held(Account::Loaded) != held(Account::Loads),
                 "the books do not say where the value is",
             ),
             (
@@ -73,9 +89,31 @@ impl World {
             ),
         ];
         match wrong.iter().find(|(is_wrong, _)| *is_wrong) {
-            Some((_, what)) => Err(format!("{what} (journal {standing:?}, provider {phase:?}, told {:?})", self.told)),
+            Some((_, what)) => Err(format!(
+                "{what} (journal {standing:?}, provider {phase:?}, told {:?})",
+                self.told
+            )),
             None => Ok(()),
         }
+    }
+
+    /// How everything stands, for a report.
+    pub(super) fn state(&self) -> String {
+        format!(
+            "journal {:?}, provider {:?}, engine {:?}, heard {:?}, told {:?}, balances {:?}, card in {:?}",
+            self.standing(),
+            self.provider
+                .loads
+                .get(&load_id())
+                .map(|kept| kept.record.stored()),
+            self.engine.as_ref().map(purser_engine::Engine::loads),
+            self.progress,
+            self.told,
+            (0..self.cards.len())
+                .map(|card| self.balance(card))
+                .collect::<Vec<_>>(),
+            self.reader.card,
+        )
     }
 
     /// True when the load has its end here and at the provider.

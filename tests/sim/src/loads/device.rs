@@ -99,7 +99,10 @@ impl World {
     }
 
     fn transmit(&mut self, connection: u32, command: &CommandApdu) -> Result<Answer, CallFailure> {
-        let card = self.reader.card.filter(|_| self.reader.connection == Some(connection));
+        let card = self
+            .reader
+            .card
+            .filter(|_| self.reader.connection == Some(connection));
         let card = card.ok_or(CallFailure::CardChanged)?;
         self.commands += 1;
         let is_credit = command.name() == CommandName::CreditLoad;

@@ -256,7 +256,10 @@ impl World {
             (self.pad.is_some(), Step::Pad),
             (!self.line.is_empty(), Step::Line),
         ];
-        can.into_iter().filter(|(can, _)| *can).map(|(_, step)| step).collect()
+        can.into_iter()
+            .filter(|(can, _)| *can)
+            .map(|(_, step)| step)
+            .collect()
     }
 
     fn take(&mut self, step: Step, fate: Fate) {
@@ -293,7 +296,10 @@ impl World {
             Output::Find(id, query) => self.jobs.push_back(Job::Find(id, query)),
             Output::Ask(id, _, Query::EnterPin(_)) => self.pad = Some(id),
             Output::Ask(id, _, query) => self.reader.calls.push_back((id, device::Call::of(query))),
-            Output::Move(id, _, act) => self.reader.calls.push_back((id, device::Call::act(act.into_act()))),
+            Output::Move(id, _, act) => self
+                .reader
+                .calls
+                .push_back((id, device::Call::act(act.into_act()))),
             Output::Abort(id, _) => {
                 if self.pad.take_if(|pad| *pad == id).is_some() {
                     let answer = Err(CallFailure::Cancelled);
@@ -391,11 +397,7 @@ impl World {
             answered = Err(provider::failure("LineLost", true));
         }
         let random = self.rng.sixteen_bytes();
-        self.inputs.push_back(Input::Provider {
-            id,
-            answered,
-            random,
-        });
+        self.inputs.push_back(Input::Provider { id, answered, random });
     }
 
     fn ask(&mut self, request: Request) {

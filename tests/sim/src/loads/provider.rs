@@ -9,9 +9,7 @@ use purser_lab::card::CardKeys;
 use purser_ledger::{Amount, CardId, Scheme};
 use purser_provider_link::{CardSaid, Digest, LoadId, LoadOrder};
 use purser_provider_rules::Evidence;
-use purser_provider_rules::load::{
-    Answer, Initialized, Known, LoadRecord, Phase, Refusal, VoidChallenge,
-};
+use purser_provider_rules::load::{Answer, Initialized, Known, LoadRecord, Phase, Refusal, VoidChallenge};
 
 use super::Planted;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use purser_engine::{Engine, LoadProgress, Request};
+use purser_engine::{Engine, LoadProgress, LoadRefusal, Request};
 use purser_lab::card::{Fault, ScriptedFault, StatusWord};
 use purser_ledger::Monotonic;
 
@@ -87,6 +87,8 @@ struct Story {
     crashes: u64,
     asked: u32,
     is_empty_handed: bool,
+    /// The card that its holder would put in.
+    in_hand: usize,
 }
 
 impl Story {
@@ -110,6 +112,7 @@ impl Story {
             crashes: 0,
             asked: 0,
             is_empty_handed: false,
+            in_hand: 0,
         }
     }
 
@@ -186,12 +189,23 @@ impl Story {
         let world = &mut self.world;
         let wants_out = matches!(world.progress, Some(LoadProgress::TakeCardOut { .. }));
         let wants_card = matches!(world.progress, Some(LoadProgress::WaitingForCard { .. }));
+        let refused = match world.progress {
+            Some(LoadProgress::TakeCardOut { refused } | LoadProgress::WaitingForCard { refused }) => refused,
+            _ => None,
+        };
+        let is_other = matches!(
+            refused,
+            Some(LoadRefusal::OtherCard | LoadRefusal::Provider("OtherCard"))
+        );
         if wants_out && world.reader.card.is_some() {
             world.remove();
             return true;
         }
         if wants_card && world.reader.card.is_none() && !self.is_empty_handed {
-            world.insert(0);
+            if is_other {
+                self.in_hand = 1 - self.in_hand;
+            }
+            world.insert(self.in_hand);
             return true;
         }
         false
@@ -208,7 +222,12 @@ impl Story {
                 world.now.monotonic = world.now.monotonic.max(at);
                 world.handle(purser_engine::Input::Timer);
             }
-            None if self.asked > 20 => return Err("nothing is left to do, and the load has no end".to_owned()),
+            None if self.asked > 20 => {
+                return Err(format!(
+                    "nothing is left to do, and the load has no end: {}",
+                    world.state()
+                ));
+            }
             None => {
                 self.asked += 1;
                 self.is_empty_handed = false;
@@ -280,7 +299,11 @@ pub fn exhaustive(planted: Planted, with_pairs: bool) -> Result<Summary, String>
         if !with_pairs {
             continue;
         }
-        for second in blows(&world).into_iter().skip(index % PAIR_STRIDE).step_by(PAIR_STRIDE) {
+        for second in blows(&world)
+            .into_iter()
+            .skip(index % PAIR_STRIDE)
+            .step_by(PAIR_STRIDE)
+        {
             run(&[first, second])?;
         }
     }
@@ -329,7 +352,7 @@ fn disturb(story: &mut Story) {
             world.messages,
             world.rng.pick(&[Fate::Lost, Fate::Unanswered, Fate::Twice]),
         ),
-        6 if world.rng.one_in(3) => Blow::Cancel(0),
+        6 if world.rng.one_in(12) => Blow::Cancel(0),
         7 if world.rng.one_in(3) => Blow::Stop(0),
         8 | 9 => {
             let fault = world.rng.pick(&FAULTS);
@@ -346,7 +369,7 @@ fn disturb(story: &mut Story) {
             world.now.monotonic = Monotonic(world.now.monotonic.0 + ms);
             return world.handle(purser_engine::Input::Timer);
         }
-        12 => {
+        12 if world.rng.one_in(8) => {
             world.wants_void = !world.wants_void;
             return;
         }

@@ -92,7 +92,10 @@ impl fmt::Debug for LoadAnswer {
                 .field("last_attempt", last_attempt)
                 .field("void_challenge", void_challenge)
                 .finish(),
-            Self::Mac2 { number, .. } => f.debug_struct("Mac2").field("number", number).finish_non_exhaustive(),
+            Self::Mac2 { number, .. } => f
+                .debug_struct("Mac2")
+                .field("number", number)
+                .finish_non_exhaustive(),
         }
     }
 }

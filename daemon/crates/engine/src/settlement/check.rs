@@ -3,7 +3,7 @@
 use purser_ledger::{BatchExchanged, BatchVoided, Entry};
 use purser_provider_link::{BatchId, BatchVoid, Digest, Judged, Permit};
 
-use super::{SealedBatch, SettleAnswer, ProviderFailure};
+use super::{ProviderFailure, SealedBatch, SettleAnswer};
 use crate::Engine;
 
 fn refused(name: &'static str, text: &str) -> ProviderFailure {
@@ -16,7 +16,11 @@ fn refused(name: &'static str, text: &str) -> ProviderFailure {
 
 impl Engine {
     /// The entry that ends a sealed batch with this answer.
-    pub(super) fn ending(&self, sealed: &SealedBatch, answer: SettleAnswer) -> Result<Entry, ProviderFailure> {
+    pub(super) fn ending(
+        &self,
+        sealed: &SealedBatch,
+        answer: SettleAnswer,
+    ) -> Result<Entry, ProviderFailure> {
         let entry = match answer {
             SettleAnswer::Permit {
                 permit,

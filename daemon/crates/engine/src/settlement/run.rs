@@ -9,8 +9,8 @@ use purser_ledger::{
 use purser_provider_link::{Batch, BatchId};
 
 use super::{
-    BatchState, BatchTold, BatchView, CountBatch, Counted, Ending, RETRY_MS, RETRY_MS_MAX, SealedBatch,
-    SendBatch, SettleAnswer, ProviderFailure, SettleRequest, Settling, State, WAITING_MAX,
+    BatchState, BatchTold, BatchView, CountBatch, Counted, Ending, ProviderFailure, RETRY_MS, RETRY_MS_MAX,
+    SealedBatch, SendBatch, SettleAnswer, SettleRequest, Settling, State, WAITING_MAX,
 };
 use crate::{CallId, Engine, Output, Peer, Reply, RequestError, RequestId};
 

@@ -188,7 +188,10 @@ impl LoadAttempt {
     /// # Errors
     /// [`DecodeError`]: the stored record is damaged, or from a newer Purser. Keep it and stop.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let begins_so = bytes.iter().zip(&LOAD_ATTEMPT_TAG).all(|(found, known)| found == known);
+        let begins_so = bytes
+            .iter()
+            .zip(&LOAD_ATTEMPT_TAG)
+            .all(|(found, known)| found == known);
         if !begins_so {
             return Err(DecodeError::Version);
         }

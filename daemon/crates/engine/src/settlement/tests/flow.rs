@@ -4,7 +4,7 @@ use purser_ledger::{Entry, Refused};
 use purser_provider_link::{BatchId, BatchVoid, VoidReason};
 
 use super::till::{Till, Wants, batch_of, count, failure, jpy, permit, snapshot_of, yen};
-use crate::settlement::{BatchState, SettleAnswer, ProviderFailure};
+use crate::settlement::{BatchState, ProviderFailure, SettleAnswer};
 use crate::{Input, Request, RequestError};
 
 #[test]

@@ -15,7 +15,7 @@ use purser_purse::pboc::{IssuerId, Profile, PsamTerminalNumber, SoftwareSam};
 
 use crate::settlement::items::item;
 use crate::settlement::{
-    BatchView, CountBatch, Counter, Enrolment, SendBatch, SettleAnswer, ProviderFailure, Settleable,
+    BatchView, CountBatch, Counter, Enrolment, ProviderFailure, SendBatch, SettleAnswer, Settleable,
 };
 use crate::{CallId, Config, Engine, Input, Limits, Output, Peer, Reply, Request, RequestError, RequestId};
 
