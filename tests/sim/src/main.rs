@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 use sim::model::{self, Planted};
-use sim::{Flaw, LAST_LINES, Tally, batches, exhaustive, seeded};
+use sim::{Flaw, LAST_LINES, Tally, batches, exhaustive, loads, seeded};
 
 #[derive(Parser)]
 #[command(about = "Simulates sales under crashes and faults, and counts the money after every step")]
@@ -38,6 +38,15 @@ enum Verb {
     Model,
     /// Settlements with the engine's batches and the provider's own rules: every crash of a story, and stories from seeds.
     Batches {
+        /// How many stories.
+        #[arg(long, default_value_t = 10_000)]
+        stories: u64,
+        /// The first seed.
+        #[arg(long, default_value_t = 1)]
+        from: u64,
+    },
+    /// Loads with the provider's own rules: every pair of blows to a story, and stories from seeds.
+    Loads {
         /// How many stories.
         #[arg(long, default_value_t = 10_000)]
         stories: u64,
@@ -94,8 +103,9 @@ fn main() -> ExitCode {
         }
         (None, Some(Verb::Model)) => run_models(),
         (None, Some(Verb::Batches { stories, from })) => run_batches(stories, from),
+        (None, Some(Verb::Loads { stories, from })) => run_loads(stories, from),
         (None, None) => {
-            eprintln!("say what to run: exhaustive, model, batches, seeded, or --seed N --trace");
+            eprintln!("say what to run: exhaustive, model, batches, loads, seeded, or --seed N --trace");
             ExitCode::FAILURE
         }
     }
@@ -197,12 +207,36 @@ fn run_models() -> ExitCode {
 
 fn run_batches(stories: u64, from: u64) -> ExitCode {
     let nothing = batches::Planted::Nothing;
-    let runs = [
-        ("every crash of a story", batches::exhaustive(nothing, true)),
-        ("stories from seeds", batches::seeded(nothing, from, stories)),
-    ];
-    for (name, ran) in runs {
-        match ran {
+    let every = || batches::exhaustive(nothing, true);
+    let drawn = || batches::seeded(nothing, from, stories);
+    let rule = "no claim is paid twice, none is lost, and the books of both parties agree";
+    tell_runs(
+        [("every crash of a story", &every), ("stories from seeds", &drawn)],
+        rule,
+    )
+}
+
+fn run_loads(stories: u64, from: u64) -> ExitCode {
+    let nothing = loads::Planted::Nothing;
+    let every = || loads::exhaustive(nothing, true);
+    let drawn = || loads::seeded(nothing, from, stories);
+    let rule = "what a bank has booked is on one card, or void, or owed: never two of them, and none is lost";
+    tell_runs(
+        [
+            ("pairs of blows to a story", &every),
+            ("stories from seeds", &drawn),
+        ],
+        rule,
+    )
+}
+
+/// Runs each, and tells what it came to.
+fn tell_runs<S: std::fmt::Display>(
+    runs: [(&str, &dyn Fn() -> Result<S, String>); 2],
+    rule: &str,
+) -> ExitCode {
+    for (name, run) in runs {
+        match run() {
             Ok(summary) => println!("{name}: {summary}"),
             Err(what) => {
                 println!("{name}: {what}");
@@ -210,7 +244,7 @@ fn run_batches(stories: u64, from: u64) -> ExitCode {
             }
         }
     }
-    println!("no claim is paid twice, none is lost, and the books of both parties agree");
+    println!("{rule}");
     ExitCode::SUCCESS
 }
 

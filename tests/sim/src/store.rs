@@ -144,6 +144,10 @@ impl SimStore {
         operation
     }
 
+    pub(crate) fn load(&self, id: OperationId) -> Option<&Load> {
+        self.loads.iter().find(|load| load.id == id)
+    }
+
     pub(crate) fn operation(&self, id: OperationId) -> Option<&Operation> {
         self.operations.iter().find(|operation| operation.id == id)
     }

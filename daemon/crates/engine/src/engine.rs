@@ -150,11 +150,7 @@ impl Engine {
             } => self.handle_refused(operation, step, refused),
             Input::Answer { id, answer } => self.handle_answer(id, answer),
             Input::Device { name, event } => self.handle_device(name, event),
-            Input::Provider {
-                id,
-                answered,
-                random,
-            } => self.handle_provider(id, answered, random),
+            Input::Provider { id, answered, random } => self.handle_provider(id, answered, random),
             Input::Counted { id, counted } => self.handle_counted(id, counted),
             Input::Settled { id, answered, random } => self.handle_settled(id, answered, random),
             Input::Timer => {}

@@ -1,8 +1,8 @@
 //! What clients ask, and what the store finds for them.
 
 use purser_ledger::{
-    Asked, Conclusion, Currency, Damaged, DeviceName, Find, Kind, Operation, OperationId, Owner, Reference, Refused, Stored,
-    StoredKind,
+    Asked, Conclusion, Currency, Damaged, DeviceName, Find, Kind, Operation, OperationId, Owner, Reference,
+    Refused, Stored, StoredKind,
 };
 use purser_purse::pboc::Pin;
 use purser_purse::pboc::PurseAmount;
@@ -319,9 +319,8 @@ impl Engine {
         if !self.config.pin_through_api {
             return Err(RequestError::PinThroughApiOff);
         }
-        let (waits_for, at_card, presented) = self
-            .waits_for_pin(reference)
-            .ok_or(RequestError::NoPinExpected)?;
+        let (waits_for, at_card, presented) =
+            self.waits_for_pin(reference).ok_or(RequestError::NoPinExpected)?;
         if waits_for != owner {
             return Err(RequestError::NotOwner);
         }

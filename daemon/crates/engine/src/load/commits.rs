@@ -78,7 +78,10 @@ impl Engine {
     /// A commit of a load was refused; false where it was no load's.
     pub(crate) fn handle_load_refused(&mut self, id: OperationId, step: u8, refused: Refused) -> bool {
         let is_it = |commit: &mut Commit| commit.step == step;
-        let commit = self.loads.get_mut(&id).and_then(|load| load.changing.take_if(is_it));
+        let commit = self
+            .loads
+            .get_mut(&id)
+            .and_then(|load| load.changing.take_if(is_it));
         match commit.map(|commit| commit.entry) {
             None => return false,
             Some(Entry::LoadBegun(_)) => {
@@ -179,7 +182,10 @@ impl Engine {
         let Phase::AtCard(reader) = self.load(id).phase.clone() else {
             return;
         };
-        let is_its = self.visits.get(&reader).is_some_and(|visit| visit.load() == Some(id));
+        let is_its = self
+            .visits
+            .get(&reader)
+            .is_some_and(|visit| visit.load() == Some(id));
         if is_its && let Some(visit) = self.visits.remove(&reader) {
             self.leave(&reader, visit);
         }

@@ -55,7 +55,10 @@ impl Engine {
             unreachable!("the visit was found by this state");
         };
         let dialogue = CreditLoad::new(&crediting.release, visit.protocol());
-        let connection = visit.connection.expect("a card that answered is connected").number;
+        let connection = visit
+            .connection
+            .expect("a card that answered is connected")
+            .number;
         let act = Act::Credit {
             connection,
             command: dialogue.command().clone(),

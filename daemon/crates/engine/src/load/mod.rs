@@ -223,7 +223,10 @@ impl Load {
 
     /// True while its card alone can tell, and is asked whenever it is presented (money rule L3).
     fn waits_for_proof(&self) -> bool {
-        let waits = self.stored.as_ref().is_some_and(purser_ledger::Load::waits_for_card);
+        let waits = self
+            .stored
+            .as_ref()
+            .is_some_and(purser_ledger::Load::waits_for_card);
         waits && self.changing.is_none() && self.fetched.is_none()
     }
 

@@ -4,7 +4,10 @@ use purser_ledger::{DeviceName, LoadStanding, OperationId};
 use purser_purse::pboc::LoadTac;
 
 use super::serve::TELLS_NOTHING;
-use super::{Aim, Asked, AtProvider, Load, LoadAnswer, LoadAsk, LoadPhase, LoadRefusal, LoadWhat, OwedReason, Phase, refusal};
+use super::{
+    Aim, Asked, AtProvider, Load, LoadAnswer, LoadAsk, LoadPhase, LoadRefusal, LoadWhat, OwedReason, Phase,
+    refusal,
+};
 use crate::settlement::ProviderFailure;
 use crate::visit::{State, Visit};
 use crate::{CallId, Engine, Output, RequestError};
@@ -212,7 +215,8 @@ impl Engine {
 
     /// The visit that waits for the provider's answer about this load.
     pub(super) fn take_asking(&mut self, reader: &DeviceName, id: OperationId) -> Option<Visit> {
-        let waits = |visit: &Visit| visit.load() == Some(id) && matches!(visit.state, State::AskingProvider(_));
+        let waits =
+            |visit: &Visit| visit.load() == Some(id) && matches!(visit.state, State::AskingProvider(_));
         self.visits.get(reader).filter(|visit| waits(visit))?;
         self.visits.remove(reader)
     }
@@ -237,7 +241,10 @@ impl Engine {
                 load.aim = Aim::Load;
                 self.serve_load_again(reader, visit, id, name);
             }
-            (AtProvider::Mac2(_), refusal::ATTEMPT_NUMBER | refusal::OTHER_CONTENT | refusal::STALE_INITIALIZE) => {
+            (
+                AtProvider::Mac2(_),
+                refusal::ATTEMPT_NUMBER | refusal::OTHER_CONTENT | refusal::STALE_INITIALIZE,
+            ) => {
                 self.serve_load_again(reader, visit, id, name);
             }
             (AtProvider::Mac2(it), refusal::IT_HAPPENED) => {

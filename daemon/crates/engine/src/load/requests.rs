@@ -1,8 +1,7 @@
 //! What clients ask about loads.
 
 use purser_ledger::{
-    Asked, Entry, Kind, LoadBegun, LoadStanding, OperationId, Owner, Reference, Refused, Stored,
-    StoredKind,
+    Asked, Entry, Kind, LoadBegun, LoadStanding, OperationId, Owner, Reference, Refused, Stored, StoredKind,
 };
 use purser_purse::pboc::PurseAmount;
 
@@ -14,7 +13,9 @@ use crate::{BeginLoad, Engine, Output, Peer, Reply, RequestError, RequestId};
 
 impl Engine {
     pub(crate) fn load_by_reference(&self, reference: &Reference) -> Option<&Load> {
-        self.loads.values().find(|load| load.asked.reference == *reference)
+        self.loads
+            .values()
+            .find(|load| load.asked.reference == *reference)
     }
 
     /// Begins a load, or goes on with the one that has this reference.
@@ -146,7 +147,8 @@ impl Engine {
         self.may_work(asked.pin_through_api, asked.amount.currency())?;
         self.has_reader(reader)?;
         let takes = |load: &&Load| load.id != id && load.competes_for(reader);
-        if self.sales.iter().any(|sale| sale.competes_for(reader)) || self.loads.values().any(|it| takes(&it)) {
+        if self.sales.iter().any(|sale| sale.competes_for(reader)) || self.loads.values().any(|it| takes(&it))
+        {
             return Err(RequestError::ReaderInUse);
         }
         Ok(())

@@ -112,7 +112,13 @@ impl Engine {
         }
     }
 
-    pub(super) fn owe_at_card(&mut self, reader: &DeviceName, visit: Visit, id: OperationId, why: OwedReason) {
+    pub(super) fn owe_at_card(
+        &mut self,
+        reader: &DeviceName,
+        visit: Visit,
+        id: OperationId,
+        why: OwedReason,
+    ) {
         self.leave(reader, visit);
         self.owe(id, why);
     }
@@ -149,7 +155,9 @@ impl Engine {
             self.wait_for_pin(reader, visit);
         } else {
             let own = self.config.terminal_number;
-            let over = challenge.filter(|_| aim == Aim::Void).map_or(own, PsamTerminalNumber::new);
+            let over = challenge
+                .filter(|_| aim == Aim::Void)
+                .map_or(own, PsamTerminalNumber::new);
             let amount = self.load(id).purse_amount();
             let dialogue = InitializeLoad::new(&self.config.profile, amount, over, visit.protocol());
             let state = move |dialogue| State::InitialisingLoad(over, dialogue);
@@ -160,7 +168,10 @@ impl Engine {
     /// What speaks against this card, before anything is asked of it (money rule L4).
     fn refuse_to_load(&self, load: &Load, visit: &Visit) -> Option<LoadRefusal> {
         let card = visit.card();
-        if load.released().is_some_and(|released| released.card != card_id(card)) {
+        if load
+            .released()
+            .is_some_and(|released| released.card != card_id(card))
+        {
             return Some(LoadRefusal::OtherCard);
         }
         self.unfit(card, load.asked.amount).map(LoadRefusal::Card)
@@ -303,7 +314,8 @@ impl Engine {
         let Phase::AtCard(reader) = self.load(id).phase.clone() else {
             return;
         };
-        let waits = |visit: &Visit| visit.load() == Some(id) && matches!(visit.state, State::RecordingAttempt(_));
+        let waits =
+            |visit: &Visit| visit.load() == Some(id) && matches!(visit.state, State::RecordingAttempt(_));
         if !self.visits.get(&reader).is_some_and(waits) {
             return;
         }
@@ -343,7 +355,8 @@ impl Engine {
         let load = self.load_mut(id);
         load.last_attempt = None;
         load.challenge = None;
-        self.outputs.push_back(Output::Attempt(call, attempting.send.again()));
+        self.outputs
+            .push_back(Output::Attempt(call, attempting.send.again()));
         visit.deadline = attempting.until;
         visit.state = State::AskingProvider(AtProvider::Mac2(attempting));
         self.visits.insert(reader.clone(), visit);
@@ -356,7 +369,11 @@ impl Engine {
         mut visit: Visit,
         attempting: Box<Attempting>,
     ) {
-        visit.deadline = self.now.monotonic.after_ms(ATTEMPT_AGAIN_MS).min(attempting.until);
+        visit.deadline = self
+            .now
+            .monotonic
+            .after_ms(ATTEMPT_AGAIN_MS)
+            .min(attempting.until);
         visit.state = State::AskingProvider(AtProvider::Mac2(attempting));
         self.visits.insert(reader.clone(), visit);
     }

@@ -15,7 +15,9 @@ impl Engine {
     }
 
     pub(super) fn load_mut(&mut self, id: OperationId) -> &mut Load {
-        self.loads.get_mut(&id).expect("a load is known until it has ended")
+        self.loads
+            .get_mut(&id)
+            .expect("a load is known until it has ended")
     }
 
     /// Puts a load back to waiting for a card.
@@ -88,7 +90,9 @@ impl Engine {
     pub(crate) fn load_timeout(&self) -> Option<Monotonic> {
         let is_served = |load: &&Load| load.changing.is_none() && !self.is_stopping;
         let next = |load: &Load| {
-            let retry_at = load.retry_at.filter(|_| load.is_free() && load.errand().is_some());
+            let retry_at = load
+                .retry_at
+                .filter(|_| load.is_free() && load.errand().is_some());
             load.deadline.into_iter().chain(retry_at).min()
         };
         self.loads.values().filter(is_served).filter_map(next).min()
@@ -116,7 +120,9 @@ impl Engine {
 
     /// True when a card could tell about a load that nobody works on.
     pub(crate) fn loads_ask_for_cards(&self) -> bool {
-        self.loads.values().any(|load| load.phase == Phase::Owed && load.waits_for_proof())
+        self.loads
+            .values()
+            .any(|load| load.phase == Phase::Owed && load.waits_for_proof())
     }
 
     /// Every load that is open or about to begin, and why it does not get on, where that is known.
@@ -170,7 +176,10 @@ impl Engine {
 
     /// How many cards there are at the named reader, or at all: fresh ones, and ones that have served.
     pub(crate) fn cards_there(&self, named: Option<&DeviceName>) -> (usize, usize) {
-        let cards = self.devices.readers(named).map(|reader| self.devices.card_at(reader));
+        let cards = self
+            .devices
+            .readers(named)
+            .map(|reader| self.devices.card_at(reader));
         cards.fold((0_usize, 0_usize), |(fresh, served), card| match card {
             CardAt::None => (fresh, served),
             CardAt::Fresh => (fresh.saturating_add(1), served),
