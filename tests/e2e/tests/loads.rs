@@ -77,14 +77,16 @@ fn a_load_survives_the_death_of_either_program() -> Result<(), Fault> {
     let mut counter = Counter::open(folder.path(), None)?;
     let load = counter.provider.open_load(LOADER, 500)?;
     counter.begin("load-1", &load, 500)?;
-    // The provider dies before the attempt: the card leaves without its value, and comes back.
+    // The provider dies before the attempt, and purserd while it asks again: the card leaves without its value.
     counter.provider.kill();
     counter.card.insert();
-    counter.wait_for("load-1", |load| load["outcome"] == "owed")?;
-    counter.card.remove();
+    counter.wait_for("load-1", |load| load["state"] == "loading")?;
     counter.stack.kill();
+    counter.card.remove();
     counter.provider.serve()?;
     counter.stack.start_again()?;
+    let owed = counter.wait_for("load-1", |load| load["outcome"] == "owed")?;
+    ensure(owed["may_be_on_card"] == false, || format!("{owed}"))?;
     counter.expect_owed_and_loaded(500, 0)?;
     // Torn after the card has executed, and purserd dies too: the card tells when it returns.
     counter.card.script(ScriptedFault::next(
@@ -93,10 +95,11 @@ fn a_load_survives_the_death_of_either_program() -> Result<(), Fault> {
     ));
     counter.begin("load-1", &load, 500)?;
     counter.card.insert();
-    let owed = counter.wait_for("load-1", |load| load["outcome"] == "owed")?;
-    ensure(owed["may_be_on_card"] == true, || format!("{owed}"))?;
+    counter.wait_for_card_again("load-1")?;
     counter.stack.kill();
     counter.stack.start_again()?;
+    let owed = counter.wait_for("load-1", |load| load["outcome"] == "owed")?;
+    ensure(owed["may_be_on_card"] == true, || format!("{owed}"))?;
     counter.card.insert();
     counter.wait_for("load-1", |load| load["confirmed"] == true)?;
     counter.expect_owed_and_loaded(0, 500)?;
@@ -111,7 +114,7 @@ fn load_torn_and_whole(counter: Counter) -> Result<(), Fault> {
     ensure(loaded["balance_after"]["minor"] == 1_500, || format!("{loaded}"))?;
     counter.card.remove();
     counter.expect_owed_and_loaded(0, 500)?;
-    // Torn before the card executes: owed, and a second attempt loads it.
+    // Torn before the card executes: the second attempt loads it. Torn after: the card proves it.
     let torn = counter.provider.open_load(LOADER, 70)?;
     counter.card.script(ScriptedFault::next(
         instruction::CREDIT,
@@ -119,15 +122,25 @@ fn load_torn_and_whole(counter: Counter) -> Result<(), Fault> {
     ));
     counter.begin("load-2", &torn, 70)?;
     counter.card.insert();
-    let owed = counter.wait_for("load-2", |load| load["outcome"] == "owed")?;
-    ensure(owed["may_be_on_card"] == true, || format!("{owed}"))?;
+    counter.wait_for_card_again("load-2")?;
     counter.expect_owed_and_loaded(70, 500)?;
-    counter.begin("load-2", &torn, 70)?;
     counter.card.insert();
     counter.wait_for("load-2", |load| load["confirmed"] == true)?;
     counter.card.remove();
     counter.expect_owed_and_loaded(0, 570)?;
-    counter.close(1_570)
+    let torn = counter.provider.open_load(LOADER, 30)?;
+    counter.card.script(ScriptedFault::next(
+        instruction::CREDIT,
+        CardFault::TearAfterExecute,
+    ));
+    counter.begin("load-3", &torn, 30)?;
+    counter.card.insert();
+    counter.wait_for_card_again("load-3")?;
+    counter.card.insert();
+    counter.wait_for("load-3", |load| load["confirmed"] == true)?;
+    counter.card.remove();
+    counter.expect_owed_and_loaded(0, 600)?;
+    counter.close(1_600)
 }
 
 /// A counter where cards are loaded, with its provider.
@@ -166,6 +179,12 @@ impl Counter {
     fn begin(&self, reference: &str, load: &str, minor: u64) -> Result<Value, Fault> {
         let begun = ["load", "begin", "--load", load, "--reference", reference];
         self.purserctl(&begun, minor, 0)
+    }
+
+    /// Waits until a load whose card was torn waits for it again.
+    fn wait_for_card_again(&self, reference: &str) -> Result<(), Fault> {
+        let is_torn = |load: &Value| load["state"] == "waiting_for_card" && !load["card"].is_null();
+        self.wait_for(reference, is_torn).map(drop)
     }
 
     /// Waits until a load looks so.
