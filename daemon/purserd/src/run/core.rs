@@ -260,7 +260,10 @@ impl Core {
                 Output::Attempt(id, act) => self.loader.attempt(id, act.into_act()),
                 Output::TellLoad(told) => {
                     let LoadTold { requests, view } = told.into_act();
-                    journey::loaded(&view);
+                    // Only what is new: whoever asks again is told again.
+                    if self.fresh.take_if(|fresh| fresh.head.number == view.state.entry).is_some() {
+                        journey::loaded(&view);
+                    }
                     for id in requests {
                         self.answer(id, Ok(Answered::ToldLoad(view.clone())));
                     }
@@ -303,12 +306,11 @@ impl Core {
         }
     }
 
-    /// Publishes the one kind of entry that the engine has nothing to tell about: a debit that is intended.
+    /// Tells the entries that the engine has nothing to tell about: a debit that is intended, and what goes before a load's end.
     fn publish_opening(&mut self) {
         let Some(recorded) = self.fresh.take() else { return };
         if !matches!(recorded.content.entry, Entry::SaleIntended(_)) {
-            // A settlement's, or a load's.
-            return;
+            return journey::load_step(&recorded.content, recorded.head);
         }
         let operation = Operation::begin(&recorded.content, recorded.head)
             .expect("every entry but an opening is told by the engine");

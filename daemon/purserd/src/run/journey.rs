@@ -5,7 +5,7 @@
 use purser_engine::load::{LoadEnd, LoadOutcome, LoadProgress, LoadView};
 use purser_engine::settlement::{BatchState, BatchView};
 use purser_engine::{End, Outcome, Progress, SaleView};
-use purser_ledger::Operation;
+use purser_ledger::{Content, Entry, Head, Operation};
 
 /// Something is going on; for who looks closely.
 pub(super) fn hint(view: &SaleView<Progress>) {
@@ -110,6 +110,26 @@ pub(super) fn batch(view: &BatchView) {
         BatchState::Voided => {
             tracing::warn!(%batch, count, %claims, entry, "the provider voids the batch; its claims are free again");
         }
+    }
+}
+
+/// An entry of a load that is not its end. Nothing else is told here.
+pub(super) fn load_step(content: &Content, head: Head) {
+    let (operation, entry) = (content.operation, head.number);
+    match &content.entry {
+        Entry::LoadBegun(begun) => {
+            let (reference, amount) = (&begun.reference, begun.amount);
+            tracing::info!(%operation, %reference, step = "S6", %amount, entry, "load begun; its value is owed until a card has it");
+        }
+        Entry::LoadAttempted(attempted) => {
+            let (number, card) = (attempted.number, &attempted.card);
+            tracing::info!(%operation, step = "S6", number, %card, entry, "attempt recorded, and sent to the provider");
+        }
+        Entry::LoadReleased(released) => {
+            let number = released.number;
+            tracing::info!(%operation, step = "S12", number, entry, "the provider has released it; the card may take it");
+        }
+        _ => {}
     }
 }
 
