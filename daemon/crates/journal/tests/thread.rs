@@ -52,7 +52,7 @@ fn short(done: Done) -> String {
                 disk.is_some_and(|disk| disk.free_bytes > 0),
                 "a find tells of the disk"
             );
-            let standing = stored.map(|stored| stored.operation().standing.clone());
+            let standing = stored.map(|stored| stored.operation().sale().map(|sale| sale.standing.clone()));
             format!("found {id} {}", matches!(standing, Some(Standing::Paid(_))))
         }
         Done::Found {
