@@ -8,7 +8,7 @@
 //!                  │         │ └──┘         │ │   a new attempt: the same card, at the same online SN
 //!                  │         │ ▲            │ │
 //!                  │         │ └────────────┘ │
-//!                  └─────────┴────────────────┴──► Voided
+//!                  └─────────┴────────────────┴──► Voided, or Proven by the provider's word
 //!
 //!  LoadBegun    Loads ─► LoadsOwed      what a bank has booked for a load here
 //!  LoadProven   LoadsOwed ─► Loaded     the card has it
@@ -75,6 +75,8 @@ pub enum LoadProof {
     Answer,
     /// GET TRANSACTION PROVE, at the released attempt's online SN and one.
     Prove,
+    /// The provider's word: another terminal has brought it the card's TAC, or this one has, of an attempt that it did not release.
+    Provider,
 }
 
 /// Content of [`Entry::LoadProven`].
@@ -87,7 +89,7 @@ pub struct LoadProven {
     pub number: u8,
     /// How that was proven.
     pub proof: LoadProof,
-    /// The card's load TAC. Only the provider can check it.
+    /// The card's load TAC. Only the provider can check it. Empty where another terminal had it.
     pub tac: SchemeBytes,
     /// What is on the purse now, where the card tells.
     pub balance_after: Option<Amount>,
@@ -244,6 +246,14 @@ impl Load {
             (Entry::LoadProven(proven), LoadStanding::Released { attempt, .. })
                 if (1..=attempt.number).contains(&proven.number) =>
             {
+                self.require_amount(proven.amount)?;
+                Ok(LoadStanding::Proven(proven.clone()))
+            }
+            // What the provider knows of a load it may know from elsewhere.
+            (
+                Entry::LoadProven(proven),
+                LoadStanding::Begun | LoadStanding::Attempted(_) | LoadStanding::Released { .. },
+            ) if proven.proof == LoadProof::Provider && proven.number > 0 => {
                 self.require_amount(proven.amount)?;
                 Ok(LoadStanding::Proven(proven.clone()))
             }
