@@ -113,7 +113,8 @@ fn the_end_of_a_load_whose_attempt_was_recorded_finds_room_on_a_full_disk() {
         store(&mut journal, load.confirmed(4));
     }
     for load in &begun {
-        store(&mut journal, load.voided(1));
+        store(&mut journal, load.told_by_the_provider(1));
+        store(&mut journal, load.confirmed(2));
     }
     let head = journal.head();
     assert!(journal.snapshot().expect("readable").loads.is_empty());

@@ -104,6 +104,18 @@ impl Load {
         self.commit(step, Entry::LoadProven(entry))
     }
 
+    /// Another terminal had it.
+    pub fn told_by_the_provider(&self, step: u8) -> Commit {
+        let entry = LoadProven {
+            amount: self.amount,
+            number: 1,
+            proof: LoadProof::Provider,
+            tac: SchemeBytes::new(Scheme::Pboc, Vec::new()).expect("short"),
+            balance_after: None,
+        };
+        self.commit(step, Entry::LoadProven(entry))
+    }
+
     pub fn confirmed(&self, step: u8) -> Commit {
         self.commit(step, Entry::LoadConfirmed(LoadConfirmed {}))
     }
