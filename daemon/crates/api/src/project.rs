@@ -229,6 +229,7 @@ fn load_proof(proof: LoadProof) -> &'static str {
     match proof {
         LoadProof::Answer => "answer",
         LoadProof::Prove => "prove",
+        LoadProof::Provider => "provider",
     }
 }
 
@@ -446,7 +447,7 @@ mod tests {
 
     #[test]
     fn every_proof_of_a_load_is_named_as_in_the_journal() {
-        for proof in [LoadProof::Answer, LoadProof::Prove] {
+        for proof in [LoadProof::Answer, LoadProof::Prove, LoadProof::Provider] {
             assert_eq!(
                 serde_json::to_value(proof).expect("a proof is a name"),
                 load_proof(proof)

@@ -74,12 +74,13 @@ fn commits_to_end_sale(sale: &Operation) -> u64 {
     }
 }
 
-/// A further attempt is none of them, as it needs free room: before one, a load can still be voided.
+/// A further attempt is none of them, as it needs free room: before one, a load can still be voided, or be proven by the
+/// provider's word and confirmed.
 fn commits_to_end_load(load: &Load) -> u64 {
     match load.standing {
         LoadStanding::Attempted(_) => COMMITS_TO_END_MAX,
-        LoadStanding::Released { .. } => 2,
-        LoadStanding::Begun | LoadStanding::Proven(_) => 1,
+        LoadStanding::Begun | LoadStanding::Released { .. } => 2,
+        LoadStanding::Proven(_) => 1,
         LoadStanding::Confirmed(_) | LoadStanding::Voided => 0,
     }
 }

@@ -100,7 +100,6 @@ fn connect(folder: &StateFolder, key: Option<&ChainKey>) -> Result<(Connection, 
         (_, None) => true,
         (_, Some(key)) => {
             head_file::check(folder, &conn, key)?;
-            conn.pragma_update(None, "temp_store", "memory")?;
             schema::fill_in(&conn)?;
             check::check(&conn, key)?
         }

@@ -129,7 +129,10 @@ fn the_words_of_reasons_and_proofs_never_change() {
         ],
         "card_moved_on card_contradicts card_refuses mac2_unproven",
     );
-    assert_words(&[LoadProof::Answer, LoadProof::Prove], "answer prove");
+    assert_words(
+        &[LoadProof::Answer, LoadProof::Prove, LoadProof::Provider],
+        "answer prove provider",
+    );
     assert_words(
         &[
             VoidProof::CounterUnchanged,

@@ -11,8 +11,8 @@ use common::{
 use proptest::prelude::*;
 use purser_ledger::{
     ATTEMPT_STEPS_END, Account, AnyOperation, Batches, Books, CardId, Commit, Entry, Existing, FoldError,
-    Load, LoadAttempted, LoadBegun, LoadProven, LoadReleased, LoadStanding, LoadVoided, OperationId,
-    Reference, Refused, Scheme, Snapshot, admit,
+    Load, LoadAttempted, LoadBegun, LoadProof, LoadProven, LoadReleased, LoadStanding, LoadVoided,
+    OperationId, Reference, Refused, Scheme, SchemeBytes, Snapshot, admit,
 };
 
 /// The load that these entries make, in order.
@@ -194,6 +194,37 @@ fn a_start_gets_one_receipt_for_each_open_load() {
     assert_eq!(told, [(id(), 2, open.head)]);
 }
 
+/// The load is proven by the provider's word.
+fn told_by_the_provider(number: u8) -> Entry {
+    match load_proven(number) {
+        Entry::LoadProven(it) => Entry::LoadProven(LoadProven {
+            proof: LoadProof::Provider,
+            tac: SchemeBytes::new(Scheme::Pboc, Vec::new()).expect("short"),
+            ..it
+        }),
+        other => other,
+    }
+}
+
+#[test]
+fn a_load_that_another_terminal_has_brought_to_its_card_ends_by_the_providers_word() {
+    let ways = [
+        vec![load_begun()],
+        vec![load_begun(), load_attempted(1)],
+        vec![load_begun(), load_attempted(1), load_released(1)],
+    ];
+    for entries in ways {
+        let mut known = load(&entries);
+        assert!(!known.admits(&told_by_the_provider(0)), "an attempt has a number");
+        for entry in [told_by_the_provider(5), load_confirmed()] {
+            let next = content(known.next_step, entry);
+            known.apply(&next, head(9)).expect("the provider knows");
+        }
+        assert!(!known.is_open());
+        assert!(!known.admits(&load_voided()) && !known.admits(&told_by_the_provider(5)));
+    }
+}
+
 /// The same entry about another amount.
 fn priced(entry: Entry, minor: u64) -> Entry {
     let amount = yen(minor);
@@ -222,6 +253,7 @@ fn entry() -> impl Strategy<Value = Entry> {
         8 => attempted,
         6 => (0..4_u8).prop_map(load_released),
         4 => (0..4_u8).prop_map(load_proven),
+        1 => (0..4_u8).prop_map(told_by_the_provider),
         2 => Just(load_confirmed()),
         1 => Just(load_voided()),
         1 => Just(common::intended()),
@@ -265,6 +297,7 @@ fn may_follow(taken: &[Entry], next: &Entry) -> bool {
             !is_proven && it.number >= least && it.number > 0 && fits_released
         }
         Entry::LoadReleased(it) => matches!(newest, Entry::LoadAttempted(last) if last.number == it.number),
+        Entry::LoadProven(it) if it.proof == LoadProof::Provider => !is_proven && it.number > 0,
         Entry::LoadProven(it) => {
             matches!(newest, Entry::LoadReleased(last) if (1..=last.number).contains(&it.number))
         }
@@ -326,7 +359,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn any_order_of_entries_follows_the_rules_or_is_refused_and_the_books_hold(
