@@ -1,7 +1,7 @@
 //! Where the value is, counted after every step.
 
 use purser_engine::LoadEnd;
-use purser_ledger::{Account, LoadStanding, OperationId};
+use purser_ledger::{Account, LoadStanding};
 use purser_provider_rules::load::Phase;
 
 use super::{LOADED, OPENING, World, load_id};
@@ -11,7 +11,8 @@ impl World {
     fn credited(&self) -> Result<u32, String> {
         let mut times = 0;
         for card in 0..self.cards.len() {
-            let gained = self.balance(card).checked_sub(OPENING);
+            let before = OPENING + LOADED * self.loaded_elsewhere[card];
+            let gained = self.balance(card).checked_sub(before);
             match gained {
                 Some(0) => {}
                 Some(LOADED) => times += 1,
@@ -22,7 +23,7 @@ impl World {
     }
 
     fn standing(&self) -> Option<&LoadStanding> {
-        let load = self.store.load(OperationId::new(load_id().0));
+        let load = self.store.load(self.operation());
         load.map(|load| &load.standing)
     }
 
@@ -74,6 +75,7 @@ impl World {
             ),
             (
                 credited > 0
+                    && !self.is_completed_elsewhere
                     && !matches!(standing, Some(LoadStanding::Released { .. }))
                     && !is_recorded_loaded,
                 "value is on a card, and the journal says that it cannot be",

@@ -10,6 +10,7 @@
 
 mod check;
 mod device;
+mod elsewhere;
 mod provider;
 mod run;
 
@@ -24,8 +25,7 @@ use purser_engine::{
 };
 use purser_lab::card::{Card, Minor, Opening, PurseKind};
 use purser_ledger::{
-    Commit, DeviceName, Find, FindError, Monotonic, Now, OperationId, Owner, Reference, Store, Wall, commit,
-    find,
+    Commit, DeviceName, Find, FindError, Monotonic, Now, Owner, Reference, Store, Wall, commit, find,
 };
 use purser_provider_link::{BankAccount, LoadId, ProviderName, TerminalName};
 use purser_purse::pboc::Pin;
@@ -113,6 +113,10 @@ struct World {
     answered: u64,
     steps: u64,
     commands: u32,
+    /// How many other loads each card has taken elsewhere.
+    loaded_elsewhere: [u32; CARDS],
+    /// The load was completed at another terminal: this one's journal cannot know.
+    is_completed_elsewhere: bool,
     /// What the POS wants of the load.
     wants_void: bool,
     progress: Option<LoadProgress>,
@@ -198,6 +202,8 @@ impl World {
             answered: 0,
             steps: 0,
             commands: 0,
+            loaded_elsewhere: [0; CARDS],
+            is_completed_elsewhere: false,
             wants_void: false,
             progress: None,
             told: None,
@@ -416,12 +422,12 @@ impl World {
 
     /// The POS asks for what it wants, again.
     fn ask_again(&mut self) {
-        if self.wants_void && self.store.load(OperationId::new(load_id().0)).is_some() {
+        if self.wants_void && self.store.load(self.operation()).is_some() {
             return self.ask(Request::Cancel(reference()));
         }
         let begin = BeginLoad {
             reference: reference(),
-            load: OperationId::new(load_id().0),
+            load: self.operation(),
             amount: self.kit.amount(u64::from(LOADED)),
             reader: None,
             pin_through_api: false,

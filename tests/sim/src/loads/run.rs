@@ -6,6 +6,7 @@ use purser_engine::{Engine, LoadProgress, LoadRefusal, Request};
 use purser_lab::card::{Fault, ScriptedFault, StatusWord};
 use purser_ledger::Monotonic;
 
+use super::elsewhere::Errand;
 use super::{Fate, Planted, Step, World, reference};
 use crate::kit::Kit;
 use crate::store::Disk;
@@ -67,6 +68,8 @@ enum Blow {
     Cancel(u64),
     /// Purser is asked to stop before this step, and dies when it has.
     Stop(u64),
+    /// The holder takes the card to another terminal before this step.
+    Elsewhere(u64, Errand),
     /// Nobody puts a card in from this step on, for long.
     NoCard(u64),
 }
@@ -80,6 +83,8 @@ const FAULTS: [Fault; 7] = [
     Fault::StatusBeforeExecute(StatusWord(0x6985)),
     Fault::StatusAfterExecute(StatusWord(0x6985)),
 ];
+
+const ERRANDS: [Errand; 3] = [Errand::Completes, Errand::Voids, Errand::LoadsAnother];
 
 struct Story {
     world: World,
@@ -126,6 +131,7 @@ impl Story {
             | Blow::Swap(at)
             | Blow::Cancel(at)
             | Blow::NoCard(at)
+            | Blow::Elsewhere(at, _)
             | Blow::Stop(at) => at <= steps,
             Blow::InAppend(at, _) => at == appends,
             Blow::Card(..) | Blow::Message(..) => false,
@@ -145,6 +151,7 @@ impl Story {
                 self.world.wants_void = true;
                 self.world.ask(Request::Cancel(reference()));
             }
+            Blow::Elsewhere(_, errand) => self.world.goes_elsewhere(self.in_hand, errand),
             Blow::Stop(_) => self.world.ask(Request::Stop),
             Blow::NoCard(_) => {
                 self.world.remove();
@@ -267,6 +274,7 @@ fn blows(world: &World) -> Vec<Blow> {
             Blow::NoCard(at),
             Blow::Stop(at),
         ]);
+        blows.extend(ERRANDS.map(|errand| Blow::Elsewhere(at, errand)));
     }
     for at in 0..world.store.appends {
         blows.extend([Disk::Kept, Disk::Lost].map(|disk| Blow::InAppend(at, disk)));
@@ -364,6 +372,7 @@ fn disturb(story: &mut Story) {
             return;
         }
         10 => return world.ask_again(),
+        13 if world.rng.one_in(4) => Blow::Elsewhere(0, world.rng.pick(&ERRANDS)),
         11 => {
             let ms = u64::try_from(world.rng.below(70_000)).unwrap_or(0);
             world.now.monotonic = Monotonic(world.now.monotonic.0 + ms);

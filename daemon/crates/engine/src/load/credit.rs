@@ -77,7 +77,7 @@ impl Engine {
         &mut self,
         reader: &DeviceName,
         mut visit: Visit,
-        crediting: Box<Crediting>,
+        crediting: &Crediting,
         result: Result<LoadTac, CardError>,
     ) {
         let attempt = &crediting.attempt;

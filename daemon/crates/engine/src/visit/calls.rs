@@ -133,7 +133,7 @@ impl Engine {
                 let state = move |dialogue| State::Crediting(crediting, dialogue);
                 self.transmit(heard.reader, heard.visit, dialogue, state);
             }
-            Turn::Done(result) => self.credit_answered(heard.reader, heard.visit, crediting, result),
+            Turn::Done(result) => self.credit_answered(heard.reader, heard.visit, &crediting, result),
         }
     }
 
