@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod counting;
 pub mod credential;
 mod doctor;
 pub mod exit;

@@ -5,7 +5,7 @@
 use std::fs;
 
 use purser_provider_link::call_back::Mode;
-use purserd::config::Config;
+use purserd::config::{Config, Settle};
 use tempfile::TempDir;
 
 const LEAST: &str = r#"
@@ -50,19 +50,28 @@ fn a_provider_is_whole_with_its_address_authority_and_name_and_has_defaults_for_
     assert_eq!(provider.authority, folder.path().join("authority.der"));
     assert_eq!((provider.mode, provider.listen), (Mode::Standing, None));
     assert_eq!((provider.answer_ms, provider.call_back_ms), (10_000, 90_000));
+    let settle = Settle {
+        at_minutes: Vec::new(),
+        spread_minutes: 30,
+        near_limits: true,
+    };
+    assert_eq!(provider.settle, settle);
     let folder = self::folder(
         LEAST,
         &[
             ("provider.toml", PROVIDER),
             (
                 "way.toml",
-                "provider.mode = \"answer\"\nprovider.listen = \"[::]:7444\"\nprovider.answer_ms = 20000\n",
+                "provider.mode = \"answer\"\nprovider.listen = \"[::]:7444\"\nprovider.answer_ms = 20000\n\
+                 provider.settle_at = [\"03:30\", \"23:59\"]\nprovider.settle_near_limits = false\n",
             ),
         ],
     );
     let provider = load(&folder).provider.unwrap();
     assert_eq!((provider.mode, provider.answer_ms), (Mode::Answer, 20_000));
     assert_eq!(provider.listen.unwrap().port(), 7444);
+    assert_eq!(provider.settle.at_minutes, [210, 1_439]);
+    assert!(!provider.settle.near_limits);
     assert!(load(&self::folder(LEAST, &[])).provider.is_none());
 }
 
@@ -118,6 +127,21 @@ fn what_does_not_make_a_provider_is_shown_with_its_remedy() {
             "[provider]",
             "[provider]\ncall_back_ms = 1000000",
             "expected 5000 to 600000 milliseconds",
+        ),
+        (
+            "[provider]",
+            "[provider]\nsettle_at = [\"24:00\"]",
+            "expected a time of the day",
+        ),
+        (
+            "[provider]",
+            "[provider]\nsettle_at = [\"3:30\"]",
+            "expected a time of the day",
+        ),
+        (
+            "[provider]",
+            "[provider]\nsettle_spread_minutes = 721",
+            "expected 0 to 720 minutes",
         ),
         (
             "[provider]",

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -295,7 +296,12 @@ fn attach(
         for (process, id) in processes {
             for (thread, role) in point::threads(id)? {
                 let log = world.trace_file(&format!("{process:?}-{role}"));
-                straces.push((process, role, Strace::attach(thread, &log, &options)?));
+                match Strace::attach(thread, &log, &options) {
+                    Ok(strace) => straces.push((process, role, strace)),
+                    // What a start does once ends about now.
+                    Err(_) if !Path::new(&format!("/proc/{id}/task/{thread}")).exists() => {}
+                    Err(fault) => return Err(fault),
+                }
             }
         }
         return Ok(straces);

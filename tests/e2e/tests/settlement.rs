@@ -101,6 +101,29 @@ fn a_batch_that_waits_is_voided_and_its_claims_settle_in_the_next_one() -> Resul
     Err("Purser was faster than the operator five times".into())
 }
 
+#[test]
+fn a_shop_settles_by_itself_when_a_limit_comes_near() -> Result<(), Fault> {
+    let folder = tempfile::tempdir()?;
+    let limits = "[limits]\ncount_max = 10\nwarn_percent = 20\n";
+    let shop = Shop::open_with(folder.path(), None, limits)?;
+    shop.sell("order-1", 300)?;
+    ensure(shop.lines(&["batch", "list"], 0)?.is_empty(), || {
+        "one of ten claims is far from the limit".to_owned()
+    })?;
+    shop.sell("order-2", 200)?;
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let list = shop.lines(&["batch", "list"], 0)?;
+        if list.first().is_some_and(|batch| batch["state"] == "exchanged") {
+            break;
+        }
+        ensure(Instant::now() < end, || format!("{list:?}"))?;
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    shop.expect_books(500, 0)?;
+    shop.close()
+}
+
 fn settle_what_is_sold(called_at: Option<SocketAddr>) -> Result<(), Fault> {
     let folder = tempfile::tempdir()?;
     let shop = Shop::open(folder.path(), called_at)?;
@@ -152,10 +175,15 @@ struct Shop {
 
 impl Shop {
     fn open(folder: &Path, called_at: Option<SocketAddr>) -> Result<Self, Fault> {
+        Self::open_with(folder, called_at, "")
+    }
+
+    /// With this in the configuration.
+    fn open_with(folder: &Path, called_at: Option<SocketAddr>, more: &str) -> Result<Self, Fault> {
         let mut provider = ProviderHost::new(&folder.join("provider"), &[LAB_SERIAL], called_at)?;
         provider.serve()?;
         let options = Options {
-            drop_in: provider.drop_in(),
+            drop_in: provider.drop_in() + more,
             ..Options::default()
         };
         let shop = folder.join("shop");

@@ -174,6 +174,16 @@ impl Engine {
         }
     }
 
+    /// The claims that wait for settlement.
+    pub fn unsettled(&self) -> &Unsettled {
+        &self.unsettled
+    }
+
+    /// How much of each limit the claims use, without the sales that are under way.
+    pub fn claim_uses(&self) -> Vec<LimitUse> {
+        self.config.limits.uses(&self.unsettled, self.judged_now())
+    }
+
     /// What [`Limits::uses`] is asked with: claims, and the sales that may still become some.
     pub fn counted(&self) -> Unsettled {
         let mut counted = self.unsettled.clone();

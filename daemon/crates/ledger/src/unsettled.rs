@@ -164,6 +164,12 @@ impl Unsettled {
         self.open.entry(currency).or_default().put_back(freed);
     }
 
+    /// The claims that are in no batch, by currency.
+    pub fn open(&self) -> impl Iterator<Item = (Currency, Claims)> {
+        let open = self.open.iter().filter(|(_, open)| open.all.count > 0);
+        open.map(|(currency, open)| (*currency, open.all))
+    }
+
     fn all(&self) -> impl Iterator<Item = (&Currency, &Claims)> {
         let open = self.open.iter().map(|(currency, open)| (currency, &open.all));
         open.chain(&self.in_batch)

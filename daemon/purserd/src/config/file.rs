@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::values::{
     AnswerMs, Bus, CallBackMs, Claims, Devices, Hours, Listen, MessageMs, Minor, Named, Percent, Reached,
-    StartMs, WaitMs, Way,
+    SpreadMinutes, StartMs, TimeOfDay, WaitMs, Way,
 };
 
 /// `purser.toml` or a drop-in: each key may be absent.
@@ -102,6 +102,9 @@ pub(super) struct Provider {
     pub(super) listen: Option<Listen>,
     pub(super) answer_ms: Option<MessageMs>,
     pub(super) call_back_ms: Option<CallBackMs>,
+    pub(super) settle_at: Option<Vec<TimeOfDay>>,
+    pub(super) settle_spread_minutes: Option<SpreadMinutes>,
+    pub(super) settle_near_limits: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -33,6 +33,15 @@ impl File {
         take(&mut self.provider.listen, later.provider.listen);
         take(&mut self.provider.answer_ms, later.provider.answer_ms);
         take(&mut self.provider.call_back_ms, later.provider.call_back_ms);
+        take(&mut self.provider.settle_at, later.provider.settle_at);
+        take(
+            &mut self.provider.settle_spread_minutes,
+            later.provider.settle_spread_minutes,
+        );
+        take(
+            &mut self.provider.settle_near_limits,
+            later.provider.settle_near_limits,
+        );
         take(&mut self.bus.bus, later.bus.bus);
         self
     }

@@ -30,7 +30,7 @@ use error::FILE_BYTES_MAX;
 pub(crate) use error::driver_of;
 pub use error::{ConfigError, TextError};
 use file::{DriverFile, File, Purse};
-pub use provider::Provider;
+pub use provider::{Provider, Settle};
 pub use values::{AnswerMs, Bus, Devices, DriverMs, StartMs, WaitMs};
 
 /// What the operator decided.

@@ -9,6 +9,9 @@ use purser_provider_link::call_back::{Limits, Mode};
 use super::{ConfigError, file};
 use crate::provider::Address;
 
+/// Half an hour spreads a chain's terminals well enough.
+const SPREAD_MINUTES: u16 = 30;
+
 /// The provider that settles this terminal's sales.
 #[derive(Clone, Debug)]
 pub struct Provider {
@@ -26,6 +29,19 @@ pub struct Provider {
     pub answer_ms: u64,
     /// How long it has to call back. Units: milliseconds.
     pub call_back_ms: u64,
+    /// When Purser settles by itself.
+    pub settle: Settle,
+}
+
+/// When Purser settles by itself (S30).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settle {
+    /// Times of the day. Units: minutes after local midnight.
+    pub at_minutes: Vec<u16>,
+    /// Over how long terminals spread themselves behind each of these times.
+    pub spread_minutes: u16,
+    /// Whether to settle when a limit on what waits is near.
+    pub near_limits: bool,
 }
 
 pub(super) fn provider(path: &Path, given: file::Provider) -> Result<Option<Provider>, ConfigError> {
@@ -35,7 +51,10 @@ pub(super) fn provider(path: &Path, given: file::Provider) -> Result<Option<Prov
         && given.mode.is_none()
         && given.listen.is_none()
         && given.answer_ms.is_none()
-        && given.call_back_ms.is_none();
+        && given.call_back_ms.is_none()
+        && given.settle_at.is_none()
+        && given.settle_spread_minutes.is_none()
+        && given.settle_near_limits.is_none();
     if is_absent {
         return Ok(None);
     }
@@ -86,5 +105,17 @@ pub(super) fn provider(path: &Path, given: file::Provider) -> Result<Option<Prov
         listen,
         answer_ms: given.answer_ms.map_or(usual.leg_ms, |ms| ms.0),
         call_back_ms: given.call_back_ms.map_or(usual.ticket_ms, |ms| ms.0),
+        settle: Settle {
+            at_minutes: given
+                .settle_at
+                .unwrap_or_default()
+                .iter()
+                .map(|time| time.0)
+                .collect(),
+            spread_minutes: given.settle_spread_minutes.map_or(SPREAD_MINUTES, |minutes| {
+                u16::try_from(minutes.0).unwrap_or(u16::MAX)
+            }),
+            near_limits: given.settle_near_limits.unwrap_or(true),
+        },
     }))
 }

@@ -78,6 +78,8 @@ bounded! {
     Percent: 1, 99, "percent";
     /// How long one message to the provider may take: on a slow mobile line a minute.
     MessageMs: 1_000, 60_000, "milliseconds";
+    /// Over how long terminals spread the settlements of one time of the day.
+    SpreadMinutes: 0, 720, "minutes";
     /// How long the provider has to call back. It tries for 90 seconds itself.
     CallBackMs: 5_000, 600_000, "milliseconds";
 }
@@ -110,9 +112,21 @@ text! {
     Named(ProviderName): |it| ProviderName::new(it).map_err(|_| String::new()), "expected 1 to 64 visible ASCII characters";
     /// How the provider calls.
     Way(Mode): |it| crate::provider::mode_of(it).ok_or_else(String::new), "expected `standing` or `answer`";
+    /// A time of the day, in minutes after local midnight.
+    TimeOfDay(u16): |it| minutes(it).ok_or_else(String::new), "expected a time of the day, such as `03:30`";
     /// Where the provider's calls are taken.
     Listen(SocketAddr): |it| it.parse().map_err(|_| String::new()),
         "expected an IP address and a port, such as `0.0.0.0:7444` or `[::]:7444`";
+}
+
+/// `HH:MM`.
+fn minutes(text: &str) -> Option<u16> {
+    let (hours, minutes) = text.split_once(':')?;
+    let number = |digits: &str, below: u16| {
+        let is_plain = digits.len() == 2 && digits.bytes().all(|it| it.is_ascii_digit());
+        digits.parse::<u16>().ok().filter(|it| is_plain && *it < below)
+    };
+    Some(number(hours, 24)? * 60 + number(minutes, 60)?)
 }
 
 /// A time that a driver has.

@@ -234,13 +234,13 @@ pub(crate) fn enrol(config: &Config, state_dir: &Path, how: &cli::Enrol) -> Exit
 }
 
 fn tell(pinned: &Pinned, as_json: bool) {
-    let expires = pinned.certificate_expires_unix_seconds;
+    let (expires, merchant) = (pinned.certificate_expires_unix_seconds, pinned.merchant());
     if as_json {
         let told = json!({
             "provider": pinned.provider.as_str(), "terminal": pinned.terminal.as_str(),
-            "merchant": pinned.merchant, "psam_number": pinned.psam_number,
-            "provider_account": String::from_utf8_lossy(pinned.account.digits()),
-            "bank_terminal": String::from_utf8_lossy(pinned.bank_terminal.as_bytes()),
+            "merchant": merchant.map(|it| &it.name), "psam_number": merchant.map(|it| &it.psam_number),
+            "provider_account": merchant.map(|it| String::from_utf8_lossy(it.account.digits())),
+            "bank_terminal": merchant.map(|it| String::from_utf8_lossy(it.bank_terminal.as_bytes())),
             "mode": mode_name(pinned.mode), "certificate_expires_at": expires,
         });
         println!("{told}");
@@ -250,13 +250,18 @@ fn tell(pinned: &Pinned, as_json: bool) {
         |_| expires.to_string(),
         |time| time.strftime("%Y-%m-%d").to_string(),
     );
-    println!(
-        "enrolled at {} as {}, a terminal of {}; the certificate is good until {until}\npermits pay from the account {}",
-        pinned.provider,
-        pinned.terminal,
-        pinned.merchant,
-        String::from_utf8_lossy(pinned.account.digits()),
-    );
+    let (provider, terminal) = (&pinned.provider, &pinned.terminal);
+    match merchant {
+        Some(merchant) => println!(
+            "enrolled at {provider} as {terminal}, a terminal of {}; the certificate is good until {until}\npermits pay from the \
+             account {}",
+            merchant.name,
+            String::from_utf8_lossy(merchant.account.digits()),
+        ),
+        None => println!(
+            "enrolled at {provider} as {terminal}, which loads cards; the certificate is good until {until}"
+        ),
+    }
 }
 
 /// Enrols or renews, and stores what came of it below `state_dir`.
@@ -397,13 +402,13 @@ fn fits(
         });
     }
     let configured = number.to_hex();
-    if pinned.psam_number != configured {
-        return Err(EnrolError::OtherTerminalNumber {
-            told: pinned.psam_number.clone(),
+    match pinned.merchant() {
+        Some(merchant) if merchant.psam_number != configured => Err(EnrolError::OtherTerminalNumber {
+            told: merchant.psam_number.clone(),
             configured,
-        });
+        }),
+        Some(_) | None => Ok(()),
     }
-    Ok(())
 }
 
 fn authority(path: &Path) -> Result<Vec<u8>, EnrolError> {

@@ -39,14 +39,8 @@ pub struct Pinned {
     pub provider: ProviderName,
     /// The name under which this terminal is enrolled: it stands in its certificate.
     pub terminal: TerminalName,
-    /// The merchant's name at the provider.
-    pub merchant: String,
-    /// The PSAM terminal number that the provider enrolled: 12 upper-case hexadecimal digits.
-    pub psam_number: String,
-    /// The number by which the merchant's bank knows this terminal.
-    pub bank_terminal: BankTerminalId,
-    /// The provider's account from which permits pay.
-    pub account: BankAccount,
+    /// What it may do.
+    pub role: Role,
     /// How the provider calls.
     pub mode: Mode,
     /// When the certificate ends. Units: seconds since 1970-01-01 00:00:00 UTC.
@@ -56,7 +50,37 @@ pub struct Pinned {
     pub(super) signing_key: [u8; PUBLIC_KEY_BYTES],
 }
 
+/// What a terminal may do at its provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It settles what it sells: a merchant terminal (20).
+    Merchant(Merchant),
+    /// It loads cards, and settles nothing: a provider terminal (12).
+    Provider,
+}
+
+/// What is pinned of a merchant terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Merchant {
+    /// The merchant's name at the provider.
+    pub name: String,
+    /// The PSAM terminal number that the provider enrolled: 12 upper-case hexadecimal digits.
+    pub psam_number: String,
+    /// The number by which the merchant's bank knows this terminal.
+    pub bank_terminal: BankTerminalId,
+    /// The provider's account from which permits pay.
+    pub account: BankAccount,
+}
+
 impl Pinned {
+    /// What is pinned of a merchant terminal; none of a provider terminal.
+    pub fn merchant(&self) -> Option<&Merchant> {
+        match &self.role {
+            Role::Merchant(merchant) => Some(merchant),
+            Role::Provider => None,
+        }
+    }
+
     /// True when only the certificate differs.
     pub(super) fn has_same_facts(&self, other: &Self) -> bool {
         let without = |it: &Self| Self {
@@ -92,21 +116,15 @@ impl TryFrom<&Enrolled> for Pinned {
     type Error = BadEnrolled;
 
     fn try_from(told: &Enrolled) -> Result<Self, BadEnrolled> {
-        if told.role != "merchant" {
-            return Err(BadEnrolled("role"));
-        }
-        let text = |value: &Option<String>, name| value.clone().ok_or(BadEnrolled(name));
-        let bank_terminal = text(&told.bank_terminal, "bank_terminal")?;
-        let bank_terminal = bank_terminal.as_bytes().try_into().ok();
-        let bank_terminal = bank_terminal.and_then(|it| BankTerminalId::new(it).ok());
-        let account = text(&told.provider_account, "provider_account")?.parse();
+        let role = match told.role.as_str() {
+            "merchant" => Role::Merchant(merchant(told)?),
+            "provider" => Role::Provider,
+            _ => return Err(BadEnrolled("role")),
+        };
         Ok(Self {
             provider: ProviderName::new(told.provider.as_str()).map_err(|_| BadEnrolled("provider"))?,
             terminal: TerminalName::new(told.terminal.as_str()).map_err(|_| BadEnrolled("terminal"))?,
-            merchant: text(&told.merchant, "merchant")?,
-            psam_number: text(&told.psam_number, "psam_number")?,
-            bank_terminal: bank_terminal.ok_or(BadEnrolled("bank_terminal"))?,
-            account: account.map_err(|_| BadEnrolled("provider_account"))?,
+            role,
             mode: mode_of(&told.call_back).ok_or(BadEnrolled("call_back"))?,
             certificate_expires_unix_seconds: told.certificate_expires_at,
             certificate: told.certificate.clone(),
@@ -118,6 +136,20 @@ impl TryFrom<&Enrolled> for Pinned {
                 .map_err(|_| BadEnrolled("signing_key"))?,
         })
     }
+}
+
+fn merchant(told: &Enrolled) -> Result<Merchant, BadEnrolled> {
+    let text = |value: &Option<String>, name| value.clone().ok_or(BadEnrolled(name));
+    let bank_terminal = text(&told.bank_terminal, "bank_terminal")?;
+    let bank_terminal = bank_terminal.as_bytes().try_into().ok();
+    let bank_terminal = bank_terminal.and_then(|it| BankTerminalId::new(it).ok());
+    let account = text(&told.provider_account, "provider_account")?.parse();
+    Ok(Merchant {
+        name: text(&told.merchant, "merchant")?,
+        psam_number: text(&told.psam_number, "psam_number")?,
+        bank_terminal: bank_terminal.ok_or(BadEnrolled("bank_terminal"))?,
+        account: account.map_err(|_| BadEnrolled("provider_account"))?,
+    })
 }
 
 /// The device key with what was pinned. Shown without the key.

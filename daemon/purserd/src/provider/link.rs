@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use purser_provider_link::call_back::{Limits, Mode};
+use purser_provider_link::call_back::{Limits, Mode, Purpose};
 use purser_provider_link::{Digest, ProviderName};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -18,7 +18,7 @@ use super::task::{Command, Task};
 use super::tls::{self, TlsError};
 use crate::config;
 
-/// Settlements that wait while one is under way: there is one of each currency at most.
+/// Settlements and loads that wait while one is under way.
 const WAITING_MAX: usize = 16;
 
 /// How often a ticket is asked for before whoever waits is told why there is none. The engine asks again, for ever and with
@@ -197,14 +197,17 @@ impl Link {
     }
 
     /// Has the provider call back for this subject, and takes the leg that is open for it.
-    pub(super) async fn open(&self, subject: Digest) -> Result<OpenLeg, SettleFailure> {
+    pub(super) async fn open(&self, purpose: Purpose, subject: Digest) -> Result<OpenLeg, SettleFailure> {
         let (reply, opened) = oneshot::channel();
-        let sent = self.commands.try_send(Command { subject, reply });
+        let sent = self.commands.try_send(Command {
+            purpose,
+            subject,
+            reply,
+        });
         sent.map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => SettleFailure::transient(
-                names::LINK_BUSY,
-                "other settlements wait for the provider already",
-            ),
+            mpsc::error::TrySendError::Full(_) => {
+                SettleFailure::transient(names::LINK_BUSY, "others wait for the provider already")
+            }
             mpsc::error::TrySendError::Closed(_) => ended(),
         })?;
         opened.await.map_err(|_| ended())?

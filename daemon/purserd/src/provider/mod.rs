@@ -32,6 +32,6 @@ pub use enrol::{EnrolError, Enrolment, enrol_with};
 pub use failure::{SettleFailure, names};
 pub use files::FilesError;
 pub(crate) use identity::mode_of;
-pub use identity::{Identity, Pinned};
+pub use identity::{Identity, Merchant, Pinned, Role};
 pub use link::{Link, Settings, StartError};
 pub use settle::{PAGE_ITEMS_MAX, SettleAnswer, SignedVerdict};

@@ -6,13 +6,14 @@
 
 use std::time::Duration;
 
+use purser_provider_link::call_back::Purpose;
 use purser_provider_link::{Batch, BatchVoid, Digest, Item, Permit, Verdict};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::failure::{SettleFailure, names};
-use super::identity::Pinned;
+use super::identity::{Merchant, Pinned};
 use super::key::{PUBLIC_KEY_BYTES, verifies};
 use super::link::Link;
 use super::wire::{Ask, AskError, Line, VERDICTS_BYTES_MAX};
@@ -135,20 +136,10 @@ impl Link {
         V: FnMut(Vec<SignedVerdict>) -> VF + Send,
         VF: Future<Output = Result<(), SettleFailure>> + Send,
     {
-        let digest = batch.digest();
-        let mut leg = self.open(digest).await?;
-        let mut settling = Settling {
-            line: leg.line(),
-            batch,
-            digest,
-            pinned: self.pinned(),
-            time: Duration::from_millis(self.limits.leg_ms),
-        };
-        settling.settle(pages, verdicts).await
+        let mut leg = self.open(Purpose::Settlement, batch.digest()).await?;
+        self.settling(leg.line(), batch)?.settle(pages, verdicts).await
     }
-}
 
-impl Link {
     /// Has a sealed batch voided, that the provider has not permitted (money rule B3). The void carries the provider's signature
     /// and is of exactly this batch.
     ///
@@ -158,17 +149,29 @@ impl Link {
     /// # Cancel safety
     /// One that is dropped leaves the batch as a lost line would.
     pub async fn void(&self, batch: &Batch) -> Result<(BatchVoid, Vec<u8>), SettleFailure> {
-        let digest = batch.digest();
-        let mut leg = self.open(digest).await?;
-        let mut settling = Settling {
-            line: leg.line(),
-            batch,
-            digest,
-            pinned: self.pinned(),
-            time: Duration::from_millis(self.limits.leg_ms),
-        };
+        let mut leg = self.open(Purpose::Settlement, batch.digest()).await?;
+        let mut settling = self.settling(leg.line(), batch)?;
         settling.announce().await?;
         settling.void().await
+    }
+
+    fn settling<'a>(&'a self, line: &'a mut Line, batch: &'a Batch) -> Result<Settling<'a>, SettleFailure> {
+        let pinned = self.pinned();
+        // The provider refuses a terminal of the other role before it opens a leg.
+        let merchant = pinned.merchant().ok_or_else(|| {
+            SettleFailure::lasting(
+                "OtherRole",
+                "this terminal is enrolled to load cards, and settles nothing",
+            )
+        })?;
+        Ok(Settling {
+            line,
+            batch,
+            digest: batch.digest(),
+            pinned,
+            merchant,
+            time: Duration::from_millis(self.limits.leg_ms),
+        })
     }
 }
 
@@ -178,6 +181,7 @@ struct Settling<'a> {
     batch: &'a Batch,
     digest: Digest,
     pinned: &'a Pinned,
+    merchant: &'a Merchant,
     /// How long a message may take.
     time: Duration,
 }
@@ -289,10 +293,10 @@ impl Settling<'_> {
         if permit.presenter != self.pinned.terminal {
             return differs("terminal");
         }
-        if permit.bank_terminal != self.pinned.bank_terminal {
+        if permit.bank_terminal != self.merchant.bank_terminal {
             return differs("bank terminal id than the pinned one");
         }
-        if permit.account != self.pinned.account {
+        if permit.account != self.merchant.account {
             return differs("account than the pinned one");
         }
         Ok(Some((permit, told.signature)))

@@ -1,6 +1,6 @@
 //! The task that owns the call-back's machine: it does what the machine wants done, and tells it what came of it.
 //!
-//! One settlement at a time has the machine and then a leg. On the standing link a further challenge would end what an
+//! One settlement or load at a time has the machine and then a leg. On the standing link a further challenge would end what an
 //! earlier one has opened, so the next request waits until the leg is back.
 
 use std::collections::BTreeMap;
@@ -35,6 +35,7 @@ const LEGS_MAX: usize = 4;
 /// Wanted: a leg that is open for this subject.
 #[derive(Debug)]
 pub(super) struct Command {
+    pub(super) purpose: Purpose,
     pub(super) subject: Digest,
     pub(super) reply: oneshot::Sender<Result<OpenLeg, SettleFailure>>,
 }
@@ -180,7 +181,7 @@ impl Task {
         let id = RequestId(id);
         let begun = self
             .machine
-            .begin(self.now(), id, Purpose::Settlement, command.subject);
+            .begin(self.now(), id, command.purpose, command.subject);
         self.job = Some(Job {
             id,
             reply: command.reply,

@@ -16,6 +16,7 @@ use super::journal_check::JournalCheck;
 use super::journal_wait::JournalWait;
 use super::journey;
 use super::orders::Reloads;
+use super::schedule::Schedule;
 use super::settling::Settler;
 
 /// Requests that may wait for the journal or a card at a time. Fewer than the journal's queue holds jobs, so that no job
@@ -36,6 +37,8 @@ pub(super) struct Core {
     hub: Hub,
     board: Board,
     check: JournalCheck,
+    /// None where nothing can be settled.
+    schedule: Option<Schedule>,
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     request_last: u64,
     wait: JournalWait,
@@ -53,6 +56,7 @@ impl Core {
         (drivers, settler): (Drivers, Settler),
         (hub, board): (Hub, Board),
         check: JournalCheck,
+        schedule: Option<Schedule>,
     ) -> Self {
         board.update(&engine);
         Self {
@@ -65,6 +69,7 @@ impl Core {
             hub,
             board,
             check,
+            schedule,
             waiting: BTreeMap::new(),
             request_last: 0,
             wait: JournalWait::default(),
@@ -95,9 +100,26 @@ impl Core {
 
     /// When to call [`Self::handle`] with [`Input::Timer`].
     pub(super) fn timer(&self) -> Option<std::time::Instant> {
-        self.engine
-            .poll_timeout()
-            .and_then(|at: Monotonic| self.clock.instant(at))
+        let settles = self.schedule.as_ref().map(Schedule::look_at);
+        let next: Option<Monotonic> = self.engine.poll_timeout().into_iter().chain(settles).min();
+        next.and_then(|at| self.clock.instant(at))
+    }
+
+    /// Begins the settlements that are due by themselves (S30).
+    pub(super) fn settle_by_itself(&mut self) {
+        let Some(schedule) = &mut self.schedule else {
+            return;
+        };
+        let under_way: Vec<_> = self.engine.batches().iter().map(|it| it.currency).collect();
+        let waiting = self.engine.unsettled().open();
+        let waiting = waiting.filter(|(currency, _)| !under_way.contains(currency));
+        let due = schedule.due(waiting, &self.engine.claim_uses(), self.clock.now());
+        for currency in due {
+            tracing::info!(%currency, step = "S30", "settling by itself");
+            // What comes of it is told in the log and by the status.
+            let (reply, _) = oneshot::channel();
+            self.request(ourselves(), Request::Settle(Some(currency)), reply);
+        }
     }
 
     /// Takes a request in; its answer goes to `call.reply`.
@@ -113,11 +135,7 @@ impl Core {
     /// Asks the engine to record what is under way. The answer is [`Reply::Stopped`].
     pub(super) fn stop(&mut self) -> oneshot::Receiver<Answer> {
         let (reply, stopped) = oneshot::channel();
-        let ourselves = Peer {
-            owner: Owner(rustix::process::geteuid().as_raw()),
-            operator: true,
-        };
-        self.request(ourselves, Request::Stop, reply);
+        self.request(ourselves(), Request::Stop, reply);
         stopped
     }
 
@@ -182,6 +200,7 @@ impl Core {
             Done::Broken(broken) => return Err(broken),
         }
         self.board.update(&self.engine);
+        self.settle_by_itself();
         Ok(())
     }
 
@@ -288,6 +307,14 @@ impl Core {
         let reply = self.waiting.remove(&id).expect("each request is answered once");
         // An asker that has gone asks again with its reference.
         let _ = reply.send(answer);
+    }
+}
+
+/// Who asks for what the daemon does by itself.
+fn ourselves() -> Peer {
+    Peer {
+        owner: Owner(rustix::process::geteuid().as_raw()),
+        operator: true,
     }
 }
 

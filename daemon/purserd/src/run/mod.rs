@@ -23,6 +23,7 @@ mod notify;
 mod orders;
 mod provider;
 mod psam;
+mod schedule;
 mod settling;
 mod socket;
 mod translate;
@@ -45,6 +46,7 @@ use self::core::Core;
 pub(crate) use self::harden::harden;
 use self::journal_check::JournalCheck;
 use self::provider::Provider;
+use self::schedule::Schedule;
 use self::settling::Settler;
 use self::turn::Sources;
 use crate::cli::Places;
@@ -163,6 +165,8 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         link,
         problem,
     } = provider::begin(&config, &places.state_dir).await;
+    let schedule = enrolment.as_ref().zip(config.provider.as_ref());
+    let schedule = schedule.map(|(enrolled, it)| Schedule::new(&it.settle, enrolled.terminal.as_str()));
     let engine_config = engine_config(&config, enrolment);
     let range = ClockRange::new(engine_config.built_unix_seconds, snapshot.newest_unix_seconds);
     let started_at = range.judge(clock.now().wall);
@@ -203,7 +207,15 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         bus,
         open,
     } = doors;
-    let core = Core::new(engine, clock, journal, (drivers, settler), (hub, board), check);
+    let core = Core::new(
+        engine,
+        clock,
+        journal,
+        (drivers, settler),
+        (hub, board),
+        check,
+        schedule,
+    );
     let (exit, journal) = match Sources::new((calls, driver_calls), done_queue, (driver_events, settled)) {
         Ok(sources) => turn::turn(core, sources, bus).await,
         Err(error) => {

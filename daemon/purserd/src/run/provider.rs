@@ -7,7 +7,7 @@ use purser_engine::settlement::Enrolment;
 
 use super::health::problem;
 use crate::config::Config;
-use crate::provider::{Identity, Link, Pinned, Settings, SettleFailure, names};
+use crate::provider::{Identity, Link, Merchant, Pinned, Settings, SettleFailure, names};
 use crate::verbs::chain;
 
 /// See the module.
@@ -31,18 +31,20 @@ pub(super) async fn begin(config: &Config, state_dir: &Path) -> Provider {
         Err(error) => return refused("provider_not_enrolled", &chain(&error), "run purserd enrol"),
     };
     let pinned = identity.pinned().clone();
-    let number = hex::encode_upper(config.psam_terminal_number.as_bytes());
-    if pinned.psam_number != number {
+    let number = config.psam_terminal_number.to_hex();
+    if let Some(merchant) = pinned.merchant()
+        && merchant.psam_number != number
+    {
         let cause = format!(
             "the provider enrolled PSAM terminal number {}, and psam_terminal_number is {number}",
-            pinned.psam_number
+            merchant.psam_number
         );
         let remedy = "set psam_terminal_number to the enrolled one, or have this terminal enrolled anew";
         return refused("provider_other_terminal", &cause, remedy);
     }
     match Link::start(settings, identity).await {
         Ok(link) => Provider {
-            enrolment: Some(enrolment(&pinned)),
+            enrolment: pinned.merchant().map(|merchant| enrolment(&pinned, merchant)),
             link: Ok(link),
             problem: None,
         },
@@ -54,13 +56,13 @@ pub(super) async fn begin(config: &Config, state_dir: &Path) -> Provider {
     }
 }
 
-fn enrolment(pinned: &Pinned) -> Enrolment {
+fn enrolment(pinned: &Pinned, merchant: &Merchant) -> Enrolment {
     Enrolment {
         terminal: pinned.terminal.clone(),
         // A restored journal is not told from the one that it was taken from until generations are (money rule T1).
         generation: 0,
         provider: pinned.provider.clone(),
-        accounts: vec![pinned.account],
+        accounts: vec![merchant.account],
     }
 }
 

@@ -7,48 +7,26 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use purser_engine::settlement::items::{CountError, NotSettleable};
-use purser_engine::settlement::{
-    self, CountBatch, Counted, Counter, Pages, SendBatch, SettleAnswer, Settleable,
-};
+use purser_engine::settlement::{self, CountBatch, SendBatch, SettleAnswer};
 use purser_engine::{CallId, Input};
-use purser_journal::{KeepError, Keeper, OpenError, Range, ReadError, Reader, SignedVerdict, VERDICTS_MAX};
-use purser_ledger::{Currency, OperationId};
-use purser_provider_link::{CheckError, Item, Judged, Permit, PermitCheck};
+use purser_journal::{KeepError, Keeper, SignedVerdict, VERDICTS_MAX};
+use purser_ledger::OperationId;
+use purser_provider_link::{CheckError, Judged, Permit, PermitCheck};
 use tokio::sync::mpsc;
 
 use super::core::random;
+use crate::counting::{self, Items};
 use crate::provider::{self, Link, SettleFailure};
 use crate::verbs::chain;
 
-/// The most items of a page: what a provider takes.
-const ITEMS_MAX: usize = 1_000;
-/// Entries that are read at once.
-const READ_MAX: u32 = 1_000;
 /// Answers that may wait for the loop: each currency has one call under way at most.
 const ANSWERS_MAX: usize = 64;
 
 /// Why a batch is not counted, or has no answer from the provider.
 #[derive(Debug, thiserror::Error)]
 enum Fault {
-    #[error("the journal cannot be opened to read")]
-    Open(#[from] OpenError),
-    #[error(
-        "a batch of this currency is under way that cannot be read, and none is sealed before it; run purserd verify-journal, and put the \
-         right files of the journal back"
-    )]
-    Blocked,
-    #[error(
-        "a payment that waits for settlement is damaged, and those behind it wait with it; run purserd verify-journal, and put the right \
-         files of the journal back"
-    )]
-    Damaged(#[source] ReadError),
-    #[error("the journal cannot be read")]
-    Read(#[from] ReadError),
     #[error(transparent)]
-    NotSettleable(#[from] NotSettleable),
-    #[error(transparent)]
-    NotCounted(#[from] CountError),
+    Counting(#[from] counting::Fault),
     #[error(transparent)]
     NotBelieved(#[from] CheckError),
     #[error(transparent)]
@@ -62,12 +40,7 @@ enum Fault {
 impl From<Fault> for SettleFailure {
     fn from(fault: Fault) -> Self {
         let (name, is_transient) = match &fault {
-            Fault::Open(error) => ("journal_not_open", error.is_transient()),
-            Fault::Blocked => ("batch_damaged", false),
-            Fault::Damaged(error) => ("journal_damaged", error.is_transient()),
-            Fault::Read(error) => ("journal_not_read", error.is_transient()),
-            Fault::NotSettleable(error) => ("journal_damaged", error.is_transient()),
-            Fault::NotCounted(error) => ("not_counted", error.is_transient()),
+            Fault::Counting(error) => (error.name(), error.is_transient()),
             Fault::NotBelieved(error) => (error.name(), error.is_transient()),
             Fault::NotKept(error) => ("verdicts_not_kept", error.is_transient()),
             Fault::TooManyVerdicts => ("verdicts_too_many", false),
@@ -120,7 +93,7 @@ impl Settler {
     pub(super) fn count(&self, id: CallId, asked: CountBatch) {
         let (state_dir, answers) = (self.state_dir.clone(), self.answers.clone());
         tokio::spawn(async move {
-            let counted = blocking(move || count(&state_dir, asked)).await;
+            let counted = blocking(move || Ok(counting::count(&state_dir, asked)?)).await;
             let counted = counted.map_err(told);
             // The loop has ended: nothing was sealed, and whoever asks again has it counted again.
             let _ = answers.send(Input::Counted { id, counted }).await;
@@ -164,51 +137,6 @@ impl Settler {
     }
 }
 
-fn count(state_dir: &Path, asked: CountBatch) -> Result<Option<Counted>, Fault> {
-    let reader = Reader::open(state_dir)?;
-    let mut range = reader.range(asked.currency, asked.after)?;
-    if range.is_blocked {
-        return Err(Fault::Blocked);
-    }
-    let mut damage = None;
-    loop {
-        let mut read_to = asked.after;
-        match count_to(&reader, &asked, range, &mut read_to) {
-            // What was counted is counted again as it stood at the new end.
-            Err(Fault::Read(error)) => match range.before(&error, read_to) {
-                Some(shorter) => {
-                    let cause = chain(&error);
-                    tracing::error!(%cause, upto = shorter.upto, "the batch ends before a damaged payment");
-                    (range, damage) = (shorter, Some(error));
-                }
-                None if error.is_damage() => return Err(Fault::Damaged(error)),
-                None => return Err(Fault::Read(error)),
-            },
-            Ok(None) => return damage.map_or(Ok(None), |error| Err(Fault::Damaged(error))),
-            counted => return counted,
-        }
-    }
-}
-
-fn count_to(
-    reader: &Reader,
-    asked: &CountBatch,
-    range: Range,
-    read_to: &mut u64,
-) -> Result<Option<Counted>, Fault> {
-    let mut counter = Counter::new(asked.clone());
-    loop {
-        let page = reader.settleable(asked.currency, *read_to, range.upto, READ_MAX)?;
-        let Some((last, _)) = page.last() else { break };
-        *read_to = *last;
-        for (entry, operation) in page {
-            counter.take(&Settleable { entry, operation })?;
-        }
-    }
-    let booked = reader.booked(asked.currency, range)?;
-    Ok(counter.finish(range.upto, range.has_more, booked)?)
-}
-
 async fn send(
     link: &Link,
     state_dir: &Path,
@@ -224,7 +152,7 @@ async fn send(
     }));
     let pages = |place| {
         let items = Arc::clone(&items);
-        blocking(move || lock(&items).page(place))
+        blocking(move || Ok(lock(&items).page(place)?))
     };
     let verdicts = |page| {
         let judge = Arc::clone(&judge);
@@ -242,65 +170,6 @@ async fn send(
         }
         provider::SettleAnswer::Void { void, signature } => Ok(SettleAnswer::Void { void, signature }),
     }
-}
-
-/// A sealed batch's items from the journal, page by page.
-struct Items {
-    state_dir: PathBuf,
-    reader: Option<Reader>,
-    currency: Currency,
-    range: (u64, u64),
-    pages: Pages,
-    /// The place of the page that comes next.
-    next: u32,
-}
-
-impl Items {
-    fn new(state_dir: &Path, act: &SendBatch) -> Self {
-        Self {
-            state_dir: state_dir.to_owned(),
-            reader: None,
-            currency: act.batch.claimed.currency(),
-            range: (act.after, act.upto),
-            pages: Pages::new(act.after, ITEMS_MAX),
-            next: 0,
-        }
-    }
-
-    /// The items from a place on. Blocks.
-    fn page(&mut self, place: u32) -> Result<Vec<Item>, Fault> {
-        if place < self.next {
-            (self.pages, self.next) = (Pages::new(self.range.0, ITEMS_MAX), 0);
-        }
-        loop {
-            let mut page = self.read()?;
-            let begin = self.next;
-            self.next = begin.saturating_add(u32::try_from(page.len()).unwrap_or(u32::MAX));
-            if page.is_empty() || place < self.next {
-                let skipped = usize::try_from(place - begin).unwrap_or(usize::MAX);
-                return Ok(page.split_off(skipped.min(page.len())));
-            }
-        }
-    }
-
-    fn read(&mut self) -> Result<Vec<Item>, Fault> {
-        let reader = match self.reader.take() {
-            Some(reader) => reader,
-            None => Reader::open(&self.state_dir)?,
-        };
-        let (currency, (_, upto)) = (self.currency, self.range);
-        let page = self
-            .pages
-            .next(|after| settleable(&reader, currency, after, upto));
-        self.reader = Some(reader);
-        page
-    }
-}
-
-fn settleable(reader: &Reader, currency: Currency, after: u64, upto: u64) -> Result<Vec<Settleable>, Fault> {
-    let read = reader.settleable(currency, after, upto, READ_MAX)?;
-    let words = |(entry, operation)| Settleable { entry, operation };
-    Ok(read.into_iter().map(words).collect())
 }
 
 /// Counts the provider's verdicts beside the items that they are on, and keeps them (money rule T4).

@@ -96,7 +96,10 @@ async fn turn_to_end(core: &mut Core, mut sources: Sources, bus: watch::Receiver
             Some(answer) = sources.settled.recv() => core.handle_settlement(answer),
             Some(call) = sources.calls.recv(), if core.has_room() => core.handle_call(call),
             Some(call) = sources.driver_calls.recv() => core.handle_driver_call(call),
-            () = until(core.timer()) => core.handle(Input::Timer),
+            () = until(core.timer()) => {
+                core.handle(Input::Timer);
+                core.settle_by_itself();
+            }
             () = &mut bus_tried, if !is_bus_tried => is_bus_tried = true,
             () = until(core.journal_wait().late_at().map(Instant::into_std)) => core.journal_wait().tell(),
             () = tick(sources.watchdog.as_mut()) => if !core.journal_wait().is_stuck(Instant::now()) {

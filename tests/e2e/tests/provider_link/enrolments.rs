@@ -120,10 +120,7 @@ async fn a_renewed_key_settles_and_an_open_key_file_is_refused() {
     let before = stored();
     let renewed = till.enrol_by(&Enrolment::Renewal).await.unwrap();
     assert!(renewed == stored() && renewed != before, "another certificate");
-    assert_eq!(
-        (renewed.account, renewed.terminal),
-        (before.account, before.terminal)
-    );
+    assert_eq!((renewed.role, renewed.terminal), (before.role, before.terminal));
     let (batch, items) = sold(&mut Customer::new(CARD), 1, &[100]);
     assert_eq!(
         settle(&till.link().await, &batch, &items).await.0.sum.total,

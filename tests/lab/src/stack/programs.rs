@@ -133,6 +133,13 @@ struct Target {
 fn cargo_build(workspace: &Path, packages: &[&str]) -> Result<Vec<Artifact>, StackError> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(&cargo);
+    // What cargo tells this program of its own package would look like a change to build scripts that ask for it.
+    let is_of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(is_of_package) {
+            command.env_remove(name);
+        }
+    }
     // Not from the workspace's folder: a relative CARGO_TARGET_DIR means the same folder as for the cargo that runs us.
     command
         .args(["build", "--message-format", "json-render-diagnostics"])

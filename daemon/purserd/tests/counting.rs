@@ -1,17 +1,20 @@
-//! A batch counted over the journal by the engine's own counter: the same at every time, and in pages.
+//! A batch counted over the journal, and made again from it: the same at every time, and in pages.
 
+#[path = "../../crates/journal/tests/common/mod.rs"]
 mod common;
 
+use std::path::Path;
 use std::time::Instant;
 
 use common::{OWNER, Sale, open, store, yen};
 use purser_engine::settlement::items::CountError;
-use purser_engine::settlement::{CountBatch, Counted, Counter, Enrolment, Pages, Settleable};
-use purser_journal::{Journal, Range, ReadError, Reader, verify};
+use purser_engine::settlement::{CountBatch, Counted, Enrolment, SendBatch};
+use purser_journal::{Journal, verify};
 use purser_ledger::{
     BatchSealed, BatchVoided, Commit, Conclusion, Currency, Entry, OperationId, Part, Store, Wall,
 };
-use purser_provider_link::{Batch, Item, ProviderName, Seal, TerminalName};
+use purser_provider_link::{Batch, ProviderName, Seal, TerminalName};
+use purserd::counting::{Fault, Items, count};
 
 fn jpy() -> Currency {
     yen(0).currency()
@@ -40,61 +43,11 @@ fn at() -> Wall {
     }
 }
 
-type Failed = Box<dyn std::error::Error>;
-
-fn page(reader: &Reader, after: u64, upto: u64) -> Result<Vec<Settleable>, ReadError> {
-    let rows = reader.settleable(jpy(), after, upto, 1_000)?;
-    let words = |(entry, operation)| Settleable { entry, operation };
-    Ok(rows.into_iter().map(words).collect())
-}
-
-/// What the daemon's reader does with an `Output::Count`.
-fn count(reader: &Reader, asked: CountBatch) -> Result<Option<Counted>, Failed> {
-    let mut range = reader.range(asked.currency, asked.after)?;
-    loop {
-        let mut read_to = asked.after;
-        match count_to(reader, &asked, range, &mut read_to) {
-            Err(error) => match error
-                .downcast_ref()
-                .and_then(|error| range.before(error, read_to))
-            {
-                Some(shorter) => range = shorter,
-                None => return Err(error),
-            },
-            counted => return counted,
-        }
-    }
-}
-
-fn count_to(
-    reader: &Reader,
-    asked: &CountBatch,
-    range: Range,
-    read_to: &mut u64,
-) -> Result<Option<Counted>, Failed> {
-    let mut counter = Counter::new(asked.clone());
-    loop {
-        let rows = page(reader, *read_to, range.upto)?;
-        let Some(last) = rows.last() else { break };
-        *read_to = last.entry;
-        for row in &rows {
-            counter.take(row)?;
-        }
-    }
-    let booked = reader.booked(asked.currency, range)?;
-    Ok(counter.finish(range.upto, range.has_more, booked)?)
-}
-
-/// The items of a sealed batch, page by page.
-fn items(reader: &Reader, after: u64, upto: u64, mut each: impl FnMut(Vec<Item>)) {
-    let mut pages = Pages::new(after, 1_000);
-    loop {
-        let next = pages.next(|after| Ok::<_, Failed>(page(reader, after, upto)?));
-        let next = next.expect("readable");
-        if next.is_empty() {
-            return;
-        }
-        each(next);
+fn sending(after: u64, upto: u64, batch: &Batch) -> SendBatch {
+    SendBatch {
+        batch: batch.clone(),
+        after,
+        upto,
     }
 }
 
@@ -124,11 +77,14 @@ fn seal(journal: &mut Journal, after: u64, counted: &Counted) {
     );
 }
 
-fn is_still(reader: &Reader, after: u64, upto: u64, batch: &Batch) -> bool {
+fn is_still(folder: &Path, after: u64, upto: u64, batch: &Batch) -> bool {
+    let mut items = Items::new(folder, &sending(after, upto, batch));
     let mut seal = Seal::begin(batch.id, jpy());
-    items(reader, after, upto, |page| {
-        page.iter().for_each(|item| seal.add(item).expect("it fits"));
-    });
+    let page = items.page(0).expect("readable");
+    page.iter().for_each(|item| seal.add(item).expect("it fits"));
+    // From any place the same; behind the last there is none.
+    assert_eq!(items.page(1).expect("readable"), page[1..]);
+    assert_eq!(items.page(batch.count).expect("readable"), []);
     seal.is_of(batch)
 }
 
@@ -148,8 +104,7 @@ fn a_sealed_batch_is_the_same_after_everything_that_follows() {
         &mut journal,
         abandoned.concluded(3, Conclusion::Abandoned, Some(yen(300))),
     );
-    let reader = Reader::open(folder.path()).expect("readable");
-    let counted = count(&reader, asked(1, 0))
+    let counted = count(folder.path(), asked(1, 0))
         .expect("readable")
         .expect("there are claims");
     let batch = counted.batch.clone();
@@ -165,7 +120,7 @@ fn a_sealed_batch_is_the_same_after_everything_that_follows() {
         &mut journal,
         doubtful.concluded(3, Conclusion::Abandoned, Some(yen(300))),
     );
-    assert!(is_still(&reader, 0, counted.upto, &batch));
+    assert!(is_still(folder.path(), 0, counted.upto, &batch));
     drop(journal);
     let mut journal = open(&folder);
     let snapshot = journal.snapshot().expect("readable");
@@ -176,7 +131,7 @@ fn a_sealed_batch_is_the_same_after_everything_that_follows() {
         .sealed
         .clone();
     assert_eq!(Batch::decode(&sealed.batch), Ok(batch.clone()));
-    assert!(is_still(&reader, sealed.after, sealed.upto, &batch));
+    assert!(is_still(folder.path(), sealed.after, sealed.upto, &batch));
     // Void: the same claims again, and now the refund is theirs.
     let entry = Entry::BatchVoided(BatchVoided {
         claims: sealed.claims,
@@ -192,7 +147,7 @@ fn a_sealed_batch_is_the_same_after_everything_that_follows() {
             entry,
         },
     );
-    let again = count(&reader, asked(2, 0))
+    let again = count(folder.path(), asked(2, 0))
         .expect("readable")
         .expect("there are claims");
     let batch = &again.batch;
@@ -225,11 +180,11 @@ fn a_row_that_is_lost_leaves_no_claim_behind() {
         let conn = rusqlite::Connection::open(folder.path().join("journal.db")).expect("it opens");
         conn.execute_batch(spoil).expect(spoil);
         drop(conn);
-        let reader = Reader::open(folder.path()).expect("readable");
-        let counted = count(&reader, asked(1, 0));
+        let counted = count(folder.path(), asked(1, 0));
         if is_found {
             let error = counted.expect_err("a claim is missing");
-            assert_eq!(error.downcast_ref(), Some(&CountError::OtherBalance), "{error}");
+            let is_of_books = matches!(error, Fault::NotCounted(CountError::OtherBalance));
+            assert!(is_of_books, "{error}");
         } else {
             assert!(counted.expect("readable").is_some());
         }
@@ -249,18 +204,21 @@ fn a_long_range_is_counted_in_pages() {
         journal.append(commits).expect("the journal works");
         journal.maintain().expect("the journal works");
     }
-    let reader = Reader::open(folder.path()).expect("readable");
     let began = Instant::now();
-    let counted = count(&reader, asked(1, 0))
+    let counted = count(folder.path(), asked(1, 0))
         .expect("readable")
         .expect("there are claims");
     println!("{SALES} claims are counted in {} ms", began.elapsed().as_millis());
     assert_eq!(counted.batch.count, SALES);
     let (mut sizes, mut seal) = (Vec::new(), Seal::begin(counted.batch.id, jpy()));
-    items(&reader, 0, counted.upto, |page| {
+    let mut items = Items::new(folder.path(), &sending(0, counted.upto, &counted.batch));
+    let mut place = 0;
+    while place < SALES {
+        let page = items.page(place).expect("readable");
         sizes.push(page.len());
+        place += u32::try_from(page.len()).expect("a page is short");
         page.iter().for_each(|item| seal.add(item).expect("it fits"));
-    });
+    }
     assert_eq!(sizes, [1_000; 3]);
     assert!(seal.is_of(&counted.batch));
 }
@@ -297,9 +255,13 @@ fn a_damaged_sale_keeps_nothing_before_it_from_being_settled() {
             "PRAGMA foreign_keys = OFF; DROP TRIGGER entries_never_change; UPDATE entries SET {damage}"
         ))
         .expect(damage);
-        let reader = Reader::open(folder.path()).expect("readable");
-        let counted = count(&reader, asked(1, 0)).expect(damage);
-        let told = counted.map_or((0, yen(0)), |it| (it.batch.count, it.batch.refunds));
-        assert_eq!(told, (claims, yen(refunds)), "{damage}");
+        let told = match count(folder.path(), asked(1, 0)) {
+            Ok(counted) => counted.map(|it| (it.batch.count, it.batch.refunds)),
+            // Nothing is in front of the damage: its name is told.
+            Err(Fault::Damaged(_)) => None,
+            Err(other) => panic!("{damage}: {other}"),
+        };
+        let expected = (claims > 0).then_some((claims, yen(refunds)));
+        assert_eq!(told, expected, "{damage}");
     }
 }
