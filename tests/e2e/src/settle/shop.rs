@@ -65,7 +65,7 @@ impl Template {
     /// # Errors
     /// Enrolment or a sale fails.
     pub fn sold() -> Result<Self, Fault> {
-        let mut shop = Shop::enrolled(&[LAB_SERIAL])?;
+        let mut shop = Shop::enrolled(&[LAB_SERIAL], "")?;
         let stack = &mut shop.stack;
         let card = stack.new_card("card", LAB_SERIAL, Minor(1000))?;
         stack.start_again()?;
@@ -84,10 +84,10 @@ impl Template {
     }
 }
 
-fn prepare(folder: &Path, provider: &ProviderHost) -> Result<Stack, Fault> {
+fn prepare(folder: &Path, provider: &ProviderHost, more: &str) -> Result<Stack, Fault> {
     // A provider that dies forgets to call back: the shortest time in which purserd gives that up and asks anew.
     let options = Options {
-        drop_in: provider.drop_in() + "call_back_ms = 5000\n",
+        drop_in: provider.drop_in() + "call_back_ms = 5000\n" + more,
         ..Options::default()
     };
     let shop = folder.join("shop");
@@ -96,15 +96,16 @@ fn prepare(folder: &Path, provider: &ProviderHost) -> Result<Stack, Fault> {
 }
 
 impl Shop {
-    /// A terminal that is enrolled at a provider that has issued these cards, and has sold nothing. The provider serves.
+    /// A terminal that is enrolled at a provider that has issued these cards, and has sold nothing, with this in its
+    /// configuration. The provider serves.
     ///
     /// # Errors
     /// Enrolment fails.
-    pub fn enrolled(cards: &[Serial]) -> Result<Self, Fault> {
+    pub fn enrolled(cards: &[Serial], more: &str) -> Result<Self, Fault> {
         let folder = tempfile::tempdir()?;
         let mut provider = ProviderHost::new(&folder.path().join("provider"), cards, None)?;
         provider.serve()?;
-        let stack = prepare(folder.path(), &provider)?;
+        let stack = prepare(folder.path(), &provider, more)?;
         let enrolled = stack.run_verb(&["enrol", "--code", provider.code()])?;
         ensure(enrolled.status.success(), || format!("{enrolled:?}"))?;
         Ok(Self {
@@ -126,7 +127,7 @@ impl Shop {
             copy_folder(&from.join(part), &to.join(part))?;
         }
         let provider = ProviderHost::at(&to.join("provider"))?;
-        let stack = prepare(to, &provider)?;
+        let stack = prepare(to, &provider, "")?;
         Ok(Self {
             provider,
             stack,

@@ -147,14 +147,6 @@ fn cargo_build(workspace: &Path, packages: &[&str]) -> Result<Vec<Artifact>, Sta
         .arg(workspace.join("Cargo.toml"))
         .args(["--profile", &profile()])
         .args(packages.iter().flat_map(|package| ["--package", package]));
-    // What the cargo that runs a test tells it about its package is not for this one: build scripts that look at it (ring's) would
-    // run again each time, and all that depends on them be compiled anew.
-    for (name, _) in env::vars_os() {
-        let told = name.to_string_lossy();
-        if told.starts_with("CARGO_PKG_") || told.starts_with("CARGO_MANIFEST_") {
-            command.env_remove(&name);
-        }
-    }
     let failed = |source| StackError::Io {
         action: "run",
         path: PathBuf::from(&cargo),
