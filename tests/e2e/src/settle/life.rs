@@ -1,4 +1,4 @@
-//! One settlement: watched at every call of both programs that writes, or cut at one.
+//! One settlement, or the void of one: watched at every call of both programs that writes, or cut at one.
 //!
 //! purserd's threads have names and work of their own, so strace cuts it at a call of one thread. The provider works with a
 //! pool of threads, and which of them writes is chance: a library in front of its C library counts over all of them (cut.c).
@@ -10,12 +10,14 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use purser_api::client::ClientError;
+use purser_api::model::{BatchArguments, ErrorName};
 use purser_lab::stack::PATIENCE;
 
 use super::shop::{Shop, Stage, Template, ask};
 use crate::phase::{self, Process, thread_of};
 use crate::point::{self, Objects, Point, SOCKET};
-use crate::pos::is_gone;
+use crate::pos::{Pos, is_gone};
 use crate::strace::{CALLS, Cut, Strace, is_cut};
 use crate::{Fault, ensure};
 
@@ -29,6 +31,15 @@ const WRITERS: [&str; 2] = ["main", "journal"];
 const ANY_THREAD: &str = "any";
 /// Its source.
 const CUTTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/settle/cut.c");
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Story {
+    /// The claims are settled.
+    Settlement,
+    /// A batch that waits is voided by the operator (money rule B3).
+    Void,
+}
 
 /// One of the two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +66,8 @@ pub struct Lived {
     pub shop: Shop,
     /// Every point that was seen, where none was cut.
     pub points: Vec<Blow>,
+    /// Whether it was begun in time: Purser's own next try may be faster than the operator who wants the batch voided.
+    pub is_begun: bool,
     /// Where it was cut: how far it had come.
     pub cut_at: Option<Stage>,
 }
@@ -95,12 +108,17 @@ impl Cutter {
     }
 }
 
-/// Lives through a settlement, watched at every point, or cut at one.
+/// Lives through a story, watched at every point, or cut at one.
 ///
 /// # Errors
 /// Something fails that no cut explains.
-pub fn live(template: &Template, cutter: &Cutter, blow: Option<&Blow>) -> Result<Lived, Fault> {
+pub fn live(template: &Template, cutter: &Cutter, story: Story, blow: Option<&Blow>) -> Result<Lived, Fault> {
     let mut shop = Shop::copy(template)?;
+    let mut batch = None;
+    if story == Story::Void {
+        shop.stack.start_again()?;
+        batch = Some(shop.seal()?);
+    }
     if let Some(blow) = blow.filter(|blow| blow.side == Side::Provider) {
         shop.provider.set_env(cutter.env(&blow.point, shop.dir()));
     }
@@ -109,11 +127,12 @@ pub fn live(template: &Template, cutter: &Cutter, blow: Option<&Blow>) -> Result
     if blow.is_none() {
         watches.push(watch(&shop, Side::Provider)?);
     }
-    shop.stack.start_again()?;
-    let purserd = shop.purserd()?;
     let mut objects = shop.objects();
-    if let Some(link) = shop.link()? {
-        objects.name("link", &link);
+    if story == Story::Settlement {
+        shop.stack.start_again()?;
+        if let Some(link) = shop.link()? {
+            objects.name("link", &link);
+        }
     }
     let mut pos = shop.pos()?;
     for (name, link) in pos.links() {
@@ -124,23 +143,13 @@ pub fn live(template: &Template, cutter: &Cutter, blow: Option<&Blow>) -> Result
             watches.push(watch(&shop, Side::Purserd)?);
             None
         }
-        Some(blow) if blow.side == Side::Purserd => {
-            let cut = phase::Blow {
-                process: Process::Purserd,
-                point: blow.point.clone(),
-                cut: Cut::Kill,
-            };
-            let thread = thread_of(purserd, &blow.point.role)?;
-            let log = shop.dir().join("cut.strace");
-            Some(Strace::attach(thread, &log, &phase::options(&cut, &objects))?)
-        }
+        Some(blow) if blow.side == Side::Purserd => Some(aim(&shop, &blow.point, &objects)?),
         Some(_) => None,
     };
-    match ask(&mut pos)? {
-        Err(error) if blow.is_none() || !is_gone(&error) => return Err(error.into()),
-        Ok(_) | Err(_) => {}
+    let is_begun = begin(&mut pos, batch.as_deref(), blow.is_some())?;
+    if is_begun {
+        wait_for_end(&mut shop)?;
     }
-    wait_for_end(&mut shop)?;
     let was_cut = match strace {
         Some(strace) => is_cut(&strace.finish(shop.stack.purserd_id().is_none())?, Cut::Kill),
         None => shop.is_provider_killed()?,
@@ -150,7 +159,42 @@ pub fn live(template: &Template, cutter: &Cutter, blow: Option<&Blow>) -> Result
     for watch in watches {
         points.extend(watch.finish(&objects)?);
     }
-    Ok(Lived { shop, points, cut_at })
+    Ok(Lived {
+        shop,
+        points,
+        is_begun,
+        cut_at,
+    })
+}
+
+/// Asks for the settlement, or for the void of this batch. False where it is being sent already.
+fn begin(pos: &mut Pos, batch: Option<&str>, is_to_die: bool) -> Result<bool, Fault> {
+    let asked = match batch {
+        None => ask(pos)?.map(drop),
+        Some(id) => {
+            let batch = BatchArguments { id: id.to_owned() };
+            let voided = pos.call(async |purser| purser.void_batch(&batch).await)?;
+            voided.map(drop)
+        }
+    };
+    match asked {
+        Ok(()) => Ok(true),
+        Err(error) if is_to_die && is_gone(&error) => Ok(true),
+        Err(ClientError::Refused(fault)) if fault.is(ErrorName::Changing) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// An strace that kills purserd at this point.
+fn aim(shop: &Shop, point: &Point, objects: &Objects) -> Result<Strace, Fault> {
+    let blow = phase::Blow {
+        process: Process::Purserd,
+        point: point.clone(),
+        cut: Cut::Kill,
+    };
+    let thread = thread_of(shop.purserd()?, &point.role)?;
+    let log = shop.dir().join("cut.strace");
+    Strace::attach(thread, &log, &phase::options(&blow, objects))
 }
 
 /// Waits until all is done, or one of the two is dead.
@@ -158,7 +202,7 @@ fn wait_for_end(shop: &mut Shop) -> Result<(), Fault> {
     let end = Instant::now() + PATIENCE;
     let mut done = None;
     while shop.stack.purserd_id().is_some() && shop.provider.ended()?.is_none() {
-        if done.is_none() && shop.stage_here()? == Stage::Exchanged {
+        if done.is_none() && matches!(shop.stage_here()?, Stage::Exchanged | Stage::Void) {
             done = Some(Instant::now());
         }
         if done.is_some_and(|done| done.elapsed() > AFTERMATH) {
@@ -166,7 +210,7 @@ fn wait_for_end(shop: &mut Shop) -> Result<(), Fault> {
         }
         ensure(Instant::now() < end, || {
             let log = shop.stack.log().unwrap_or_default();
-            format!("nothing is exchanged; purserd's log:\n{log}")
+            format!("nothing is exchanged or void; purserd's log:\n{log}")
         })?;
         thread::sleep(LOOK_AGAIN);
     }

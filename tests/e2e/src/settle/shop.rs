@@ -7,11 +7,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use purser_api::client::ClientError;
-use purser_api::model::{Batch, BatchesArguments, SettleArguments, TotalsReply};
+use purser_api::model::{Batch, BatchesArguments, ConcludeArguments, SettleArguments, TotalsReply};
 use purser_journal::Reader;
-use purser_lab::card::{Minor, Serial};
+use purser_lab::card::{Fault as CardFault, Minor, ScriptedFault, Serial, instruction};
 use purser_lab::issuer::{LAB_PIN, LAB_SERIAL};
 use purser_lab::stack::{Options, PATIENCE, ProviderHost, Stack};
+use purser_lab::vpcd::CardThread;
 use purser_ledger::BatchStanding;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -21,8 +22,10 @@ use crate::point::Objects;
 use crate::pos::Pos;
 use crate::{Fault, ensure, hosts};
 
-/// What the claims of a template come to.
+/// What the claims of a template come to that are for goods.
 pub(super) const CLAIMED: [u64; 3] = [300, 200, 70];
+/// A further claim, whose buyer got no goods: it is paid, and as much is owed.
+pub(super) const REFUNDED: u64 = 40;
 /// How often a settlement is asked for that is not done yet.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// How often a state is looked at that nobody announces.
@@ -43,6 +46,10 @@ pub enum Stage {
     Permitted,
     /// The shop holds the permit.
     Exchanged,
+    /// The provider has voided the batch, and the shop holds it still.
+    VoidThere,
+    /// The shop has its claims back.
+    Void,
 }
 
 /// Folders of a shop and its provider, to be copied.
@@ -78,10 +85,33 @@ impl Template {
             till.wait_for_outcome(&reference, "paid")?;
             card.remove();
         }
+        sell_and_abandon(stack, &card)?;
         stack.stop()?;
         shop.provider.kill();
         Ok(Self(shop.folder))
     }
+}
+
+/// A sale whose card is torn out, that the till gives up, and that turns out to be paid.
+fn sell_and_abandon(stack: &Stack, card: &CardThread) -> Result<(), Fault> {
+    let reference = "abandoned".to_owned();
+    card.script(ScriptedFault::next(
+        instruction::DEBIT,
+        CardFault::TearAfterExecute,
+    ));
+    let mut till = stack.till()?;
+    till.begin_sale(&reference, REFUNDED)?;
+    card.insert();
+    till.wait_for_outcome(&reference, "in_doubt")?;
+    let abandoned = ConcludeArguments {
+        reference: reference.clone(),
+        conclusion: "abandoned".to_owned(),
+    };
+    till.call(async |purser| purser.conclude(&abandoned).await)?;
+    card.insert();
+    till.wait_for_outcome(&reference, "paid")?;
+    card.remove();
+    Ok(())
 }
 
 fn prepare(folder: &Path, provider: &ProviderHost, more: &str) -> Result<Stack, Fault> {
@@ -194,6 +224,7 @@ impl Shop {
             Some("receiving") => Ok(Stage::Receiving),
             Some("received") => Ok(Stage::Received),
             Some("permitted") => Ok(Stage::Permitted),
+            Some("voided") => Ok(Stage::VoidThere),
             Some(other) => Err(format!("the provider has a batch that is {other}").into()),
         }
     }
@@ -209,7 +240,7 @@ impl Shop {
             None => Ok(Stage::Unsealed),
             Some(BatchStanding::Sealed) => Ok(Stage::Sealed),
             Some(BatchStanding::Exchanged(_)) => Ok(Stage::Exchanged),
-            Some(BatchStanding::Voided(_)) => Err("the batch is void, and nobody asked for that".into()),
+            Some(BatchStanding::Voided(_)) => Ok(Stage::Void),
         }
     }
 
@@ -228,6 +259,20 @@ impl Shop {
             self.stack.start_again()?;
         }
         Ok(())
+    }
+
+    /// Has the claims sealed while nobody serves, and waits until purserd has given up for a while; the batch's number.
+    pub(super) fn seal(&self) -> Result<String, Fault> {
+        let end = Instant::now() + PATIENCE;
+        ask(&mut self.pos()?)??;
+        loop {
+            // To ask for settlement again would be to send it again.
+            if let Some(batch) = self.batches()?.into_iter().find(|it| it.state == "waiting") {
+                return Ok(batch.id);
+            }
+            ensure(Instant::now() < end, || "it does not wait".to_owned())?;
+            thread::sleep(ASK_AGAIN);
+        }
     }
 
     /// Asks for settlement again and again until nothing is left to settle.
