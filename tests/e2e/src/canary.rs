@@ -37,15 +37,25 @@ pub struct Hit {
 pub fn of_bytes(name: &str, bytes: &[u8]) -> Vec<Needle> {
     let lower = hex(bytes);
     let list: Vec<String> = bytes.iter().map(u8::to_string).collect();
-    with_reversed(
-        name,
-        [
-            ("raw", bytes.to_vec()),
-            ("hex", lower.to_uppercase().into_bytes()),
-            ("hex, lower case", lower.into_bytes()),
-            ("list", list.join(", ").into_bytes()),
-        ],
-    )
+    let mut forms = vec![
+        ("raw", bytes.to_vec()),
+        ("hex", lower.to_uppercase().into_bytes()),
+        ("hex, lower case", lower.into_bytes()),
+        ("list", list.join(", ").into_bytes()),
+    ];
+    forms.extend((0..3).map(|before| ("base64", base64_within(bytes, before))));
+    with_reversed(name, forms)
+}
+
+/// The base64 digits that say nothing but these bytes, where so many bytes stand before them in a group of three; none of the
+/// digits that they share with a neighbour.
+fn base64_within(bytes: &[u8], before: usize) -> Vec<u8> {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let begin = 8 * before;
+    let bit = |at: usize| (bytes[(at - begin) / 8] >> (7 - (at - begin) % 8)) & 1;
+    let digits = begin.div_ceil(6)..(begin + 8 * bytes.len()) / 6;
+    let value = |digit: usize| (6 * digit..6 * digit + 6).fold(0, |value, at| (value << 1) | bit(at));
+    digits.map(|digit| DIGITS[usize::from(value(digit))]).collect()
 }
 
 /// All forms of decimal digits: as typed, as numbers, packed, and each of these in hexadecimal.
@@ -80,7 +90,7 @@ pub fn control(text: &str) -> Needle {
     }
 }
 
-fn with_reversed<const N: usize>(name: &str, forms: [(&str, Vec<u8>); N]) -> Vec<Needle> {
+fn with_reversed(name: &str, forms: Vec<(&str, Vec<u8>)>) -> Vec<Needle> {
     let mut needles = Vec::new();
     for (form, bytes) in forms {
         let reversed: Vec<u8> = bytes.iter().rev().copied().collect();
@@ -284,6 +294,15 @@ mod tests {
         ] {
             assert!(!hits_in(form, &needles).is_empty(), "{}", form.escape_ascii());
         }
+    }
+
+    /// Source: RFC 4648, section 10: "foobar" is Zm9vYmFy.
+    #[test]
+    fn base64_is_found_wherever_a_secret_begins_in_a_group() {
+        assert_eq!(base64_within(b"foobar", 0), b"Zm9vYmFy");
+        assert_eq!(base64_within(b"oobar", 1), b"9vYmFy");
+        assert_eq!(base64_within(b"obar", 2), b"vYmFy");
+        assert_eq!(base64_within(b"fo", 0), b"Zm");
     }
 
     #[test]

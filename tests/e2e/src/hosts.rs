@@ -1,4 +1,4 @@
-//! Which driver host is whose, and the socket by which purserd reaches it.
+//! Which driver host is whose, and the sockets by which purserd reaches it and the provider.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -41,6 +41,23 @@ fn listener(address: SocketAddr) -> Result<u64, Fault> {
         .get(9)
         .ok_or("a line of /proc/net/tcp is short")?
         .parse()?)
+}
+
+/// What purserd's descriptor of a connection to this address leads to; none while it has none.
+///
+/// # Errors
+/// purserd is gone.
+pub(crate) fn connection_to(purserd: u32, address: SocketAddr) -> Result<Option<String>, Fault> {
+    let wanted = format!("0100007F:{:04X}", address.port());
+    let table = fs::read_to_string("/proc/net/tcp")?;
+    let ours = links(purserd)?;
+    // Of a line's fields the third is the peer, the fourth the state (01: it is established), the tenth the number.
+    let mut sockets = table.lines().filter_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let is_it = fields.get(2) == Some(&&*wanted) && fields.get(3) == Some(&"01");
+        is_it.then(|| fields.get(9).map(|number| format!("socket:[{number}]")))?
+    });
+    Ok(sockets.find(|socket| ours.contains(socket)))
 }
 
 /// What purserd's descriptor of its socket to this driver host leads to.

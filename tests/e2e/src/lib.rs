@@ -11,6 +11,7 @@
 //! * [`templates`]: the states that these begin with.
 //! * [`judge`]: what must hold after whatever happened.
 //! * [`matrix`]: every phase cut at every point, counted.
+//! * [`settle`]: a settlement, cut in the same way in purserd and in the provider.
 //! * [`faults`]: cards and tills that fail.
 //! * [`psams`]: PSAMs that fail.
 //! * [`hotplug`]: readers that leave in the middle of a sale.
@@ -44,6 +45,7 @@ pub mod pos;
 pub mod psams;
 pub mod raw;
 pub mod resources;
+pub mod settle;
 mod start;
 pub mod strace;
 pub mod table;

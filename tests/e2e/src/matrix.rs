@@ -1,6 +1,6 @@
 //! Every phase, cut at every point in every way, on all processors; and the table of what came of it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -223,6 +223,3 @@ pub(crate) fn spread<T: Send, U: Send>(
     });
     done.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// How often what was found.
-pub(crate) type Counts = BTreeMap<Cell, u32>;

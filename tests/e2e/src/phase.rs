@@ -317,7 +317,7 @@ fn attach(
 }
 
 /// The thread of this role. A thread that was just born has no name yet.
-fn thread_of(process: u32, role: &str) -> Result<u32, Fault> {
+pub(crate) fn thread_of(process: u32, role: &str) -> Result<u32, Fault> {
     let end = Instant::now() + PATIENCE;
     loop {
         let threads = point::threads(process)?;

@@ -40,7 +40,7 @@ impl fmt::Display for Point {
 }
 
 /// Any socket that has no name of its own here.
-const SOCKET: &str = "socket";
+pub(crate) const SOCKET: &str = "socket";
 
 /// What descriptors lead to, by names that are the same in each run.
 #[derive(Clone, Debug, Default)]

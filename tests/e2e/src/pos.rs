@@ -159,7 +159,7 @@ impl Pos {
 }
 
 /// Whether purserd ended, rather than refused.
-fn is_gone(error: &ClientError) -> bool {
+pub(crate) fn is_gone(error: &ClientError) -> bool {
     matches!(
         error,
         ClientError::ConnectionLost(_) | ClientError::NotReachable { .. }

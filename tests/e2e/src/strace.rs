@@ -4,6 +4,7 @@
 //! attached to one thread, without `-f`, and told one object: the N-th call is exactly the N-th call that a trace of the
 //! same thread showed.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -94,6 +95,31 @@ impl Strace {
     /// # Errors
     /// The log cannot be read.
     pub fn finish(mut self, is_gone: bool) -> Result<String, Fault> {
+        self.end(is_gone)?;
+        Ok(fs::read_to_string(&self.log)?)
+    }
+
+    /// Lets go of a process, all of whose threads were watched with `-ff`, also those that came later; what was seen of each,
+    /// by its number.
+    ///
+    /// # Errors
+    /// A log cannot be read.
+    pub fn finish_threads(mut self) -> Result<BTreeMap<u32, String>, Fault> {
+        self.end(false)?;
+        let (folder, name) = (self.log.parent(), self.log.file_name());
+        let begin = format!("{}.", name.ok_or("the log has no name")?.to_string_lossy());
+        let mut seen = BTreeMap::new();
+        for entry in fs::read_dir(folder.ok_or("the log is in no folder")?)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if let Some(thread) = name.strip_prefix(&begin) {
+                seen.insert(thread.parse()?, fs::read_to_string(&path)?);
+            }
+        }
+        Ok(seen)
+    }
+
+    fn end(&mut self, is_gone: bool) -> Result<(), Fault> {
         let end = Instant::now() + if is_gone { PATIENCE } else { Duration::ZERO };
         while self.child.try_wait()?.is_none() {
             if Instant::now() >= end {
@@ -103,7 +129,7 @@ impl Strace {
             }
             thread::sleep(Duration::from_millis(1));
         }
-        Ok(fs::read_to_string(&self.log)?)
+        Ok(())
     }
 }
 

@@ -130,7 +130,12 @@ impl Masters {
 
 /// Whether `tac` proves to the issuer that the card with this ASN paid this purchase.
 pub fn verify_purchase_tac(masters: &Masters, asn: Asn, purchase: &Purchase, tac: Mac) -> bool {
-    purchase.tac(&masters.tac.diversify(asn.0)) == tac
+    purchase_tac(masters, asn, purchase) == tac
+}
+
+/// The TAC that the card with this ASN makes of this purchase: for tests of more sales than a card can be asked for.
+pub fn purchase_tac(masters: &Masters, asn: Asn, purchase: &Purchase) -> Mac {
+    purchase.tac(&masters.tac.diversify(asn.0))
 }
 
 /// The purchase key as a credential file for a software SAM.

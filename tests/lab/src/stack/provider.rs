@@ -1,12 +1,13 @@
 //! A provider host: the real purser-provider in a folder of its own, with a bank, a merchant, cards, and one till.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -24,7 +25,7 @@ pub const PROVIDER: &str = "provider.example";
 /// The name of its one till.
 pub const TILL: &str = "till-1";
 /// The generator of P-256: the public key whose private half is 1, so that a test can open what is sealed for the bank.
-const BANK_KEY: &str = "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296\
+pub const BANK_KEY: &str = "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296\
                         4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5";
 
 /// A provider that has the lab's keys. Dropping it kills its server and leaves the folder.
@@ -35,6 +36,7 @@ pub struct ProviderHost {
     address: SocketAddr,
     called_at: Option<SocketAddr>,
     code: String,
+    env: Vec<(OsString, OsString)>,
     running: Option<Child>,
 }
 
@@ -58,6 +60,7 @@ impl ProviderHost {
             address: free_port()?,
             called_at,
             code: String::new(),
+            env: Vec::new(),
             running: None,
         };
         let folder = dir.to_string_lossy().into_owned();
@@ -95,7 +98,8 @@ impl ProviderHost {
         let version = LAB_KEY_VERSION.to_string();
         host.run(&["key", "version", "add", &version])?;
         for card in cards {
-            let (serial, keys) = (hex(&card.0), dir.join("card.json"));
+            let serial = hex(&card.0);
+            let keys = dir.join(format!("card-{serial}.json"));
             let keys = keys.to_string_lossy().into_owned();
             host.run(&[
                 "card",
@@ -112,6 +116,23 @@ impl ProviderHost {
         }
         host.add_till()?;
         Ok(host)
+    }
+
+    /// A provider whose folder is there already, such as a copy of one that [`ProviderHost::new`] made for a till with a
+    /// standing link. It serves at an address of its own; its certificate is good for that, too.
+    ///
+    /// # Errors
+    /// [`StackError`]: the programs cannot be built.
+    pub fn at(dir: &Path) -> Result<Self, StackError> {
+        Ok(Self {
+            programs: Programs::build()?,
+            dir: dir.to_owned(),
+            address: free_port()?,
+            called_at: None,
+            code: String::new(),
+            env: Vec::new(),
+            running: None,
+        })
     }
 
     fn put_keys(&self) -> Result<(), StackError> {
@@ -251,6 +272,27 @@ impl ProviderHost {
         command
     }
 
+    /// Environment of its server, added to this process's, from its next start on.
+    pub fn set_env(&mut self, env: Vec<(OsString, OsString)>) {
+        self.env = env;
+    }
+
+    /// The process id of its server; none while it was not started.
+    pub fn id(&self) -> Option<u32> {
+        self.running.as_ref().map(Child::id)
+    }
+
+    /// How its server has ended by itself; none while it runs, or was not started.
+    ///
+    /// # Errors
+    /// [`StackError::Io`]: the system does not tell.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>, StackError> {
+        let ended = self.running.as_mut().map(Child::try_wait).transpose();
+        Ok(ended
+            .map_err(io_error("wait for", &self.programs.provider))?
+            .flatten())
+    }
+
     /// Serves, and returns when it listens.
     ///
     /// # Errors
@@ -259,6 +301,7 @@ impl ProviderHost {
         let address = self.address.to_string();
         let mut command = self.command();
         command.args(["--json", "serve", "--listen", &address]);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         let program = &self.programs.provider;
         let mut child = command
             .stdout(Stdio::piped())
