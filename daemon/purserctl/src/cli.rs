@@ -51,6 +51,9 @@ pub(crate) enum Verb {
     /// Drivers: list, reload or record them; for operators
     #[command(subcommand)]
     Driver(Driver),
+    /// The provider: how the link to it does, and what this terminal is there
+    #[command(subcommand)]
+    Provider(Provider),
     /// Loads: put value that the provider has ready onto a card, look at it, or cancel it
     #[command(subcommand)]
     Load(Load),
@@ -90,6 +93,12 @@ pub(crate) struct Doctor {
     /// The folder that holds the journal
     #[arg(long, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Provider {
+    /// How the link does, and what this terminal is there; exit code 1 when it is down
+    Status,
 }
 
 #[derive(Debug, Subcommand)]

@@ -111,6 +111,11 @@ fn load_torn_and_whole(counter: Counter) -> Result<(), Fault> {
     counter.begin("load-1", &whole, 500)?;
     counter.card.insert();
     let loaded = counter.wait_for("load-1", |load| load["confirmed"] == true)?;
+    let provider = counter.run(&["provider", "status"], 0)?;
+    ensure(
+        provider["terminal"] == LOADER && provider["role"] == "provider",
+        || format!("{provider}"),
+    )?;
     ensure(loaded["balance_after"]["minor"] == 1_500, || format!("{loaded}"))?;
     counter.card.remove();
     counter.expect_owed_and_loaded(0, 500)?;

@@ -132,6 +132,11 @@ impl Service {
         }
     }
 
+    /// The provider and the link to it. For everyone.
+    pub fn provider(&self) -> model::ProviderReply {
+        self.reads.facts().provider()
+    }
+
     /// Begins a sale, or finds the one with this reference. For those who may sell.
     ///
     /// # Errors

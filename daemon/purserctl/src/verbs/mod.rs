@@ -6,6 +6,7 @@ mod doctor;
 mod driver;
 mod load;
 mod look;
+mod provider;
 mod sale;
 
 use purser_api::client::Client;
@@ -42,6 +43,7 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
         }
         Verb::Conclude(asked) => return conclude(cli, client, asked).await,
         Verb::Driver(asked) => return driver::run(cli, client, asked).await,
+        Verb::Provider(asked) => return provider::run(cli, client, asked).await,
         Verb::Load(asked) => return load::run(cli, client, asked).await,
         Verb::Settle(asked) => return batch::settle(cli, client, asked).await,
         Verb::Batch(asked) => batch::run(cli, client, asked).await?,

@@ -15,7 +15,7 @@ use purser_provider_link::call_back::{
     TerminalOutput,
 };
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -24,7 +24,7 @@ use super::ask::{self, Asked};
 use super::failure::{self, names};
 use super::identity::Identity;
 use super::legs::{Leg, OpenLeg, Order, Waiting};
-use super::link::Settings;
+use super::link::{LinkState, Settings};
 use super::listen::listen;
 use super::wire::Line;
 
@@ -90,6 +90,7 @@ pub(super) struct Task {
     opened: Option<(LegId, Line)>,
     /// Why the standing link could not be opened the last time.
     link_trouble: Option<ProviderFailure>,
+    told: watch::Sender<LinkState>,
     events: mpsc::Sender<Event>,
     inbox: mpsc::Receiver<Event>,
     children: JoinSet<()>,
@@ -101,6 +102,7 @@ impl Task {
         identity: Arc<Identity>,
         connector: TlsConnector,
         taking: Option<(TcpListener, TlsAcceptor)>,
+        told: watch::Sender<LinkState>,
     ) -> Self {
         let pinned = &identity.pinned;
         let machine = Terminal::new(
@@ -124,6 +126,7 @@ impl Task {
             lent: None,
             opened: None,
             link_trouble: None,
+            told,
             events,
             inbox,
             children: JoinSet::new(),
@@ -200,6 +203,7 @@ impl Task {
             Event::Asked(id, asked) => self.asked(now, id, asked),
             Event::Standing(Ok(line)) => {
                 let leg = self.add(*line, true);
+                self.told.send_replace(LinkState::Up);
                 self.machine.handle_link_up(leg);
             }
             Event::Standing(Err(failure)) => {
@@ -284,6 +288,9 @@ impl Task {
         let Some(gone) = self.legs.remove(&leg) else {
             return;
         };
+        if gone.is_link {
+            self.told.send_replace(LinkState::Connecting);
+        }
         if let Some(failure) = failure {
             if gone.is_link {
                 self.link_fails(failure.clone());
@@ -304,6 +311,7 @@ impl Task {
         {
             tracing::warn!(%failure, "the standing link to the provider does not stand");
         }
+        self.told.send_replace(LinkState::Down(failure.clone()));
         self.link_trouble = Some(failure);
     }
 
@@ -352,7 +360,9 @@ impl Task {
             TerminalOutput::Answer(leg, answer) => self.order(leg, Order::Answer(answer)),
             TerminalOutput::Refuse(leg, refusal) => self.order(leg, Order::Refuse(refusal)),
             TerminalOutput::Close(leg) => {
-                self.legs.remove(&leg);
+                if self.legs.remove(&leg).is_some_and(|gone| gone.is_link) {
+                    self.told.send_replace(LinkState::Connecting);
+                }
                 self.machine.handle_leg_lost(self.now(), leg);
             }
             TerminalOutput::Authenticated(leg, _) => self.lend(leg),

@@ -261,7 +261,11 @@ impl Core {
                 Output::TellLoad(told) => {
                     let LoadTold { requests, view } = told.into_act();
                     // Only what is new: whoever asks again is told again.
-                    if self.fresh.take_if(|fresh| fresh.head.number == view.state.entry).is_some() {
+                    if self
+                        .fresh
+                        .take_if(|fresh| fresh.head.number == view.state.entry)
+                        .is_some()
+                    {
                         journey::loaded(&view);
                     }
                     for id in requests {

@@ -181,7 +181,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         Ok(started) => started,
         Err(exit) => return exit,
     };
-    let (settler, settled) = Settler::new(&places.state_dir, journal.keeper(), link);
+    let (settler, settled) = Settler::new(&places.state_dir, journal.keeper(), link.clone());
     let (drivers, driver_events, running) = drivers::start(&config, &driver_host());
     let check = JournalCheck::begin(places.state_dir.clone(), full_check);
     let opened = doors::open(
@@ -192,6 +192,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
             started_at,
             is_sam_locked,
             provider: problem,
+            link,
             board: board.clone(),
             check: check.clone(),
         },

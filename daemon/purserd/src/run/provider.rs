@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use purser_api::model::Problem;
+use purser_api::model::{Problem, ProviderReply};
 use purser_engine::ProviderFailure;
 use purser_engine::settlement::Enrolment;
 
 use super::health::problem;
 use crate::config::Config;
-use crate::provider::{Identity, Link, Pinned, Settings, names};
+use crate::provider::{Identity, Link, LinkState, Pinned, Settings, mode_name, names};
 use crate::verbs::chain;
 
 /// See the module.
@@ -85,5 +85,47 @@ fn without(cause: &str, problem: Option<Problem>) -> Provider {
             text: cause.to_owned(),
         }),
         problem,
+    }
+}
+
+/// What the API tells of it.
+pub(super) fn told(link: &Result<Link, ProviderFailure>) -> ProviderReply {
+    let link = match link {
+        Ok(link) => link,
+        Err(failure) => {
+            return ProviderReply {
+                link: "none".to_owned(),
+                cause: Some(failure.text.clone()),
+                provider: None,
+                terminal: None,
+                role: None,
+                merchant: None,
+                mode: None,
+                certificate_expires_unix_seconds: None,
+            };
+        }
+    };
+    let (state, cause) = match link.state() {
+        LinkState::Listening => ("listening", None),
+        LinkState::Connecting => ("connecting", None),
+        LinkState::Up => ("up", None),
+        LinkState::Down(failure) => ("down", Some(failure.text)),
+    };
+    let pinned = link.pinned();
+    let merchant = pinned.merchant().map(|it| it.name.clone());
+    let role = if merchant.is_some() {
+        "merchant"
+    } else {
+        "provider"
+    };
+    ProviderReply {
+        link: state.to_owned(),
+        cause,
+        provider: Some(pinned.provider.to_string()),
+        terminal: Some(pinned.terminal.to_string()),
+        role: Some(role.to_owned()),
+        merchant,
+        mode: Some(mode_name(pinned.mode).to_owned()),
+        certificate_expires_unix_seconds: Some(pinned.certificate_expires_unix_seconds),
     }
 }

@@ -42,9 +42,9 @@ use crate::model::{
     BatchArguments, BatchItemsArguments, BatchItemsReply, BatchesArguments, BatchesReply, BeginLoadArguments,
     BeginLoadReply, BeginSaleArguments, BeginSaleReply, ConcludeArguments, DevicesReply, DriverArguments,
     DriverReply, DriversReply, Event, EventsArguments, EventsReply, HeadReply, InfoReply, JournalArguments,
-    JournalReply, LoadReply, ProvidePinArguments, PurseReply, ReadPurseArguments, RecordDriverArguments,
-    ReferenceArguments, SaleReply, SettleArguments, SettleReply, StatusReply, TotalsReply, WatchArguments,
-    WatchReply, WhereReply,
+    JournalReply, LoadReply, ProvidePinArguments, ProviderReply, PurseReply, ReadPurseArguments,
+    RecordDriverArguments, ReferenceArguments, SaleReply, SettleArguments, SettleReply, StatusReply,
+    TotalsReply, WatchArguments, WatchReply, WhereReply,
 };
 
 /// Where an installed daemon listens.
@@ -144,6 +144,8 @@ impl Client {
         devices() -> DevicesReply = "Devices";
         /// Every configured driver.
         drivers() -> DriversReply = "Drivers";
+        /// The provider and the link to it.
+        provider() -> ProviderReply = "Provider";
         /// The books.
         totals() -> TotalsReply = "Totals";
         /// The head of the record chain.

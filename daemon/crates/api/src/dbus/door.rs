@@ -106,6 +106,16 @@ impl Door {
         Ok(list(self.service.devices().devices))
     }
 
+    #[zbus(out_args("provider"))]
+    async fn provider(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Dict, Refusal> {
+        let _pass = self.enter(connection, &header).await?;
+        Ok(dict(self.service.provider()))
+    }
+
     #[zbus(out_args("drivers"))]
     async fn drivers(
         &self,

@@ -9,6 +9,7 @@ mod device;
 mod error;
 mod journal;
 mod load;
+mod provider;
 mod sale;
 
 pub use arguments::{
@@ -29,6 +30,7 @@ pub use journal::{
     WatchReply, WhereReply,
 };
 pub use load::{BeginLoadArguments, BeginLoadReply, Load, LoadReply};
+pub use provider::ProviderReply;
 pub use sale::{Amount, BeginSaleReply, Event, Purse, PurseReply, Sale, SaleReply, Slip, Time};
 
 /// The name of the Varlink interface and of the D-Bus interface.

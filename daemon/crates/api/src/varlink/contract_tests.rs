@@ -66,6 +66,7 @@ fn the_contract_file_says_of_every_method_what_the_code_takes_and_gives() {
         ("BeginLoad", method::<BeginLoadArguments, BeginLoadReply>()),
         ("AttachLoad", method::<ReferenceArguments, LoadReply>()),
         ("CancelLoad", method::<ReferenceArguments, LoadReply>()),
+        ("Provider", method::<Nothing, ProviderReply>()),
         ("Head", method::<Nothing, HeadReply>()),
         ("Where", method::<ReferenceArguments, WhereReply>()),
     ]);

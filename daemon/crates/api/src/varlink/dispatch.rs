@@ -142,7 +142,7 @@ async fn ours(service: &Service, caller: &Caller, call: Incoming) -> Answer {
         }
         "ProvidePin" => provide_pin(service, caller, call).await,
         "RecordDriver" => record_driver(service, caller, call).await,
-        "GetInfo" | "Status" | "Devices" | "Drivers" | "Totals" | "Head" => {
+        "GetInfo" | "Status" | "Devices" | "Drivers" | "Provider" | "Totals" | "Head" => {
             without_arguments(service, caller, name, call.parameters).await
         }
         _ => with_arguments(service, caller, name, call.parameters).await,
@@ -209,6 +209,7 @@ async fn without_arguments(service: &Service, caller: &Caller, name: &str, param
         "Status" => Ok(to_value(service.status().await)),
         "Devices" => Ok(to_value(service.devices())),
         "Drivers" => service.drivers(caller).map(to_value),
+        "Provider" => Ok(to_value(service.provider())),
         "Totals" => service.totals(caller).await.map(to_value),
         "Head" => service.head().await.map(to_value),
         _ => return None,

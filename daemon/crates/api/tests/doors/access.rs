@@ -28,6 +28,7 @@ const MATRIX: &[(&str, &str, [&str; 3])] = &[
     ("GetInfo", "{}", ["ok", "ok", "ok"]),
     ("Status", "{}", ["ok", "ok", "ok"]),
     ("Devices", "{}", ["ok", "ok", "ok"]),
+    ("Provider", "{}", ["ok", "ok", "ok"]),
     ("Drivers", "{}", ["NotAllowed", "NotAllowed", "ok"]),
     (
         "ReloadDriver",

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use purser_api::model::{BatchItem, Counts, Device, Driver, Problem, Time};
+use purser_api::model::{BatchItem, Counts, Device, Driver, Problem, ProviderReply, Time};
 use purser_api::{
     Access, Answered, BatchFacts, BusState, Call, DriverRefusal, EntriesQuery, Facts, FactsUnavailable, Hub,
     InfoFacts, News, Recorded, Service, StatusFacts, TotalsFacts,
