@@ -83,7 +83,7 @@ enum Fate {
 }
 
 enum Job {
-    Commit(Commit),
+    Commit(Box<Commit>),
     Find(FindId, Find),
 }
 
@@ -298,7 +298,7 @@ impl World {
             return;
         };
         match output {
-            Output::Commit(commit) => self.jobs.push_back(Job::Commit(commit)),
+            Output::Commit(commit) => self.jobs.push_back(Job::Commit(Box::new(commit))),
             Output::Find(id, query) => self.jobs.push_back(Job::Find(id, query)),
             Output::Ask(id, _, Query::EnterPin(_)) => self.pad = Some(id),
             Output::Ask(id, _, query) => self.reader.calls.push_back((id, device::Call::of(query))),
@@ -335,11 +335,16 @@ impl World {
 
     fn hear(&mut self, view: &LoadView<LoadOutcome>) {
         let end = view.state.end;
-        let contradicts = match (self.told, end) {
-            (Some(LoadEnd::Loaded { .. }), LoadEnd::Voided | LoadEnd::Owed { .. })
-            | (Some(LoadEnd::Voided), LoadEnd::Loaded { .. } | LoadEnd::Owed { .. }) => true,
-            _ => false,
-        };
+        let contradicts = matches!(
+            (self.told, end),
+            (
+                Some(LoadEnd::Loaded { .. }),
+                LoadEnd::Voided | LoadEnd::Owed { .. }
+            ) | (
+                Some(LoadEnd::Voided),
+                LoadEnd::Loaded { .. } | LoadEnd::Owed { .. }
+            )
+        );
         if contradicts {
             self.broken = Some(format!("told {:?}, and then {end:?}", self.told));
         }
@@ -350,7 +355,7 @@ impl World {
     fn write(&mut self) {
         match self.jobs.pop_front() {
             Some(Job::Commit(one)) => {
-                let Ok(answers) = commit(&mut self.store, std::slice::from_ref(&one)) else {
+                let Ok(answers) = commit(&mut self.store, std::slice::from_ref(&*one)) else {
                     return self.crash();
                 };
                 for answer in answers {

@@ -245,7 +245,7 @@ impl Story {
         Ok(true)
     }
 
-    fn to_the_end(mut self) -> Result<(World, u64), String> {
+    fn goes_on(mut self) -> Result<(World, u64), String> {
         loop {
             if self.world.steps > STEPS_MAX {
                 return Err("the story does not end".to_owned());
@@ -259,7 +259,7 @@ impl Story {
 }
 
 fn story(kit: &Arc<Kit>, planted: Planted, blows: &[Blow]) -> Result<(World, u64), String> {
-    Story::new(kit, 1, planted, blows).to_the_end()
+    Story::new(kit, 1, planted, blows).goes_on()
 }
 
 /// Every blow that one story can have, of as many steps, appends, commands and messages.
@@ -345,7 +345,7 @@ fn draw(kit: &Arc<Kit>, planted: Planted, seed: u64) -> Result<(World, u64), Str
     for card in &mut story.world.cards {
         card.clear_script();
     }
-    story.to_the_end()
+    story.goes_on()
 }
 
 /// What people, power and the network do between two steps.
