@@ -11,7 +11,7 @@ impl World {
     fn credited(&self) -> Result<u32, String> {
         let mut times = 0;
         for card in 0..self.cards.len() {
-            let before = OPENING + LOADED * self.loaded_elsewhere[card];
+            let before = OPENING + LOADED * self.loaded_elsewhere[card] - self.paid[card];
             let gained = self.balance(card).checked_sub(before);
             match gained {
                 Some(0) => {}

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-use purser_engine::{Act, Answer, CallFailure, CallId, DeviceEvent, Input, Query};
+use purser_engine::{Abilities, Act, Answer, CallFailure, CallId, DeviceEvent, Input, Query};
 use purser_lab::card::CardReply;
+use purser_ledger::DeviceName;
 use purser_purse::{CommandApdu, CommandName, Protocol};
 
 use super::{Planted, World};
@@ -28,8 +29,9 @@ impl Call {
 
     pub(super) fn act(act: Act) -> Self {
         match act {
-            Act::Credit { connection, command } => Self::Transmit(connection, command),
-            Act::Debit { .. } => unreachable!("nobody sells here"),
+            Act::Credit { connection, command } | Act::Debit { connection, command } => {
+                Self::Transmit(connection, command)
+            }
         }
     }
 }
@@ -66,6 +68,32 @@ impl World {
             self.cards[card].power_off();
             self.reader.connection = None;
             self.event(self.kit.readers[0].clone(), DeviceEvent::CardRemoved);
+        }
+    }
+
+    /// The reader's driver dies, and is started again at once.
+    pub(super) fn loses_driver(&mut self) {
+        for (id, _) in std::mem::take(&mut self.reader.calls) {
+            let answer = Err(CallFailure::DriverLost);
+            self.inputs.push_back(Input::Answer { id, answer });
+        }
+        self.reader.connection = None;
+        if let Some(card) = self.reader.card {
+            self.cards[card].power_off();
+        }
+        let name = self.kit.readers[0].clone();
+        self.event(name.clone(), DeviceEvent::Left);
+        self.reader_arrives(&name);
+    }
+
+    pub(super) fn reader_arrives(&mut self, name: &DeviceName) {
+        let abilities = Abilities {
+            card_reader: true,
+            pin_pad: false,
+        };
+        self.event(name.clone(), DeviceEvent::Arrived(abilities));
+        if self.reader.card.is_some() {
+            self.event(name.clone(), DeviceEvent::CardInserted);
         }
     }
 
@@ -106,7 +134,11 @@ impl World {
         let card = card.ok_or(CallFailure::CardChanged)?;
         self.commands += 1;
         let is_credit = command.name() == CommandName::CreditLoad;
+        let before = self.balance(card);
         let reply = self.cards[card].process(command.as_bytes());
+        if command.name() == CommandName::Debit {
+            self.paid[card] += before - self.balance(card);
+        }
         if is_credit && self.planted == Planted::CreditsTwice {
             self.credit_again(card);
         }

@@ -19,9 +19,9 @@ use std::sync::Arc;
 
 use purser_engine::settlement::Enrolment;
 use purser_engine::{
-    Abilities, Answer, BeginLoad, CallFailure, CallId, Config, DeviceEvent, Engine, FindId, Input, LoadAsk,
-    LoadEnd, LoadOutcome, LoadProgress, LoadView, Output, Peer, ProviderFailure, Query, Reply, Request,
-    RequestId, SendAttempt,
+    Abilities, Answer, BeginLoad, BeginSale, CallFailure, CallId, Config, DeviceEvent, Engine, FindId, Input,
+    LoadAsk, LoadEnd, LoadOutcome, LoadProgress, LoadView, Output, Peer, ProviderFailure, Query, Reply,
+    Request, RequestId, SendAttempt,
 };
 use purser_lab::card::{Card, Minor, Opening, PurseKind};
 use purser_ledger::{
@@ -83,7 +83,7 @@ enum Fate {
 }
 
 enum Job {
-    Commit(Commit),
+    Commit(Box<Commit>),
     Find(FindId, Find),
 }
 
@@ -115,6 +115,11 @@ struct World {
     commands: u32,
     /// How many other loads each card has taken elsewhere.
     loaded_elsewhere: [u32; CARDS],
+    /// What each card has paid here.
+    paid: [u32; CARDS],
+    sales: u32,
+    /// The buyer presses cancel at the next PIN.
+    refuses_pin: bool,
     /// The load was completed at another terminal: this one's journal cannot know.
     is_completed_elsewhere: bool,
     /// What the POS wants of the load.
@@ -203,6 +208,9 @@ impl World {
             steps: 0,
             commands: 0,
             loaded_elsewhere: [0; CARDS],
+            paid: [0; CARDS],
+            sales: 0,
+            refuses_pin: false,
             is_completed_elsewhere: false,
             wants_void: false,
             progress: None,
@@ -217,16 +225,12 @@ impl World {
         let engine = Engine::resume(self.config.clone(), self.kit.sam(true), snapshot, self.now);
         self.engine = Some(engine);
         self.is_draining = true;
-        for (name, card_reader) in [(self.kit.readers[0].clone(), true), (self.kit.pad.clone(), false)] {
-            let abilities = Abilities {
-                card_reader,
-                pin_pad: !card_reader,
-            };
-            self.event(name, DeviceEvent::Arrived(abilities));
-        }
-        if self.reader.card.is_some() {
-            self.event(self.kit.readers[0].clone(), DeviceEvent::CardInserted);
-        }
+        let abilities = Abilities {
+            card_reader: false,
+            pin_pad: true,
+        };
+        self.event(self.kit.pad.clone(), DeviceEvent::Arrived(abilities));
+        self.reader_arrives(&self.kit.readers[0].clone());
     }
 
     fn event(&mut self, name: DeviceName, event: DeviceEvent) {
@@ -298,7 +302,7 @@ impl World {
             return;
         };
         match output {
-            Output::Commit(commit) => self.jobs.push_back(Job::Commit(commit)),
+            Output::Commit(commit) => self.jobs.push_back(Job::Commit(Box::new(commit))),
             Output::Find(id, query) => self.jobs.push_back(Job::Find(id, query)),
             Output::Ask(id, _, Query::EnterPin(_)) => self.pad = Some(id),
             Output::Ask(id, _, query) => self.reader.calls.push_back((id, device::Call::of(query))),
@@ -325,21 +329,32 @@ impl World {
                 match reply {
                     Ok(Reply::Load { view, .. }) => self.progress = Some(view.state),
                     Ok(Reply::Stopped) => self.is_stopped = true,
+                    Ok(Reply::Sale { .. }) => {}
                     Ok(_) => self.broken = Some(format!("an answer of another kind: {reply:?}")),
-                    Err(_) => self.progress = None,
+                    // A sale's, or the load's: then it is asked for again.
+                    Err(_) => {}
                 }
             }
-            other => unreachable!("nobody sells or settles here: {other:?}"),
+            Output::Tell(told) => {
+                self.answered += u64::try_from(told.into_act().requests.len()).unwrap_or(0);
+            }
+            Output::Hint(_) => {}
+            other => unreachable!("nobody settles here: {other:?}"),
         }
     }
 
     fn hear(&mut self, view: &LoadView<LoadOutcome>) {
         let end = view.state.end;
-        let contradicts = match (self.told, end) {
-            (Some(LoadEnd::Loaded { .. }), LoadEnd::Voided | LoadEnd::Owed { .. })
-            | (Some(LoadEnd::Voided), LoadEnd::Loaded { .. } | LoadEnd::Owed { .. }) => true,
-            _ => false,
-        };
+        let contradicts = matches!(
+            (self.told, end),
+            (
+                Some(LoadEnd::Loaded { .. }),
+                LoadEnd::Voided | LoadEnd::Owed { .. }
+            ) | (
+                Some(LoadEnd::Voided),
+                LoadEnd::Loaded { .. } | LoadEnd::Owed { .. }
+            )
+        );
         if contradicts {
             self.broken = Some(format!("told {:?}, and then {end:?}", self.told));
         }
@@ -350,7 +365,7 @@ impl World {
     fn write(&mut self) {
         match self.jobs.pop_front() {
             Some(Job::Commit(one)) => {
-                let Ok(answers) = commit(&mut self.store, std::slice::from_ref(&one)) else {
+                let Ok(answers) = commit(&mut self.store, std::slice::from_ref(&*one)) else {
                     return self.crash();
                 };
                 for answer in answers {
@@ -378,7 +393,11 @@ impl World {
     fn enter_pin(&mut self) {
         if let Some(id) = self.pad.take() {
             let pin = Pin::from_digits(&mut PIN.as_bytes().to_vec()).expect("a PIN");
-            let answer = Ok(Answer::Pin(pin));
+            let answer = if std::mem::take(&mut self.refuses_pin) {
+                Err(CallFailure::Cancelled)
+            } else {
+                Ok(Answer::Pin(pin))
+            };
             self.inputs.push_back(Input::Answer { id, answer });
         }
     }
@@ -433,6 +452,18 @@ impl World {
             pin_through_api: false,
         };
         self.ask(Request::BeginLoad(begin));
+    }
+
+    /// Somebody begins a sale.
+    fn sell(&mut self) {
+        self.sales += 1;
+        let begin = BeginSale {
+            reference: Reference::new(format!("sale-{}", self.sales)).expect("a name"),
+            amount: self.kit.amount(10),
+            reader: None,
+            pin_through_api: false,
+        };
+        self.ask(Request::BeginSale(begin));
     }
 
     fn balance(&self, card: usize) -> u32 {

@@ -70,6 +70,14 @@ enum Blow {
     Stop(u64),
     /// The holder takes the card to another terminal before this step.
     Elsewhere(u64, Errand),
+    /// A sale is begun before this step, and takes the card if it can.
+    Sale(u64),
+    /// The buyer presses cancel at the PIN pad after this step.
+    NoPin(u64),
+    /// The reader's driver dies before this step.
+    Driver(u64),
+    /// The journal has no room for what is written next after this step.
+    NoRoom(u64),
     /// Nobody puts a card in from this step on, for long.
     NoCard(u64),
 }
@@ -132,6 +140,10 @@ impl Story {
             | Blow::Cancel(at)
             | Blow::NoCard(at)
             | Blow::Elsewhere(at, _)
+            | Blow::Sale(at)
+            | Blow::NoPin(at)
+            | Blow::Driver(at)
+            | Blow::NoRoom(at)
             | Blow::Stop(at) => at <= steps,
             Blow::InAppend(at, _) => at == appends,
             Blow::Card(..) | Blow::Message(..) => false,
@@ -152,6 +164,10 @@ impl Story {
                 self.world.ask(Request::Cancel(reference()));
             }
             Blow::Elsewhere(_, errand) => self.world.goes_elsewhere(self.in_hand, errand),
+            Blow::Sale(_) => self.world.sell(),
+            Blow::NoPin(_) => self.world.refuses_pin = true,
+            Blow::Driver(_) => self.world.loses_driver(),
+            Blow::NoRoom(_) => self.world.store.refusals = 1,
             Blow::Stop(_) => self.world.ask(Request::Stop),
             Blow::NoCard(_) => {
                 self.world.remove();
@@ -245,7 +261,7 @@ impl Story {
         Ok(true)
     }
 
-    fn to_the_end(mut self) -> Result<(World, u64), String> {
+    fn goes_on(mut self) -> Result<(World, u64), String> {
         loop {
             if self.world.steps > STEPS_MAX {
                 return Err("the story does not end".to_owned());
@@ -259,7 +275,7 @@ impl Story {
 }
 
 fn story(kit: &Arc<Kit>, planted: Planted, blows: &[Blow]) -> Result<(World, u64), String> {
-    Story::new(kit, 1, planted, blows).to_the_end()
+    Story::new(kit, 1, planted, blows).goes_on()
 }
 
 /// Every blow that one story can have, of as many steps, appends, commands and messages.
@@ -273,6 +289,10 @@ fn blows(world: &World) -> Vec<Blow> {
             Blow::Cancel(at),
             Blow::NoCard(at),
             Blow::Stop(at),
+            Blow::Sale(at),
+            Blow::NoPin(at),
+            Blow::Driver(at),
+            Blow::NoRoom(at),
         ]);
         blows.extend(ERRANDS.map(|errand| Blow::Elsewhere(at, errand)));
     }
@@ -345,7 +365,7 @@ fn draw(kit: &Arc<Kit>, planted: Planted, seed: u64) -> Result<(World, u64), Str
     for card in &mut story.world.cards {
         card.clear_script();
     }
-    story.to_the_end()
+    story.goes_on()
 }
 
 /// What people, power and the network do between two steps.
@@ -382,6 +402,10 @@ fn disturb(story: &mut Story) {
             world.wants_void = !world.wants_void;
             return;
         }
+        14 if world.rng.one_in(3) => Blow::Sale(0),
+        15 if world.rng.one_in(3) => Blow::NoPin(0),
+        16 if world.rng.one_in(2) => Blow::Driver(0),
+        17 if world.rng.one_in(3) => Blow::NoRoom(0),
         _ => return,
     };
     story.blows.push(blow);

@@ -196,7 +196,9 @@ impl Engine {
         let is_nowhere = load.aim == Aim::Void && load.released().is_none();
         if is_nowhere {
             // It is voided as soon as the provider can be reached.
-            self.tell_owed(id);
+            if failures == 0 || !self.load(id).waiting.is_empty() {
+                self.tell_owed(id);
+            }
         } else {
             self.owe(id, OwedReason::Provider(failure.name));
         }

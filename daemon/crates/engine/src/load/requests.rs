@@ -275,6 +275,10 @@ impl Engine {
             self.find(reference.clone(), PendingFind::TellLoad(vec![request], why));
             return Ok(true);
         }
+        if self.config.provider.is_none() {
+            // Only it can void.
+            return Err(RequestError::ProviderNotConfigured);
+        }
         self.load_mut(id).waiting.push(request);
         match phase {
             Phase::Checking(_) | Phase::Opening(_) => self.load_mut(id).aim = Aim::Void,

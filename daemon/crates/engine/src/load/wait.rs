@@ -136,7 +136,8 @@ impl Engine {
         let ids: Vec<OperationId> = self.loads.keys().copied().collect();
         for id in ids {
             let progress = self.load_progress(self.load(id));
-            let is_news = !matches!(progress, LoadProgress::CheckingReference | LoadProgress::Owed);
+            // Of one that nobody works on, what is durable is told.
+            let is_news = progress != LoadProgress::CheckingReference && self.load(id).is_under_way();
             let load = self.load_mut(id);
             if load.hinted != Some(progress) {
                 load.hinted = Some(progress);

@@ -89,7 +89,7 @@ fn a_cancel_is_answered_with_the_void_or_with_what_is_owed_and_the_void_is_asked
         pauses.push(pause);
         let (call, ask) = asked(&till.wait_ms(pause));
         assert_eq!(ask.what, LoadWhat::BeginVoid);
-        assert_eq!(told(&till.fails(call, "NotReached", true)), (owed, 0));
+        assert!(till.fails(call, "NotReached", true).is_empty(), "it was told");
     }
     assert!(pauses.is_sorted() && pauses[19] <= 15 * 60_000, "{pauses:?}");
     let pause = till.engine.poll_timeout().unwrap().0 - till.now.monotonic.0;
