@@ -20,7 +20,7 @@ const AIMS_MAX: u32 = 40;
 /// Workers for the phase that is nothing but waiting.
 const IDLE_WORKERS: usize = 4;
 /// Exit code of a purserd whose journal could not be written or read.
-const STORE_BROKEN: i32 = 74;
+pub(crate) const STORE_BROKEN: i32 = 74;
 
 /// Calls on the journal's files that can fail.
 const CAN_FAIL: &[&str] = &[

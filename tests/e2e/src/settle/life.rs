@@ -50,13 +50,15 @@ pub enum Side {
     Provider,
 }
 
-/// Where a settlement is cut.
+/// Where a settlement is cut, and how. The provider can be killed only.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Blow {
     /// In which program.
     pub side: Side,
-    /// Before which call.
+    /// At which call.
     pub point: Point,
+    /// How.
+    pub cut: Cut,
 }
 
 /// A settlement that was lived through, or not.
@@ -64,7 +66,7 @@ pub struct Blow {
 pub struct Lived {
     /// What is left of it.
     pub shop: Shop,
-    /// Every point that was seen, where none was cut.
+    /// A kill at every point that was seen, where none was cut.
     pub points: Vec<Blow>,
     /// Whether it was begun in time: Purser's own next try may be faster than the operator who wants the batch voided.
     pub is_begun: bool,
@@ -143,15 +145,16 @@ pub fn live(template: &Template, cutter: &Cutter, story: Story, blow: Option<&Bl
             watches.push(watch(&shop, Side::Purserd)?);
             None
         }
-        Some(blow) if blow.side == Side::Purserd => Some(aim(&shop, &blow.point, &objects)?),
+        Some(blow) if blow.side == Side::Purserd => Some((aim(&shop, blow, &objects)?, blow.cut)),
         Some(_) => None,
     };
     let is_begun = begin(&mut pos, batch.as_deref(), blow.is_some())?;
     if is_begun {
-        wait_for_end(&mut shop)?;
+        let is_hit = || strace.as_ref().is_some_and(|(strace, cut)| strace.shows(*cut));
+        wait_for_end(&mut shop, is_hit)?;
     }
     let was_cut = match strace {
-        Some(strace) => is_cut(&strace.finish(shop.stack.purserd_id().is_none())?, Cut::Kill),
+        Some((strace, cut)) => is_cut(&strace.finish(shop.stack.purserd_id().is_none())?, cut),
         None => shop.is_provider_killed()?,
     };
     let cut_at = was_cut.then(|| shop.stage()).transpose()?;
@@ -180,29 +183,30 @@ fn begin(pos: &mut Pos, batch: Option<&str>, is_to_die: bool) -> Result<bool, Fa
     match asked {
         Ok(()) => Ok(true),
         Err(error) if is_to_die && is_gone(&error) => Ok(true),
+        Err(ClientError::Refused(fault)) if is_to_die && fault.is(ErrorName::Stopping) => Ok(true),
         Err(ClientError::Refused(fault)) if fault.is(ErrorName::Changing) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
 
-/// An strace that kills purserd at this point.
-fn aim(shop: &Shop, point: &Point, objects: &Objects) -> Result<Strace, Fault> {
+/// An strace that strikes purserd so.
+fn aim(shop: &Shop, blow: &Blow, objects: &Objects) -> Result<Strace, Fault> {
     let blow = phase::Blow {
         process: Process::Purserd,
-        point: point.clone(),
-        cut: Cut::Kill,
+        point: blow.point.clone(),
+        cut: blow.cut,
     };
-    let thread = thread_of(shop.purserd()?, &point.role)?;
+    let thread = thread_of(shop.purserd()?, &blow.point.role)?;
     let log = shop.dir().join("cut.strace");
     Strace::attach(thread, &log, &phase::options(&blow, objects))
 }
 
-/// Waits until all is done, or one of the two is dead.
-fn wait_for_end(shop: &mut Shop) -> Result<(), Fault> {
+/// Waits until all is done, or one of the two is dead, or purserd goes on for a while after a call that failed.
+fn wait_for_end(shop: &mut Shop, is_hit: impl Fn() -> bool) -> Result<(), Fault> {
     let end = Instant::now() + PATIENCE;
     let mut done = None;
     while shop.stack.purserd_id().is_some() && shop.provider.ended()?.is_none() {
-        if done.is_none() && matches!(shop.stage_here()?, Stage::Exchanged | Stage::Void) {
+        if done.is_none() && (is_hit() || matches!(shop.stage_here()?, Stage::Exchanged | Stage::Void)) {
             done = Some(Instant::now());
         }
         if done.is_some_and(|done| done.elapsed() > AFTERMATH) {
@@ -260,8 +264,9 @@ impl Watch {
             }
             Side::Provider => over_all_threads(points.into_iter().filter(|point| !is_wake_up(point))),
         };
-        let side = self.side;
-        Ok(points.into_iter().map(|point| Blow { side, point }).collect())
+        let (side, cut) = (self.side, Cut::Kill);
+        let blow = |point| Blow { side, point, cut };
+        Ok(points.into_iter().map(blow).collect())
     }
 }
 

@@ -3,15 +3,22 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Instant;
 
+use purser_lab::stack::PATIENCE;
+
 use super::judge::judge;
 use super::life::{Blow, Cutter, Lived, Side, Story, live};
 use super::shop::{Stage, Template};
-use crate::matrix::{processors, spread};
+use crate::matrix::{Cuts, STORE_BROKEN, processors, spread};
+use crate::strace::Cut;
 use crate::table::{Column, Table};
 use crate::{Fault, ensure};
 
 /// Traces: what is written may depend on who was first, and one trace shows only one order.
 const TRACES: usize = 3;
+/// A call fails once by a bad disk, or it and all later ones by a full one.
+const ERRORS: [Cut; 2] = [Cut::Once("EIO"), Cut::From("ENOSPC")];
+/// The folder of purserd's journal.
+const JOURNAL: &str = "shop/state/";
 /// How often a point is aimed at until it is hit.
 const AIMS_MAX: u32 = 20;
 /// A program that was killed is waited for by the other one: workers wait more than they work.
@@ -42,20 +49,28 @@ impl Column for Cell {
 }
 
 /// Runs the whole matrix and prints its table: each hit was settled once afterwards, in both books, and the columns say how
-/// far it had come.
+/// far it had come. Errors are those of purserd's journal.
 ///
 /// # Errors
 /// Every cut that went wrong, with its point and reason.
-pub fn run() -> Result<(), Fault> {
+pub fn run(cuts: Cuts) -> Result<(), Fault> {
     let started = Instant::now();
     let folder = tempfile::tempdir()?;
     let cutter = Cutter::compile(folder.path())?;
     let template = Template::sold()?;
     let mut jobs = VecDeque::new();
-    for story in [Story::Void, Story::Settlement] {
+    let stories: &[Story] = match cuts {
+        Cuts::Kills => &[Story::Void, Story::Settlement],
+        // A void is written by the same commit as a permit.
+        Cuts::Errors => &[Story::Settlement],
+    };
+    for story in stories.iter().copied() {
         let points = trace_all(&template, &cutter, story)?;
-        println!("{story:?}: {} points", points.len());
-        jobs.extend(points.into_iter().map(|blow| (story, blow)));
+        let before = jobs.len();
+        for blow in points {
+            jobs.extend(ways(cuts, &blow).map(|blow| (story, blow)));
+        }
+        println!("{story:?}: {} cuts", jobs.len() - before);
     }
     let strike = |(story, blow): (Story, Blow)| (strike(&template, &cutter, story, &blow), story, blow);
     let workers = WORKERS_PER_PROCESSOR * processors();
@@ -66,8 +81,8 @@ pub fn run() -> Result<(), Fault> {
             Ok(stage) => Cell::CutAt(stage),
             Err(fault) => {
                 failures.push(format!(
-                    "{story:?}, {:?} killed at {}: {fault}",
-                    blow.side, blow.point
+                    "{story:?}, {:?} at {:?} {}: {fault}",
+                    blow.cut, blow.side, blow.point
                 ));
                 Cell::Wrong
             }
@@ -80,6 +95,20 @@ pub fn run() -> Result<(), Fault> {
     }
     ensure(failures.is_empty(), || {
         format!("{} cuts went wrong", failures.len())
+    })
+}
+
+/// The blows at one point.
+fn ways(cuts: Cuts, at: &Blow) -> impl Iterator<Item = Blow> {
+    let is_of_journal = at.side == Side::Purserd && at.point.object.starts_with(JOURNAL);
+    let ways: &[Cut] = match cuts {
+        Cuts::Kills => &[Cut::Kill],
+        Cuts::Errors if is_of_journal => &ERRORS,
+        Cuts::Errors => &[],
+    };
+    ways.iter().map(|cut| Blow {
+        cut: *cut,
+        ..at.clone()
     })
 }
 
@@ -126,6 +155,12 @@ fn trace(template: &Template, cutter: &Cutter, story: Story) -> Result<BTreeSet<
 fn strike(template: &Template, cutter: &Cutter, story: Story, blow: &Blow) -> Result<Stage, Fault> {
     for _ in 0..AIMS_MAX {
         let Lived { mut shop, cut_at, .. } = live(template, cutter, story, Some(blow))?;
+        if blow.cut != Cut::Kill && shop.stack.purserd_id().is_none() {
+            let end = shop.stack.wait_for_end(PATIENCE)?;
+            ensure(end.code() == Some(STORE_BROKEN), || {
+                format!("it ended with {end}")
+            })?;
+        }
         judge(&mut shop, story).map_err(|fault| {
             let log = shop.stack.log().unwrap_or_default();
             format!("cut at {cut_at:?}: {fault}; purserd's log:\n{log}")
