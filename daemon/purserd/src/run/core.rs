@@ -58,8 +58,7 @@ impl Core {
         journal: JournalThread,
         (drivers, settler): (Drivers, Settler),
         (hub, board): (Hub, Board),
-        check: JournalCheck,
-        schedule: Option<Schedule>,
+        (check, schedule): (JournalCheck, Option<Schedule>),
     ) -> Self {
         board.update(&engine);
         Self {

@@ -209,15 +209,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         bus,
         open,
     } = doors;
-    let core = Core::new(
-        engine,
-        clock,
-        journal,
-        (drivers, settler),
-        (hub, board),
-        check,
-        schedule,
-    );
+    let core = Core::new(engine, clock, journal, (drivers, settler), (hub, board), (check, schedule));
     let (exit, journal) = match Sources::new((calls, driver_calls), done_queue, (driver_events, settled)) {
         Ok(sources) => turn::turn(core, sources, bus).await,
         Err(error) => {
@@ -227,9 +219,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
     };
     tokio::time::sleep(LAST_WORDS).await;
     open.close();
-    if tokio::time::timeout(DRIVERS_END, running.stop()).await.is_err() {
-        tracing::warn!("a driver does not end in order; it is killed");
-    }
+    running.end().await;
     end_journal(journal, exit)
 }
 

@@ -132,7 +132,7 @@ impl World {
             .card
             .filter(|_| self.reader.connection == Some(connection));
         let card = card.ok_or(CallFailure::CardChanged)?;
-        self.commands += 1;
+        self.sent.push(command.name());
         let is_credit = command.name() == CommandName::CreditLoad;
         let before = self.balance(card);
         let reply = self.cards[card].process(command.as_bytes());

@@ -13,6 +13,8 @@ mod device;
 mod elsewhere;
 mod provider;
 mod run;
+#[cfg(test)]
+mod stories;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,14 +22,15 @@ use std::sync::Arc;
 use purser_engine::settlement::Enrolment;
 use purser_engine::{
     Abilities, Answer, BeginLoad, BeginSale, CallFailure, CallId, Config, DeviceEvent, Engine, FindId, Input,
-    LoadAsk, LoadEnd, LoadOutcome, LoadProgress, LoadView, Output, Peer, ProviderFailure, Query, Reply,
-    Request, RequestId, SendAttempt,
+    LoadAsk, LoadEnd, LoadOutcome, LoadProgress, LoadRefusal, LoadView, Output, Peer, ProviderFailure, Query,
+    Reply, Request, RequestId, SendAttempt,
 };
 use purser_lab::card::{Card, Minor, Opening, PurseKind};
 use purser_ledger::{
     Commit, DeviceName, Find, FindError, Monotonic, Now, Owner, Reference, Store, Wall, commit, find,
 };
 use purser_provider_link::{BankAccount, LoadId, ProviderName, TerminalName};
+use purser_purse::CommandName;
 use purser_purse::pboc::Pin;
 
 use crate::flaw::Flaw;
@@ -112,7 +115,8 @@ struct World {
     requests: u64,
     answered: u64,
     steps: u64,
-    commands: u32,
+    /// Every command that reached a card.
+    sent: Vec<CommandName>,
     /// How many other loads each card has taken elsewhere.
     loaded_elsewhere: [u32; CARDS],
     /// What each card has paid here.
@@ -125,6 +129,8 @@ struct World {
     /// What the POS wants of the load.
     wants_void: bool,
     progress: Option<LoadProgress>,
+    /// Why cards were refused.
+    refusals: Vec<LoadRefusal>,
     /// The last durable word.
     told: Option<LoadEnd>,
     is_stopped: bool,
@@ -206,7 +212,7 @@ impl World {
             requests: 0,
             answered: 0,
             steps: 0,
-            commands: 0,
+            sent: Vec::new(),
             loaded_elsewhere: [0; CARDS],
             paid: [0; CARDS],
             sales: 0,
@@ -214,6 +220,7 @@ impl World {
             is_completed_elsewhere: false,
             wants_void: false,
             progress: None,
+            refusals: Vec::new(),
             told: None,
             is_stopped: false,
             broken: None,
@@ -323,7 +330,15 @@ impl World {
                 self.answered += u64::try_from(told.requests.len()).unwrap_or(0);
                 self.hear(&told.view);
             }
-            Output::HintLoad(view) => self.progress = Some(view.state),
+            Output::HintLoad(view) => {
+                if let LoadProgress::TakeCardOut { refused: Some(it) }
+                | LoadProgress::WaitingForCard { refused: Some(it) } = view.state
+                    && !self.refusals.contains(&it)
+                {
+                    self.refusals.push(it);
+                }
+                self.progress = Some(view.state);
+            }
             Output::Reply(_, reply) => {
                 self.answered += 1;
                 match reply {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use purser_engine::{Engine, LoadProgress, LoadRefusal, Request};
 use purser_lab::card::{Fault, ScriptedFault, StatusWord};
 use purser_ledger::Monotonic;
+use purser_purse::CommandName;
 
 use super::elsewhere::Errand;
 use super::{Fate, Planted, Step, World, reference};
@@ -51,7 +52,7 @@ const PAIR_STRIDE: usize = 7;
 
 /// Something that goes wrong, or that somebody does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Blow {
+pub(super) enum Blow {
     /// The process dies before this step.
     Crash(u64),
     /// It dies in this append, with this disk.
@@ -94,18 +95,21 @@ const FAULTS: [Fault; 7] = [
 
 const ERRANDS: [Errand; 3] = [Errand::Completes, Errand::Voids, Errand::LoadsAnother];
 
-struct Story {
-    world: World,
+pub(super) struct Story {
+    pub(super) world: World,
     blows: Vec<Blow>,
     crashes: u64,
     asked: u32,
-    is_empty_handed: bool,
+    pub(super) is_empty_handed: bool,
+    /// What its holder does when the card has been torn.
+    pub(super) cancels_when_torn: bool,
+    pub(super) goes_elsewhere_when_torn: Option<Errand>,
     /// The card that its holder would put in.
-    in_hand: usize,
+    pub(super) in_hand: usize,
 }
 
 impl Story {
-    fn new(kit: &Arc<Kit>, seed: u64, planted: Planted, blows: &[Blow]) -> Self {
+    pub(super) fn new(kit: &Arc<Kit>, seed: u64, planted: Planted, blows: &[Blow]) -> Self {
         let mut world = World::new(kit, seed, planted);
         for blow in blows {
             if let Blow::Card(skip, fault) = *blow {
@@ -125,6 +129,8 @@ impl Story {
             crashes: 0,
             asked: 0,
             is_empty_handed: false,
+            cancels_when_torn: false,
+            goes_elsewhere_when_torn: None,
             in_hand: 0,
         }
     }
@@ -186,7 +192,7 @@ impl Story {
     }
 
     /// One step; false when nothing is left to do.
-    fn step(&mut self, choose: impl Fn(&mut World, &[Step]) -> Step) -> Result<bool, String> {
+    pub(super) fn step(&mut self, choose: impl Fn(&mut World, &[Step]) -> Step) -> Result<bool, String> {
         if self.world.engine.is_none() {
             self.crashes += 1;
             self.world.start();
@@ -209,6 +215,16 @@ impl Story {
 
     /// What whoever stands there does with the card. False when there is nothing to do.
     fn hand(&mut self) -> bool {
+        if self.world.reader.card.is_none() && self.world.sent.contains(&CommandName::CreditLoad) {
+            if std::mem::take(&mut self.cancels_when_torn) {
+                self.world.wants_void = true;
+                self.world.ask(Request::Cancel(reference()));
+                return true;
+            }
+            if let Some(errand) = self.goes_elsewhere_when_torn.take() {
+                self.world.goes_elsewhere(self.in_hand, errand);
+            }
+        }
         let world = &mut self.world;
         let wants_out = matches!(world.progress, Some(LoadProgress::TakeCardOut { .. }));
         let wants_card = matches!(world.progress, Some(LoadProgress::WaitingForCard { .. }));
@@ -261,7 +277,7 @@ impl Story {
         Ok(true)
     }
 
-    fn goes_on(mut self) -> Result<(World, u64), String> {
+    pub(super) fn goes_on(mut self) -> Result<(World, u64), String> {
         loop {
             if self.world.steps > STEPS_MAX {
                 return Err("the story does not end".to_owned());
@@ -299,7 +315,8 @@ fn blows(world: &World) -> Vec<Blow> {
     for at in 0..world.store.appends {
         blows.extend([Disk::Kept, Disk::Lost].map(|disk| Blow::InAppend(at, disk)));
     }
-    for at in 0..world.commands {
+    let commands = u32::try_from(world.sent.len()).unwrap_or(u32::MAX);
+    for at in 0..commands {
         blows.extend(FAULTS.map(|fault| Blow::Card(at, fault)));
     }
     for at in 0..world.messages {

@@ -217,75 +217,32 @@ async fn without_arguments(service: &Service, caller: &Caller, name: &str, param
 }
 
 async fn with_arguments(service: &Service, caller: &Caller, name: &str, given: Value) -> Answered {
+    macro_rules! call {
+        ($method:ident) => {
+            match arguments(given) {
+                Ok(ask) => service.$method(caller, &ask).await.map(to_value),
+                Err(fault) => Err(fault),
+            }
+        };
+    }
     Some(match name {
-        "BeginSale" => match arguments::<BeginSaleArguments>(given) {
-            Ok(ask) => service.begin_sale(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "BeginLoad" => match arguments::<BeginLoadArguments>(given) {
-            Ok(ask) => service.begin_load(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "AttachLoad" => match arguments::<ReferenceArguments>(given) {
-            Ok(ask) => service.attach_load(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "CancelLoad" => match arguments::<ReferenceArguments>(given) {
-            Ok(ask) => service.cancel_load(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "Attach" => match arguments::<ReferenceArguments>(given) {
-            Ok(ask) => service.attach(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "Cancel" => match arguments::<ReferenceArguments>(given) {
-            Ok(ask) => service.cancel(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "Where" => match arguments::<ReferenceArguments>(given) {
-            Ok(ask) => service.whereabouts(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "Conclude" => match arguments::<ConcludeArguments>(given) {
-            Ok(ask) => service.conclude(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "ReadPurse" => match arguments::<ReadPurseArguments>(given) {
-            Ok(ask) => service.read_purse(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "Events" => match arguments::<EventsArguments>(given) {
-            Ok(ask) => service.events(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "Journal" => match arguments::<JournalArguments>(given) {
-            Ok(ask) => service.journal(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "Settle" => match arguments::<SettleArguments>(given) {
-            Ok(ask) => service.settle(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "VoidBatch" => match arguments::<BatchArguments>(given) {
-            Ok(ask) => service.void_batch(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "Batches" => match arguments::<BatchesArguments>(given) {
-            Ok(ask) => service.batches(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "BatchItems" => match arguments::<BatchItemsArguments>(given) {
-            Ok(ask) => service.batch_items(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "ReloadDriver" => match arguments::<DriverArguments>(given) {
-            Ok(ask) => service.reload_driver(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "StopRecording" => match arguments::<DriverArguments>(given) {
-            Ok(ask) => service.stop_recording(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
+        "BeginSale" => call!(begin_sale),
+        "BeginLoad" => call!(begin_load),
+        "AttachLoad" => call!(attach_load),
+        "CancelLoad" => call!(cancel_load),
+        "Attach" => call!(attach),
+        "Cancel" => call!(cancel),
+        "Where" => call!(whereabouts),
+        "Conclude" => call!(conclude),
+        "ReadPurse" => call!(read_purse),
+        "Events" => call!(events),
+        "Journal" => call!(journal),
+        "Settle" => call!(settle),
+        "VoidBatch" => call!(void_batch),
+        "Batches" => call!(batches),
+        "BatchItems" => call!(batch_items),
+        "ReloadDriver" => call!(reload_driver),
+        "StopRecording" => call!(stop_recording),
         _ => return None,
     })
 }

@@ -161,20 +161,20 @@ impl Engine {
         self.commit_load(id, Entry::LoadProven(proven));
     }
 
-    /// The provider has said that the load is void. Where that contradicts what is recorded, somebody has to look.
-    pub(super) fn record_voided(&mut self, id: OperationId) {
+    /// The provider has said that the load is void. False where the journal says that its card has the value.
+    pub(super) fn record_voided(&mut self, id: OperationId) -> bool {
         let amount = self.load(id).asked.amount;
         let entry = Entry::LoadVoided(LoadVoided { amount });
         let stored = self.load(id).stored.as_ref();
         if !stored.is_some_and(|stored| stored.admits(&entry)) {
-            let why = OwedReason::Provider(super::refusal::VOIDED_AND_HAPPENED);
-            return self.load_mut(id).why = Some(why);
+            return false;
         }
         self.free_card(id);
         let load = self.load_mut(id);
         load.phase = Phase::Ending;
         load.aim = Aim::Void;
         self.commit_load(id, entry);
+        true
     }
 
     /// Lets the card go that is being served for this load: the load has its end.

@@ -121,7 +121,16 @@ impl Engine {
             return;
         }
         match phase {
-            LoadPhase::Voided => self.record_voided(id),
+            // That contradicts what is recorded: somebody has to look.
+            LoadPhase::Voided if !self.record_voided(id) => {
+                let failure = ProviderFailure {
+                    name: refusal::VOIDED_AND_HAPPENED,
+                    is_transient: false,
+                    text: "the provider says that the load is void, and its card has the value".to_owned(),
+                };
+                self.handle_failure(id, asked, failure, random);
+            }
+            LoadPhase::Voided => {}
             LoadPhase::Done => self.record_done(id),
             LoadPhase::Open | LoadPhase::Released => self.go_on(id, asked, random),
         }

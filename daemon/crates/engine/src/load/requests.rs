@@ -71,7 +71,8 @@ impl Engine {
             || self.settling.values().any(|settling| settling.is_of(id))
     }
 
-    /// A repeat of a load that is open: it waits for a card again.
+    /// A repeat of a load that is open: it waits for a card again. Where only the provider's answer is missing, that is asked for at
+    /// once.
     fn go_on_with_load(
         &mut self,
         request: RequestId,
@@ -83,7 +84,9 @@ impl Engine {
         let is_voiding = load.phase == Phase::Ending && load.aim == Aim::Void;
         let rests = load.phase == Phase::Owed || (is_voiding && load.fetched.is_none());
         if is_proven || (load.phase == Phase::Owed && load.fetched.is_some()) {
-            self.find(asked.reference, PendingFind::TellLoad(vec![request], load.why));
+            let why = load.why;
+            self.load_mut(id).retry_at = None;
+            self.find(asked.reference, PendingFind::TellLoad(vec![request], why));
             return Ok(());
         }
         if load.phase == Phase::WaitingForCard {
@@ -272,6 +275,7 @@ impl Engine {
         let is_proven = matches!(load.standing(), Some(LoadStanding::Proven(_)));
         let is_judged = load.fetched.is_some();
         if phase == Phase::Owed && (is_proven || is_judged || self.is_stopping) {
+            self.load_mut(id).retry_at = None;
             self.find(reference.clone(), PendingFind::TellLoad(vec![request], why));
             return Ok(true);
         }

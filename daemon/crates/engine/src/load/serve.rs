@@ -194,6 +194,8 @@ impl Engine {
     /// This card does not do: the load waits for another one.
     pub(crate) fn refuse_load(&mut self, reader: &DeviceName, visit: Visit, refused: LoadRefusal) {
         let id = visit.load().expect("a load's card is refused");
+        // Also one that could not be read: it is taken out before it is asked again.
+        self.devices.set_served(reader, visit.card.as_ref().map(card_id));
         self.leave(reader, visit);
         let load = self.load_mut(id);
         load.refused = Some(refused);

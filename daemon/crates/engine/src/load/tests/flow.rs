@@ -195,6 +195,19 @@ fn what_is_proven_is_confirmed_for_ever() {
         (loaded(false), 1),
         "nothing takes it back"
     );
+    assert!(
+        till.stands(call, LoadPhase::Voided).is_empty(),
+        "nor does the provider"
+    );
+    assert_eq!(
+        till.engine.loads().remove(0).1,
+        Some(OwedReason::Provider("VoidedAndHappened"))
+    );
+    let wants = till.ask(Request::BeginLoad(begin("load", 1, 300)));
+    let [Wants::Ask(call, _), Wants::Told(_)] = &wants[..] else {
+        panic!("who asks for it has it asked for at once: {wants:?}");
+    };
+    let call = *call;
     assert_eq!(told(&till.stands(call, LoadPhase::Done)), (loaded(true), 0));
     assert_eq!(till.recorded, ["confirmed"]);
     assert!(till.engine.loads().is_empty());
