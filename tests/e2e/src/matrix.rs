@@ -1,6 +1,6 @@
 //! Every phase, cut at every point in every way, on all processors; and the table of what came of it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -97,7 +97,8 @@ struct Outcome {
     failures: Vec<String>,
 }
 
-/// Every point that any trace of its phase showed.
+/// Every point that any trace of its phase showed; of wake-ups from thread to thread, which the world does not see, those that all
+/// of them showed: on a busy machine there is one more now and then, and hardly ever again.
 fn trace_all(templates: &Templates, phases: &[Phase]) -> Result<Points, Fault> {
     let queue: VecDeque<Phase> = phases.iter().flat_map(|phase| [*phase; TRACES]).collect();
     let traced = spread(queue, processors(), |phase| {
@@ -106,12 +107,15 @@ fn trace_all(templates: &Templates, phases: &[Phase]) -> Result<Points, Fault> {
             .map_err(|fault| format!("{phase}, uncut: {fault}"))?;
         Ok((phase, lived.points))
     });
-    let mut points = Points::new();
+    let mut points: BTreeMap<_, usize> = BTreeMap::new();
     for traced in traced {
         let (phase, seen) = traced.map_err(|words: String| words)?;
-        points.extend(seen.into_iter().map(|(process, point)| (phase, process, point)));
+        for (process, point) in seen {
+            *points.entry((phase, process, point)).or_default() += 1;
+        }
     }
-    Ok(points)
+    points.retain(|(_, _, point), traces| !point.is_wake_up() || *traces == TRACES);
+    Ok(points.into_keys().collect())
 }
 
 fn jobs(points: &Points, cuts: Cuts) -> VecDeque<Job> {

@@ -27,6 +27,11 @@ impl Point {
         format!("{} {} {}", self.role, self.call, self.object)
     }
 
+    /// Whether one thread wakes another: nothing leaves the process.
+    pub fn is_wake_up(&self) -> bool {
+        self.object.starts_with("anon_inode:")
+    }
+
     /// Whether it is a file of the journal.
     pub fn is_of_journal(&self) -> bool {
         self.object.starts_with("state")

@@ -252,17 +252,16 @@ impl Watch {
             let role = names.get(&thread).map_or("gone", String::as_str);
             points.extend(point::points(&log, role, objects)?);
         }
-        let is_wake_up = |point: &Point| point.object.starts_with("anon_inode:");
         let points = match self.side {
             Side::Purserd => {
                 let (kept, others): (Vec<_>, Vec<_>) = points
                     .into_iter()
                     .partition(|point| WRITERS.contains(&point.role.as_str()));
-                let odd: Vec<_> = others.iter().filter(|point| !is_wake_up(point)).collect();
+                let odd: Vec<_> = others.iter().filter(|point| !point.is_wake_up()).collect();
                 ensure(odd.is_empty(), || format!("other threads write: {odd:?}"))?;
                 kept
             }
-            Side::Provider => over_all_threads(points.into_iter().filter(|point| !is_wake_up(point))),
+            Side::Provider => over_all_threads(points.into_iter().filter(|point| !point.is_wake_up())),
         };
         let (side, cut) = (self.side, Cut::Kill);
         let blow = |point| Blow { side, point, cut };
