@@ -40,21 +40,9 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
         | RequestError::OtherReference
         | RequestError::LoadNotConcluded
         | RequestError::TooManyLoads => load::words(error),
-        RequestError::AmountZero => (
-            ErrorName::AmountZero,
-            "the amount is zero",
-            "a sale needs a price of at least one minor unit",
-        ),
-        RequestError::AmountTooLarge => (
-            ErrorName::AmountTooLarge,
-            "the amount is larger than a card's purse can hold",
-            "look at the price; amounts are in minor units",
-        ),
-        RequestError::CurrencyNotAccepted => (
-            ErrorName::CurrencyNotAccepted,
-            "no configured card issuer uses this currency",
-            "use a currency that GetInfo lists, or add the issuer under [issuers] in the configuration",
-        ),
+        RequestError::AmountZero | RequestError::AmountTooLarge | RequestError::CurrencyNotAccepted => {
+            amount_words(error)
+        }
         RequestError::UnknownReader
         | RequestError::NoReader
         | RequestError::ReaderInUse
@@ -86,6 +74,26 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
             ErrorName::Stopping,
             "Purser is stopping",
             "try again, with the same reference, when it has started",
+        ),
+    }
+}
+
+fn amount_words(error: RequestError) -> (ErrorName, &'static str, &'static str) {
+    match error {
+        RequestError::AmountZero => (
+            ErrorName::AmountZero,
+            "the amount is zero",
+            "a sale needs a price of at least one minor unit",
+        ),
+        RequestError::AmountTooLarge => (
+            ErrorName::AmountTooLarge,
+            "the amount is larger than a card's purse can hold",
+            "look at the price; amounts are in minor units",
+        ),
+        _ => (
+            ErrorName::CurrencyNotAccepted,
+            "no configured card issuer uses this currency",
+            "use a currency that GetInfo lists, or add the issuer under [issuers] in the configuration",
         ),
     }
 }

@@ -66,8 +66,6 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 /// How long the journal has to end what it was given, after the drivers: a sync takes milliseconds. On a disk that hangs it
 /// never ends, and the process must all the same.
 const JOURNAL_END: Duration = Duration::from_secs(5);
-/// How long drivers have to end in order, a little more than each supervisor gives its own.
-const DRIVERS_END: Duration = Duration::from_secs(4);
 /// Where an installed system has the driver host.
 const DRIVER_HOST: &str = "/usr/libexec/purser/purser-driver-host";
 
@@ -209,7 +207,14 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         bus,
         open,
     } = doors;
-    let core = Core::new(engine, clock, journal, (drivers, settler), (hub, board), (check, schedule));
+    let core = Core::new(
+        engine,
+        clock,
+        journal,
+        (drivers, settler),
+        (hub, board),
+        (check, schedule),
+    );
     let (exit, journal) = match Sources::new((calls, driver_calls), done_queue, (driver_events, settled)) {
         Ok(sources) => turn::turn(core, sources, bus).await,
         Err(error) => {

@@ -11,7 +11,7 @@ use zbus::{Connection, OwnedFd, OwnedVariant};
 
 use super::callers::Callers;
 use super::refusal::Refusal;
-use super::value::{Dict, add_options, dict, list};
+use super::value::{Dict, add_options, dict, given, list, page};
 use super::watchers::Watchers;
 use crate::access::Caller;
 use crate::model::{
@@ -492,14 +492,4 @@ impl Door {
 
     #[zbus(signal)]
     pub(super) async fn lagged(to: &SignalEmitter<'_>, after: u64) -> zbus::Result<()>;
-}
-
-/// D-Bus has no absent values: an empty text stands for none.
-fn given(text: String) -> Option<String> {
-    (!text.is_empty()).then_some(text)
-}
-
-/// Zero stands for the default.
-fn page(limit: u32) -> Option<u64> {
-    (limit > 0).then_some(u64::from(limit))
 }
