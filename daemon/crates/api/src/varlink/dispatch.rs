@@ -10,8 +10,8 @@ use crate::fault::invalid_argument;
 use crate::model::{
     BatchArguments, BatchItemsArguments, BatchesArguments, BeginLoadArguments, BeginSaleArguments,
     ConcludeArguments, DriverArguments, EventsArguments, Fault, INTERFACE, JournalArguments,
-    ProvidePinArguments, ReadPurseArguments, RecordDriverArguments, ReferenceArguments, SettleArguments,
-    VARLINK_CONTRACT, WatchArguments, WatchReply,
+    ProvidePinArguments, RecordDriverArguments, SettleArguments, VARLINK_CONTRACT, WatchArguments,
+    WatchReply,
 };
 use crate::parse::{self, arguments};
 use crate::service::Service;
