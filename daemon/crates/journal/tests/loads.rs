@@ -4,7 +4,7 @@ mod common;
 
 use common::load::{LOADS, Load, store_loads_of_each_standing};
 use common::{Sale, append_one, folder, open, open_when_free, store, store_some_of_each, yen};
-use purser_journal::{Journal, OpenError, Query, Reader, mend, verify};
+use purser_journal::{Journal, MendError, OpenError, Query, Reader, mend, verify};
 use purser_ledger::{
     Account, AnyOperation, Commit, Entry, Find, FindError, LoadStanding, Refused, Snapshot, Store,
 };
@@ -272,6 +272,33 @@ fn an_open_load_that_is_forgotten_stops_the_start_as_does_one_of_which_no_row_te
         let refused = open_when_free(folder.path()).expect_err("a credit could be made twice");
         assert!(matches!(refused, OpenError::Damaged(_)), "{sql}: {refused:?}");
     }
+}
+
+#[test]
+fn a_load_and_a_sale_with_one_reference_are_told_by_their_entries() {
+    let folder = folder();
+    let mut journal = open(&folder);
+    let load = Load::new(1);
+    let first = store(&mut journal, load.begun());
+    store(&mut journal, load.voided(1));
+    journal.maintain().expect("the journal works");
+    drop(journal);
+    spoil(
+        &folder,
+        &format!("DELETE FROM operations WHERE id = x'{}'", load.id()),
+    );
+    let mut journal = open(&folder);
+    let mut repeated = Sale::new(1).intended();
+    if let Entry::SaleIntended(intended) = &mut repeated.entry {
+        intended.reference = load.reference();
+    }
+    let second = store(&mut journal, repeated);
+    drop(journal);
+    let refused = mend(folder.path(), "a test").expect_err("one of the two would be lost");
+    assert!(
+        matches!(refused, MendError::Twice { first: one, second: other } if (one, other) == (first.number, second.number)),
+        "{refused:?}"
+    );
 }
 
 #[test]

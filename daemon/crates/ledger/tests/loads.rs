@@ -293,7 +293,7 @@ fn may_follow(taken: &[Entry], next: &Entry) -> bool {
             let fits_released = last_released.is_none_or(|(number, bound)| {
                 it.number > number && (&it.card, it.online_sn) == (&bound.card, bound.online_sn)
             });
-            let least = attempts().last().map_or(1, |last| last.number);
+            let least = attempts().next_back().map_or(1, |last| last.number);
             !is_proven && it.number >= least && it.number > 0 && fits_released
         }
         Entry::LoadReleased(it) => matches!(newest, Entry::LoadAttempted(last) if last.number == it.number),
