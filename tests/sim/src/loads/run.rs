@@ -97,7 +97,7 @@ const ERRANDS: [Errand; 3] = [Errand::Completes, Errand::Voids, Errand::LoadsAno
 
 pub(super) struct Story {
     pub(super) world: World,
-    blows: Vec<Blow>,
+    pub(super) blows: Vec<Blow>,
     crashes: u64,
     asked: u32,
     pub(super) is_empty_handed: bool,

@@ -203,6 +203,39 @@ fn a_card_that_cannot_be_loaded_is_refused_by_name_before_anything_is_asked_of_i
 }
 
 #[test]
+fn a_cancel_while_a_card_is_looked_at_that_does_not_do_waits_for_no_other_card() {
+    for at in 0..30 {
+        let mut story = with_card(CardKind::Foreign, |_| {});
+        story.blows.push(Blow::Cancel(at));
+        story.is_empty_handed = true;
+        let began = story.world.now.monotonic;
+        let world = end(story);
+        is_void(&world);
+        assert!(world.now.monotonic < began.after_ms(5_000), "step {at}");
+    }
+}
+
+#[test]
+fn a_load_for_which_the_journal_has_no_room_is_void_and_nothing_was_sent() {
+    let mut story = story(&[]);
+    for _ in 0..1_000 {
+        let is_next = matches!(story.world.sent.last(), Some(CommandName::InitializeLoad));
+        if is_next {
+            story.world.store.refusals = 1;
+            break;
+        }
+        story
+            .step(|_, possible| possible[0])
+            .unwrap_or_else(|what| panic!("{what}"));
+    }
+    story.is_empty_handed = true;
+    let world = end(story);
+    is_void(&world);
+    assert_eq!(times(&world, CommandName::CreditLoad), 0);
+    assert_eq!(world.messages, 2, "the look, and the void");
+}
+
+#[test]
 fn a_load_for_which_no_card_comes_again_stays_owed_and_says_that_a_card_may_have_it() {
     let mut story = story(&[Blow::Card(CREDIT, Fault::TearAfterExecute)]);
     story.is_empty_handed = true;
