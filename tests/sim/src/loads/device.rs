@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use purser_engine::{Abilities, Act, Answer, CallFailure, CallId, DeviceEvent, Input, Query};
-use purser_lab::card::CardReply;
+use purser_lab::card::{CardReply, Interface};
 use purser_ledger::DeviceName;
 use purser_purse::{CommandApdu, CommandName, Protocol};
 
@@ -122,7 +122,10 @@ impl World {
         self.reader.connection = Some(self.reader.last);
         Ok(Answer::Connected {
             connection: self.reader.last,
-            protocol: Protocol::TCl,
+            protocol: match self.cards[card].personalisation().interface {
+                Interface::T0 => Protocol::T0,
+                Interface::Whole => Protocol::TCl,
+            },
         })
     }
 

@@ -122,6 +122,9 @@ struct World {
     /// What each card has paid here.
     paid: [u32; CARDS],
     sales: u32,
+    /// The POS sends the PIN.
+    pin_through_api: bool,
+    presentation: u8,
     /// The buyer presses cancel at the next PIN.
     refuses_pin: bool,
     /// The load was completed at another terminal: this one's journal cannot know.
@@ -216,6 +219,8 @@ impl World {
             loaded_elsewhere: [0; CARDS],
             paid: [0; CARDS],
             sales: 0,
+            pin_through_api: false,
+            presentation: 0,
             refuses_pin: false,
             is_completed_elsewhere: false,
             wants_void: false,
@@ -337,6 +342,7 @@ impl World {
                 {
                     self.refusals.push(it);
                 }
+                self.presentation = view.presentation;
                 self.progress = Some(view.state);
             }
             Output::Reply(_, reply) => {
@@ -405,6 +411,17 @@ impl World {
         }
     }
 
+    /// The POS sends the PIN for a presentation, and that it may use the last try.
+    fn send_pin(&mut self, digits: &str, presentation: u8) {
+        let pin = Pin::from_digits(&mut digits.as_bytes().to_vec()).expect("a PIN");
+        self.ask(Request::ProvidePin {
+            reference: reference(),
+            pin,
+            presentation,
+            last_try: false,
+        });
+    }
+
     fn enter_pin(&mut self) {
         if let Some(id) = self.pad.take() {
             let pin = Pin::from_digits(&mut PIN.as_bytes().to_vec()).expect("a PIN");
@@ -464,7 +481,7 @@ impl World {
             load: self.operation(),
             amount: self.kit.amount(u64::from(LOADED)),
             reader: None,
-            pin_through_api: false,
+            pin_through_api: self.pin_through_api,
         };
         self.ask(Request::BeginLoad(begin));
     }

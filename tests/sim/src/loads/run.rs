@@ -9,7 +9,7 @@ use purser_purse::CommandName;
 
 use super::elsewhere::Errand;
 use super::{Fate, Planted, Step, World, reference};
-use crate::kit::Kit;
+use crate::kit::{Kit, PIN};
 use crate::store::Disk;
 
 /// What was run.
@@ -97,12 +97,13 @@ const ERRANDS: [Errand; 3] = [Errand::Completes, Errand::Voids, Errand::LoadsAno
 
 pub(super) struct Story {
     pub(super) world: World,
-    blows: Vec<Blow>,
+    pub(super) blows: Vec<Blow>,
     crashes: u64,
     asked: u32,
     pub(super) is_empty_handed: bool,
     /// What its holder does when the card has been torn.
     pub(super) cancels_when_torn: bool,
+    pub(super) refuses_pin_when_torn: bool,
     pub(super) goes_elsewhere_when_torn: Option<Errand>,
     /// The card that its holder would put in.
     pub(super) in_hand: usize,
@@ -130,9 +131,21 @@ impl Story {
             asked: 0,
             is_empty_handed: false,
             cancels_when_torn: false,
+            refuses_pin_when_torn: false,
             goes_elsewhere_when_torn: None,
             in_hand: 0,
         }
+    }
+
+    /// An undisturbed story whose POS sends the PIN.
+    #[cfg(test)]
+    pub(super) fn asked_through_api(kit: &Arc<Kit>) -> Self {
+        let mut story = Self::new(kit, 1, Planted::Nothing, &[]);
+        story.world.pin_through_api = true;
+        story.world.inputs.clear();
+        story.world.start();
+        story.world.ask_again();
+        story
     }
 
     /// What comes before the next step.
@@ -221,11 +234,20 @@ impl Story {
                 self.world.ask(Request::Cancel(reference()));
                 return true;
             }
+            self.world.refuses_pin |= std::mem::take(&mut self.refuses_pin_when_torn);
             if let Some(errand) = self.goes_elsewhere_when_torn.take() {
                 self.world.goes_elsewhere(self.in_hand, errand);
             }
         }
         let world = &mut self.world;
+        if let Some(LoadProgress::WaitingForPin {
+            through_api: true, ..
+        }) = world.progress
+        {
+            world.progress = None;
+            world.send_pin(PIN, world.presentation);
+            return true;
+        }
         let wants_out = matches!(world.progress, Some(LoadProgress::TakeCardOut { .. }));
         let wants_card = matches!(world.progress, Some(LoadProgress::WaitingForCard { .. }));
         let refused = match world.progress {

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use purser_engine::{LoadEnd, LoadRefusal, OwedReason};
-use purser_lab::card::{Card, Fault, Life, Minor, Opening, StatusWord};
+use purser_lab::card::{Card, Fault, Life, Minor, Opening, ScriptedFault, StatusWord, instruction};
 use purser_ledger::{CloseReason, LoadProof, LoadStanding};
 use purser_purse::CommandName;
 
 use super::elsewhere::Errand;
 use super::run::{Blow, Story};
 use super::{Fate, LOADED, OPENING, Planted, World};
-use crate::kit::{CardKind, Kit};
+use crate::kit::{CardKind, Kit, PIN};
 
 /// CREDIT comes after SELECT, READ BINARY, VERIFY and INITIALIZE.
 const CREDIT: u32 = 4;
@@ -162,6 +162,48 @@ fn a_load_that_was_completed_elsewhere_is_recorded_here_when_the_provider_or_the
 }
 
 #[test]
+fn a_contact_card_that_hands_its_answers_over_on_request_is_loaded() {
+    for fault in [
+        None,
+        Some(Fault::TearAfterExecute),
+        Some(Fault::TearBeforeExecute),
+    ] {
+        let mut story = with_card(CardKind::Contact, |card| {
+            // Each answer with data is fetched: CREDIT is the eighth command.
+            let scripted = fault.map(|fault| ScriptedFault::next(instruction::CREDIT, fault));
+            scripted.into_iter().for_each(|it| card.script(it));
+        });
+        story.in_hand = 0;
+        let world = end(story);
+        is_loaded(&world, 0);
+        assert!(times(&world, CommandName::GetResponse) > 0, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_buyer_who_cancels_at_the_pin_pad_has_the_load_voided_unless_a_card_may_have_it() {
+    let mut first = story(&[]);
+    first.world.refuses_pin = true;
+    is_void(&end(first));
+    let mut later = story(&[Blow::Card(CREDIT, Fault::TearBeforeExecute)]);
+    later.refuses_pin_when_torn = true;
+    is_loaded(&end(later), 0);
+}
+
+#[test]
+fn the_pin_may_come_through_the_api_for_the_presentation_that_it_was_asked_for() {
+    let mut story = Story::asked_through_api(&Arc::new(Kit::new()));
+    story.world.send_pin(PIN, 9);
+    let world = end(story);
+    is_loaded(&world, 0);
+    assert_eq!(
+        times(&world, CommandName::Verify),
+        1,
+        "one for another presentation is not taken"
+    );
+}
+
+#[test]
 fn a_released_load_wants_its_own_card_by_name() {
     let mut story = story(&[Blow::Card(CREDIT, Fault::TearBeforeExecute)]);
     story.in_hand = 1;
@@ -200,6 +242,39 @@ fn a_card_that_cannot_be_loaded_is_refused_by_name_before_anything_is_asked_of_i
     let world = end(with_card(CardKind::NeedsPin, |card| card.set_life(Life::Blocked)));
     assert_eq!(world.refusals, [card(CloseReason::CardBlocked)]);
     is_loaded(&world, 1);
+}
+
+#[test]
+fn a_cancel_while_a_card_is_looked_at_that_does_not_do_waits_for_no_other_card() {
+    for at in 0..30 {
+        let mut story = with_card(CardKind::Foreign, |_| {});
+        story.blows.push(Blow::Cancel(at));
+        story.is_empty_handed = true;
+        let began = story.world.now.monotonic;
+        let world = end(story);
+        is_void(&world);
+        assert!(world.now.monotonic < began.after_ms(5_000), "step {at}");
+    }
+}
+
+#[test]
+fn a_load_for_which_the_journal_has_no_room_is_void_and_nothing_was_sent() {
+    let mut story = story(&[]);
+    for _ in 0..1_000 {
+        let is_next = matches!(story.world.sent.last(), Some(CommandName::InitializeLoad));
+        if is_next {
+            story.world.store.refusals = 1;
+            break;
+        }
+        story
+            .step(|_, possible| possible[0])
+            .unwrap_or_else(|what| panic!("{what}"));
+    }
+    story.is_empty_handed = true;
+    let world = end(story);
+    is_void(&world);
+    assert_eq!(times(&world, CommandName::CreditLoad), 0);
+    assert_eq!(world.messages, 2, "the look, and the void");
 }
 
 #[test]

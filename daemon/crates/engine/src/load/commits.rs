@@ -92,8 +92,11 @@ impl Engine {
                 };
                 self.refuse_to_begin(id, error);
             }
-            // Nothing was sent. Its card may go, and the load goes on when there is room again.
-            Some(Entry::LoadAttempted(_)) => self.owe(id, OwedReason::NotRecorded),
+            // Nothing was sent, and nothing more can be tried now.
+            Some(Entry::LoadAttempted(_)) => {
+                self.free_card(id);
+                self.give_up_cards(id, OwedReason::NotRecorded);
+            }
             Some(entry) => {
                 // A broken invariant: end the process, and let card and provider tell after the restart.
                 unreachable!("the store refuses {entry:?} for a load that reserved its room: {refused}");

@@ -25,6 +25,9 @@ impl Engine {
         let deadline = self.now.monotonic.after_ms(self.config.card_wait_ms);
         if self.is_stopping {
             self.owe(id, OwedReason::Stopped);
+        } else if self.load(id).aim == Aim::Void && self.load(id).challenge.is_none() {
+            // It may need no card.
+            self.begin_void(id);
         } else if self.load(id).presentations >= PRESENTATIONS_MAX {
             self.give_up_cards(id, OwedReason::CardsFailed);
         } else {
@@ -35,7 +38,7 @@ impl Engine {
     }
 
     /// No card does: a load that none can have is voided (money rule L4), another one stays owed.
-    fn give_up_cards(&mut self, id: OperationId, why: OwedReason) {
+    pub(super) fn give_up_cards(&mut self, id: OperationId, why: OwedReason) {
         let load = self.load_mut(id);
         load.why = Some(why);
         if load.aim == Aim::Load && load.released().is_none() {
