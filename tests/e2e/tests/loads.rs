@@ -100,6 +100,14 @@ fn a_load_survives_the_death_of_either_program() -> Result<(), Fault> {
     counter.stack.start_again()?;
     let owed = counter.wait_for("load-1", |load| load["outcome"] == "owed")?;
     ensure(owed["may_be_on_card"] == true, || format!("{owed}"))?;
+    let status = counter.run(&["status"], 0)?;
+    let is_told = |problem: &Value| problem["name"] == "loads_owed";
+    ensure(
+        status["problems"]
+            .as_array()
+            .is_some_and(|it| it.iter().any(is_told)),
+        || format!("{status}"),
+    )?;
     counter.card.insert();
     counter.wait_for("load-1", |load| load["confirmed"] == true)?;
     counter.expect_owed_and_loaded(0, 500)?;

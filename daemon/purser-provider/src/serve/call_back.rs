@@ -57,6 +57,8 @@ pub(crate) struct Answered {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Refused {
+    #[serde(with = "hex::serde")]
+    ticket: [u8; 16],
     refusal: String,
 }
 
@@ -193,9 +195,11 @@ pub(crate) async fn refused(
         return Err(Fault::invalid("BadBody", cause, "send one of the names that the document lists").into());
     };
     Calls::handle(shared, &peer, leg, |machine, now| {
-        machine.handle_refused(now, leg.id, refusal)
+        machine.handle_refused(now, leg.id, Ticket(refused.ticket), refusal)
     });
-    Ok(Reply::ok(json!({ "refusal": refusal.name() })))
+    Ok(Reply::ok(json!({
+        "ticket": hex::encode(refused.ticket), "refusal": refusal.name(),
+    })))
 }
 
 /// The terminal, if this connection is open for this purpose and subject.

@@ -21,7 +21,7 @@ const CALL_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) enum Order {
     Answer(Answer),
-    Refuse(Refusal),
+    Refuse(Ticket, Refusal),
 }
 
 /// A purpose as it is written.
@@ -131,7 +131,7 @@ impl Waiting {
                         return Ok(true);
                     }
                 }
-                Some(Order::Refuse(refusal)) => self.refuse(refusal).await?,
+                Some(Order::Refuse(ticket, refusal)) => self.refuse(ticket, refusal).await?,
             }
             if !self.is_link {
                 return Ok(false);
@@ -165,8 +165,8 @@ impl Waiting {
         }
     }
 
-    async fn refuse(&mut self, refusal: Refusal) -> Result<(), AskError> {
-        let body = json!({ "refusal": refusal.name() });
+    async fn refuse(&mut self, ticket: Ticket, refusal: Refusal) -> Result<(), AskError> {
+        let body = json!({ "ticket": ticket.to_string(), "refusal": refusal.name() });
         let asked = self
             .line
             .ask::<Value>(Ask::post("/v1/call/refusal", body, self.time));

@@ -358,7 +358,9 @@ impl Task {
                 self.machine.handle_signature(self.now(), leg, signature);
             }
             TerminalOutput::Answer(leg, answer) => self.order(leg, Order::Answer(answer)),
-            TerminalOutput::Refuse(leg, refusal) => self.order(leg, Order::Refuse(refusal)),
+            TerminalOutput::Refuse(leg, ticket, refusal) => {
+                self.order(leg, Order::Refuse(ticket, refusal));
+            }
             TerminalOutput::Close(leg) => {
                 if self.legs.remove(&leg).is_some_and(|gone| gone.is_link) {
                     self.told.send_replace(LinkState::Connecting);

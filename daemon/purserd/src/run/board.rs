@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use purser_api::model::Problem;
+use purser_engine::load::{LoadProgress, OwedReason};
 use purser_engine::settlement::BatchView;
 use purser_engine::{Engine, LimitKind, LimitLevel, LimitUse, Limits};
 use purser_journal::DiskRoom;
@@ -29,6 +30,7 @@ struct Facts {
     in_doubt: usize,
     /// The batches under way.
     batches: Vec<BatchView>,
+    loads: Loads,
     range: ClockRange,
     disk: Option<DiskRoom>,
     /// What was logged last.
@@ -42,6 +44,7 @@ impl Board {
             counted: Unsettled::default(),
             in_doubt: 0,
             batches: Vec::new(),
+            loads: Loads::default(),
             range,
             disk,
             levels: BTreeMap::new(),
@@ -66,7 +69,12 @@ impl Board {
         let counted = engine.counted();
         let mut facts = self.lock();
         let batches = engine.batches();
-        let is_other = facts.in_doubt != in_doubt || facts.counted != counted || facts.batches != batches;
+        let loads = Loads::of(engine);
+        let is_other = facts.in_doubt != in_doubt
+            || facts.counted != counted
+            || facts.batches != batches
+            || facts.loads != loads;
+        facts.loads = loads;
         facts.batches = batches;
         facts.in_doubt = in_doubt;
         facts.counted = counted;
@@ -150,6 +158,7 @@ impl Board {
             .chain(clock)
             .chain(doubts)
             .chain(batches)
+            .chain(facts.loads.problems())
             .collect()
     }
 
@@ -234,6 +243,47 @@ pub(crate) fn limit_problem(it: &LimitUse) -> Option<Problem> {
         LimitLevel::Within => None,
         LimitLevel::Near => Some(problem(&format!("{name}_near"), &cause, &remedy)),
         LimitLevel::Reached => Some(problem(name, &format!("{cause}: no new sale begins"), &remedy)),
+    }
+}
+
+/// Loads that wait for somebody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Loads {
+    /// Nobody works on them, and no card has their value for certain.
+    owed: usize,
+    /// A card has the value, and the provider does not take the proof, by this name.
+    refused: Option<&'static str>,
+}
+
+impl Loads {
+    fn of(engine: &Engine) -> Self {
+        let mut loads = Self::default();
+        for (view, why) in engine.loads() {
+            match (view.state, why) {
+                (LoadProgress::Owed, _) => loads.owed += 1,
+                (LoadProgress::Loading, Some(OwedReason::Provider(name))) => loads.refused = Some(name),
+                _ => {}
+            }
+        }
+        loads
+    }
+
+    fn problems(self) -> impl Iterator<Item = Problem> {
+        let owed = (self.owed > 0).then(|| {
+            problem(
+                "loads_owed",
+                &format!("{} loads are owed to their users", self.owed),
+                "complete each by beginning it again with its card, or cancel it; purserctl journal tells their references",
+            )
+        });
+        let refused = self.refused.map(|name| {
+            problem(
+                "load_not_confirmed",
+                &format!("a card has its value, and the provider has not taken the proof of it ({name})"),
+                "Purser sends it again by itself; tell the provider's operator where it lasts",
+            )
+        });
+        owed.into_iter().chain(refused)
     }
 }
 

@@ -18,8 +18,8 @@ pub enum TerminalOutput {
     },
     /// Send the answer.
     Answer(LegId, Answer),
-    /// Send the refusal. Not on the standing link: hang up after it.
-    Refuse(LegId, Refusal),
+    /// Send the refusal of the challenge with this ticket. Not on the standing link: hang up after it.
+    Refuse(LegId, Ticket, Refusal),
     /// Hang up.
     Close(LegId),
     /// The provider has accepted the answer: the leg is open for this request's purpose and subject.

@@ -268,10 +268,11 @@ impl Provider {
         }
     }
 
-    /// The terminal refuses the challenge on this leg.
-    pub fn handle_refused(&mut self, now: Monotonic, leg: LegId, refusal: Refusal) {
+    /// The terminal refuses the challenge with this ticket on this leg. On the standing link a refusal can cross the next challenge:
+    /// one of another ticket changes nothing.
+    pub fn handle_refused(&mut self, now: Monotonic, leg: LegId, ticket: Ticket, refusal: Refusal) {
         match std::mem::replace(&mut self.state, State::Idle) {
-            State::Challenged { open, leg: ours, .. } if ours == leg => {
+            State::Challenged { open, leg: ours, .. } if (ours, open.ticket) == (leg, ticket) => {
                 if refusal.is_transient() {
                     self.pause(now, open);
                 } else {

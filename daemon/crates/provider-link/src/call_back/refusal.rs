@@ -86,7 +86,8 @@ impl Refusal {
     /// True when the same thing may be tried again and succeed.
     pub fn is_transient(self) -> bool {
         match self {
-            Self::TicketNotYetKnown | Self::SecondCallBack => true,
+            // On the standing link an answer can cross the next challenge.
+            Self::TicketNotYetKnown | Self::SecondCallBack | Self::NotAsked => true,
             Self::UnknownTicket
             | Self::StaleCallBack
             | Self::ReplayedChallenge
@@ -96,8 +97,7 @@ impl Refusal {
             | Self::OtherContent
             | Self::WrongMode
             | Self::SecondStandingLink
-            | Self::BadSignature
-            | Self::NotAsked => false,
+            | Self::BadSignature => false,
         }
     }
 

@@ -194,7 +194,7 @@ impl Terminal {
         challenge: &Challenge,
     ) {
         if let Err(refusal) = self.admit(leg, peer, challenge) {
-            self.refuse(leg, refusal);
+            self.refuse(leg, challenge.ticket, refusal);
             return;
         }
         let State::Waiting(mut called) = std::mem::replace(&mut self.state, State::Idle) else {
@@ -252,12 +252,13 @@ impl Terminal {
         }
     }
 
-    fn refuse(&mut self, leg: LegId, refusal: Refusal) {
+    fn refuse(&mut self, leg: LegId, ticket: Ticket, refusal: Refusal) {
         self.refusals.count(refusal);
         if refusal.is_alarm() {
             self.outputs.push_back(TerminalOutput::Alarm(refusal));
         }
-        self.outputs.push_back(TerminalOutput::Refuse(leg, refusal));
+        self.outputs
+            .push_back(TerminalOutput::Refuse(leg, ticket, refusal));
     }
 
     /// Takes the device key's signature for a leg; `None` when there is none. Longer than [`SIGNATURE_BYTES_MAX`] is none.

@@ -227,7 +227,12 @@ fn a_call_back_that_overtakes_its_ticket_is_asked_to_come_again() {
     it.terminal
         .handle_challenge(NOW, LEG, &provider(), &HERE, &challenge);
     assert_eq!(it.terminal.refusals().of(Refusal::TicketNotYetKnown), 1);
-    it.provider.handle_refused(NOW, LEG, Refusal::TicketNotYetKnown);
+    // Of an earlier call: it crossed this one.
+    it.provider
+        .handle_refused(NOW, LEG, Ticket([9; 16]), Refusal::StaleCallBack);
+    assert_eq!(it.provider.state_name(), "Challenged");
+    it.provider
+        .handle_refused(NOW, LEG, challenge.ticket, Refusal::TicketNotYetKnown);
     assert_eq!(it.provider.state_name(), "Due");
 }
 

@@ -43,7 +43,7 @@ enum Event {
     Challenge(LegId, Challenge),
     Signed(LegId, Vec<u8>),
     Answer(LegId, Answer),
-    RefusedByTerminal(LegId, Refusal),
+    RefusedByTerminal(LegId, Ticket, Refusal),
     RefusedByProvider(LegId, Refusal),
     Opened(LegId),
     LostAtTerminal(LegId),
@@ -237,8 +237,8 @@ impl World {
                 self.provider
                     .handle_answer(leg, &answer, |bytes, it| signature(bytes) == it);
             }
-            Event::RefusedByTerminal(leg, refusal) if is_open_at_provider(&leg) => {
-                self.provider.handle_refused(now, leg, refusal);
+            Event::RefusedByTerminal(leg, ticket, refusal) if is_open_at_provider(&leg) => {
+                self.provider.handle_refused(now, leg, ticket, refusal);
             }
             _ => {}
         }
@@ -281,7 +281,9 @@ impl World {
             }
             TerminalOutput::Sign { leg, bytes } => self.put(300, Event::Signed(leg, signature(&bytes))),
             TerminalOutput::Answer(leg, answer) => self.send(Event::Answer(leg, answer)),
-            TerminalOutput::Refuse(leg, refusal) => self.send(Event::RefusedByTerminal(leg, refusal)),
+            TerminalOutput::Refuse(leg, ticket, refusal) => {
+                self.send(Event::RefusedByTerminal(leg, ticket, refusal));
+            }
             TerminalOutput::Close(leg) => {
                 self.dead_at_terminal.insert(leg);
                 self.put(500, Event::LostAtProvider(leg));

@@ -261,10 +261,13 @@ fn provider_inputs() -> Vec<OnProvider> {
         ("bad answer", |it| answer(it, LEG, false)),
         ("answer on another leg", |it| answer(it, OTHER_LEG, true)),
         ("refused: not yet known", |it| {
-            it.handle_refused(LATER, LEG, Refusal::TicketNotYetKnown);
+            it.handle_refused(LATER, LEG, TICKET, Refusal::TicketNotYetKnown);
         }),
         ("refused: unknown", |it| {
-            it.handle_refused(LATER, LEG, Refusal::UnknownTicket);
+            it.handle_refused(LATER, LEG, TICKET, Refusal::UnknownTicket);
+        }),
+        ("refused: of another ticket", |it| {
+            it.handle_refused(LATER, LEG, Ticket([9; 16]), Refusal::UnknownTicket);
         }),
         ("standing link", |it| {
             it.handle_link(LATER, OTHER_LEG, &terminal())

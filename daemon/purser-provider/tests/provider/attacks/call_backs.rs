@@ -140,7 +140,7 @@ fn other_subject(world: &mut World) -> String {
 
 fn no_name(world: &mut World) -> String {
     let till = world.till();
-    let nonsense = json!({ "refusal": "Nonsense" });
+    let nonsense = json!({ "ticket": "00".repeat(16), "refusal": "Nonsense" });
     let answer = till.identity.ask("POST", "/v1/call/refusal", Some(&nonsense));
     answer.refusal().to_owned()
 }
