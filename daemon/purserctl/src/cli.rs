@@ -51,6 +51,12 @@ pub(crate) enum Verb {
     /// Drivers: list, reload or record them; for operators
     #[command(subcommand)]
     Driver(Driver),
+    /// The provider: how the link to it does, and what this terminal is there
+    #[command(subcommand)]
+    Provider(Provider),
+    /// Loads: put value that the provider has ready onto a card, look at it, or cancel it
+    #[command(subcommand)]
+    Load(Load),
     /// Settle the claims that wait: batches are sealed and sent to the provider
     Settle(Settle),
     /// Batches: list them, or show one's items with what the provider says of each
@@ -87,6 +93,44 @@ pub(crate) struct Doctor {
     /// The folder that holds the journal
     #[arg(long, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Provider {
+    /// How the link does, and what this terminal is there; exit code 1 when it is down
+    Status,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Load {
+    /// Begin a load that the provider knows, or go on with the one that has this reference
+    Begin(BeginLoad),
+    /// How a load stands
+    Show(Reference),
+    /// Void a load that no card has
+    Cancel(Reference),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BeginLoad {
+    /// The load's number at the provider, 32 hexadecimal digits
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) load: String,
+    /// How much the bank has booked, in minor units: 500 for 500 yen
+    #[arg(long, value_name = "MINOR")]
+    pub(crate) amount: u64,
+    /// The currency, three letters of ISO 4217
+    #[arg(long, value_name = "CODE")]
+    pub(crate) currency: String,
+    /// Your own name of this load; use it again to repeat the command, or to go on with a load that is owed
+    #[arg(long)]
+    pub(crate) reference: String,
+    /// The reader to use; any free one without it
+    #[arg(long)]
+    pub(crate) reader: Option<String>,
+    /// Wait until the card is loaded, or the load is void or owed
+    #[arg(long)]
+    pub(crate) wait: bool,
 }
 
 #[derive(Debug, Args)]
@@ -183,7 +227,7 @@ pub(crate) struct Sale {
 
 #[derive(Debug, Args)]
 pub(crate) struct Reference {
-    /// The sale's reference
+    /// Its reference
     pub(crate) reference: String,
 }
 

@@ -130,26 +130,23 @@ fn what_does_not_make_a_provider_is_shown_with_its_remedy() {
         ),
         (
             "[provider]",
-            "[provider]\nsettle_at = [\"24:00\"]",
-            "expected a time of the day",
-        ),
-        (
-            "[provider]",
-            "[provider]\nsettle_at = [\"3:30\"]",
-            "expected a time of the day",
-        ),
-        (
-            "[provider]",
-            "[provider]\nsettle_spread_minutes = 721",
-            "expected 0 to 720 minutes",
-        ),
-        (
-            "[provider]",
             "[provider]\nadress = \"x\"",
             "did you mean `address`?",
         ),
     ] {
         let said = changed(from, to);
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn what_is_no_time_to_settle_is_shown() {
+    for (line, words) in [
+        ("settle_at = [\"24:00\"]", "expected a time of the day"),
+        ("settle_at = [\"3:30\"]", "expected a time of the day"),
+        ("settle_spread_minutes = 721", "expected 0 to 720 minutes"),
+    ] {
+        let said = refused(&format!("{LEAST}{PROVIDER}{line}\n"));
         assert!(said.contains(words), "{said}");
     }
 }

@@ -7,6 +7,7 @@
 //! * [`exhaustive`]: every crash point and every pair of them in one sale.
 //! * [`seeded`]: schedules of faults drawn from a seed.
 //! * [`batches`]: settlement of the engine's batches with the provider's own rules, with every crash of a story, and seeded.
+//! * [`loads`]: loads of the engine with the provider's own rules, with every crash, fault and cancel of a story, and seeded.
 //! * [`model`]: every state of a load and of a settlement, with the provider's own rules.
 //! * [`Flaw`]: parts of the world that break one rule each, to prove that the checks can fail.
 
@@ -20,6 +21,7 @@ mod fault;
 mod faults;
 mod flaw;
 mod kit;
+pub mod loads;
 pub mod model;
 mod plastic;
 mod pos;

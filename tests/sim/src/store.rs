@@ -3,8 +3,8 @@
 use purser_engine::settlement::Settleable;
 use purser_ledger::{
     Account, AnyOperation, Batches, Books, Claims, Commit, Currency, Entry, Existing, Find, FindError, Head,
-    Operation, OperationId, Refused, Scheme, SchemeBytes, Settlement, Snapshot, Store, StoreBroken,
-    Unsettled, admit,
+    Load, Operation, OperationId, Reference, Refused, Scheme, SchemeBytes, Settlement, Snapshot, Store,
+    StoreBroken, Unsettled, admit,
 };
 
 use crate::flaw::Flaw;
@@ -32,6 +32,7 @@ pub(crate) struct SimStore {
     entries: Vec<(Commit, Head)>,
     synced: usize,
     operations: Vec<Operation>,
+    loads: Vec<Load>,
     settlements: Vec<Settlement>,
     batches: Batches,
     books: Books,
@@ -60,7 +61,7 @@ impl SimStore {
         }
     }
 
-    /// Every operation that the store would tell, folded from all entries.
+    /// Every sale that the store would tell, folded from all entries.
     pub(crate) fn operations(&self) -> &[Operation] {
         &self.operations
     }
@@ -143,6 +144,10 @@ impl SimStore {
         operation
     }
 
+    pub(crate) fn load(&self, id: OperationId) -> Option<&Load> {
+        self.loads.iter().find(|load| load.id == id)
+    }
+
     pub(crate) fn operation(&self, id: OperationId) -> Option<&Operation> {
         self.operations.iter().find(|operation| operation.id == id)
     }
@@ -169,6 +174,7 @@ impl SimStore {
         }
         self.entries.truncate(self.synced);
         self.operations.clear();
+        self.loads.clear();
         self.settlements.clear();
         self.batches = Batches::new();
         self.books = Books::default();
@@ -207,11 +213,8 @@ impl SimStore {
     }
 
     fn write(&mut self, commit: &Commit, head: Head) -> Result<Head, Refused> {
-        let index = self.operations.iter().position(|it| it.id == commit.operation);
-        let by_reference = match &commit.entry {
-            _ if self.flaw == Flaw::StoreForgetsSales => None,
-            Entry::SaleIntended(it) => self.operations.iter().find(|op| op.reference == it.reference),
-            Entry::SaleClosed(it) => self.operations.iter().find(|op| op.reference == it.reference),
+        let by_reference = match commit.entry.opens() {
+            Some((reference, _)) if self.flaw != Flaw::StoreForgetsSales => self.named(reference),
             _ => None,
         };
         let debit_key_is_taken = match &commit.entry {
@@ -228,27 +231,24 @@ impl SimStore {
             }
             _ => false,
         };
-        let settled = self.settlements.iter().position(|it| it.id == commit.operation);
+        let existing = self.any(commit.operation);
         let existing = Existing {
-            operation: index.map(|index| &self.operations[index]),
-            settlement: settled.map(|index| &self.settlements[index]),
-            by_reference,
+            operation: existing.as_ref(),
+            by_reference: by_reference.as_ref(),
             debit_key_is_taken,
             batches: &self.batches,
             has_room: self.has_room && self.refusals == 0,
         };
         let (operation, books) = admit(commit, head, existing, &self.books)?;
-        match (operation, index, settled) {
-            (AnyOperation::Sale(sale), Some(index), _) => self.operations[index] = sale,
-            (AnyOperation::Sale(sale), None, _) => self.operations.push(sale),
-            (AnyOperation::Settlement(settlement), _, settled) => {
+        let id = operation.id();
+        match operation {
+            AnyOperation::Sale(sale) => put(&mut self.operations, sale, |it| it.id == id),
+            AnyOperation::Load(load) => put(&mut self.loads, load, |it| it.id == id),
+            AnyOperation::Settlement(settlement) => {
                 if !self.forgets_batches {
                     self.batches.take(&settlement);
                 }
-                match settled {
-                    Some(index) => self.settlements[index] = settlement,
-                    None => self.settlements.push(settlement),
-                }
+                put(&mut self.settlements, settlement, |it| it.id == id);
             }
         }
         if !(self.flaw == Flaw::StoreMiscounts && matches!(commit.entry, Entry::SalePaid(_))) {
@@ -256,6 +256,23 @@ impl SimStore {
         }
         self.entries.push((commit.clone(), head));
         Ok(head)
+    }
+
+    /// The operation that has this number.
+    fn any(&self, id: OperationId) -> Option<AnyOperation> {
+        let sale = self.operation(id).cloned().map(AnyOperation::Sale);
+        let load = || self.loads.iter().find(|it| it.id == id).cloned();
+        let settlement = || self.settlements.iter().find(|it| it.id == id).cloned();
+        sale.or_else(|| load().map(AnyOperation::Load))
+            .or_else(|| settlement().map(AnyOperation::Settlement))
+    }
+
+    /// The operation that has this reference.
+    fn named(&self, reference: &Reference) -> Option<AnyOperation> {
+        let sale = self.operations.iter().find(|it| it.reference == *reference);
+        let load = || self.loads.iter().find(|it| it.reference == *reference);
+        let sale = sale.cloned().map(AnyOperation::Sale);
+        sale.or_else(|| load().cloned().map(AnyOperation::Load))
     }
 
     fn spoil(&self, commit: &Commit) -> Commit {
@@ -269,6 +286,14 @@ impl SimStore {
             paid.evidence = SchemeBytes::new(Scheme::Pboc, bytes).expect("as short as before");
         }
         spoilt
+    }
+}
+
+/// Puts an operation in its place, behind all others where it is new.
+fn put<T>(all: &mut Vec<T>, new: T, is_it: impl Fn(&T) -> bool) {
+    match all.iter_mut().find(|it| is_it(it)) {
+        Some(known) => *known = new,
+        None => all.push(new),
     }
 }
 
@@ -303,11 +328,10 @@ impl Store for SimStore {
         Ok(answers)
     }
 
-    fn find(&self, query: &Find) -> Result<Option<Operation>, FindError> {
+    fn find(&self, query: &Find) -> Result<Option<AnyOperation>, FindError> {
         let Find::Reference(reference) = query;
-        let known = |it: &&Operation| self.flaw != Flaw::StoreForgetsSales || it.is_open();
-        let mut known = self.operations.iter().filter(known);
-        Ok(known.find(|it| it.reference == *reference).cloned())
+        let known = |it: &AnyOperation| self.flaw != Flaw::StoreForgetsSales || it.is_open();
+        Ok(self.named(reference).filter(known))
     }
 
     fn snapshot(&self) -> Result<Snapshot, StoreBroken> {
@@ -324,6 +348,7 @@ impl Store for SimStore {
                 .filter(|operation| operation.is_open())
                 .cloned()
                 .collect(),
+            loads: self.loads.iter().filter(|load| load.is_open()).cloned().collect(),
             terminal_sn_max: terminal_sn_max
                 .filter(|_| self.flaw != Flaw::StoreForgetsTerminalSn && !self.hides_terminal_sn),
             newest_unix_seconds: self.entries.last().map(|(commit, _)| commit.at.unix_seconds),

@@ -70,7 +70,9 @@ impl World {
             Output::Find(id, query) => shop.jobs.push_back(Job::Find(id, query)),
             Output::Ask(id, device, query) => return self.ask(s, id, &device, query),
             Output::Move(id, device, act) => {
-                let Act::Debit { connection, command } = act.into_act();
+                let Act::Debit { connection, command } = act.into_act() else {
+                    unreachable!("no POS of this world loads");
+                };
                 let call = Call::Transmit {
                     connection,
                     command,
@@ -87,8 +89,12 @@ impl World {
             | Output::Settle(..)
             | Output::Void(..)
             | Output::TellBatch(_)
-            | Output::HintBatch(_) => {
-                unreachable!("no POS of this world settles");
+            | Output::HintBatch(_)
+            | Output::AskProvider(..)
+            | Output::Attempt(..)
+            | Output::TellLoad(_)
+            | Output::HintLoad(_) => {
+                unreachable!("no POS of this world settles or loads");
             }
             Output::Reply(id, reply) => return self.replied(s, id, reply),
             Output::Tell(told) => {
@@ -414,7 +420,10 @@ impl World {
                     ticket.refused(pending.ask, error, is_beginning);
                 }
             }
-            (Ok(Reply::Sale { .. } | Reply::Purse(_) | Reply::Settling(_)) | Err(_), _) => {}
+            (
+                Ok(Reply::Sale { .. } | Reply::Load { .. } | Reply::Purse(_) | Reply::Settling(_)) | Err(_),
+                _,
+            ) => {}
         }
         Ok(())
     }

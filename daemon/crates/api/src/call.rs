@@ -1,5 +1,6 @@
 //! What the service asks of the engine's task.
 
+use purser_engine::load::{LoadOutcome, LoadView};
 use purser_engine::{Outcome, Peer, Reply, Request, RequestError, SaleView};
 use tokio::sync::oneshot;
 
@@ -21,4 +22,6 @@ pub enum Answered {
     Reply(Reply),
     /// A durable outcome.
     Told(SaleView<Outcome>),
+    /// What is durable of a load.
+    ToldLoad(LoadView<LoadOutcome>),
 }

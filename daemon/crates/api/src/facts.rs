@@ -7,7 +7,7 @@ use purser_ledger::{Books, Content, Head, OperationId, Owner, Reference, Wall};
 use tokio::sync::watch;
 
 use crate::drivers::DriverRefusal;
-use crate::model::{BatchItem, Counts, Device, Driver, Problem, Time};
+use crate::model::{BatchItem, Counts, Device, Driver, Problem, ProviderReply, Time};
 
 /// One journal entry as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,6 +186,9 @@ pub trait Facts: Send + Sync + 'static {
 
     /// How the daemon does, as last looked at. Must not block.
     fn status(&self) -> StatusFacts;
+
+    /// The provider and the link to it. Must not block.
+    fn provider(&self) -> ProviderReply;
 
     /// What the daemon is. Must not block.
     fn info(&self) -> InfoFacts;

@@ -1,5 +1,7 @@
 //! From the engine's refusals to the API's errors: one name, one cause, one remedy each.
 
+mod load;
+
 use purser_engine::RequestError;
 use purser_ledger::Refused;
 
@@ -9,6 +11,9 @@ use crate::quota::{CALLS_PER_SECOND, CALLS_WAITING_MAX, ENTRIES_PER_SECOND};
 
 /// What a caller is told about a refused request.
 pub(crate) fn of_request(error: RequestError) -> Fault {
+    if let RequestError::ProviderFailed { name, is_transient } = error {
+        return load::provider_failed(name, is_transient);
+    }
     let (name, cause, remedy) = request_words(error);
     Fault::new(name, cause, remedy).with_transient(error.is_transient())
 }
@@ -29,21 +34,15 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
         RequestError::NotOperator | RequestError::UnknownBatch | RequestError::ProviderNotConfigured => {
             settle_words(error)
         }
-        RequestError::AmountZero => (
-            ErrorName::AmountZero,
-            "the amount is zero",
-            "a sale needs a price of at least one minor unit",
-        ),
-        RequestError::AmountTooLarge => (
-            ErrorName::AmountTooLarge,
-            "the amount is larger than a card's purse can hold",
-            "look at the price; amounts are in minor units",
-        ),
-        RequestError::CurrencyNotAccepted => (
-            ErrorName::CurrencyNotAccepted,
-            "no configured card issuer uses this currency",
-            "use a currency that GetInfo lists, or add the issuer under [issuers] in the configuration",
-        ),
+        RequestError::ProviderFailed { .. }
+        | RequestError::LoadEnded
+        | RequestError::OtherLoad
+        | RequestError::OtherReference
+        | RequestError::LoadNotConcluded
+        | RequestError::TooManyLoads => load::words(error),
+        RequestError::AmountZero | RequestError::AmountTooLarge | RequestError::CurrencyNotAccepted => {
+            amount_words(error)
+        }
         RequestError::UnknownReader
         | RequestError::NoReader
         | RequestError::ReaderInUse
@@ -75,6 +74,26 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
             ErrorName::Stopping,
             "Purser is stopping",
             "try again, with the same reference, when it has started",
+        ),
+    }
+}
+
+fn amount_words(error: RequestError) -> (ErrorName, &'static str, &'static str) {
+    match error {
+        RequestError::AmountZero => (
+            ErrorName::AmountZero,
+            "the amount is zero",
+            "a sale needs a price of at least one minor unit",
+        ),
+        RequestError::AmountTooLarge => (
+            ErrorName::AmountTooLarge,
+            "the amount is larger than a card's purse can hold",
+            "look at the price; amounts are in minor units",
+        ),
+        _ => (
+            ErrorName::CurrencyNotAccepted,
+            "no configured card issuer uses this currency",
+            "use a currency that GetInfo lists, or add the issuer under [issuers] in the configuration",
         ),
     }
 }
@@ -213,6 +232,11 @@ fn refused_words(refused: Refused) -> (ErrorName, &'static str, &'static str) {
             "the reference belongs to another user's sale",
             "choose another reference",
         ),
+        Refused::ExistsWithDifferentKind => (
+            ErrorName::ReferenceOfOtherKind,
+            "the reference belongs to an operation of another kind",
+            "choose another reference, or ask for what it is: Journal tells",
+        ),
         Refused::ExistsWithDifferentCurrency => (
             ErrorName::ReferenceWithOtherCurrency,
             "the reference belongs to a sale in another currency",
@@ -340,6 +364,15 @@ pub(crate) fn other_answer() -> Fault {
     busy()
 }
 
+/// The operation is a load and was asked for as a sale, or the other way round.
+pub(crate) fn other_kind() -> Fault {
+    Fault::new(
+        ErrorName::ReferenceOfOtherKind,
+        "the reference belongs to an operation of another kind",
+        "choose another reference, or ask for what it is: Journal tells",
+    )
+}
+
 /// The journal has no such batch.
 pub(crate) fn unknown_batch() -> Fault {
     Fault::new(
@@ -427,63 +460,4 @@ pub(crate) fn lagged(after: Option<u64>) -> Fault {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    const REFUSED: [Refused; 9] = [
-        Refused::ExistsWithDifferentOwner,
-        Refused::ExistsWithDifferentCurrency,
-        Refused::ExistsWithDifferentAmount,
-        Refused::Exists,
-        Refused::ExistsWithDifferentConclusion,
-        Refused::OutOfOrder,
-        Refused::DebitKeyExists,
-        Refused::BalanceOutOfRange,
-        Refused::NoRoom,
-    ];
-
-    const OTHERS: [RequestError; 28] = [
-        RequestError::UnknownReference,
-        RequestError::NotOwner,
-        RequestError::NotOperator,
-        RequestError::UnknownBatch,
-        RequestError::ProviderNotConfigured,
-        RequestError::Damaged,
-        RequestError::AmountZero,
-        RequestError::AmountTooLarge,
-        RequestError::CurrencyNotAccepted,
-        RequestError::UnknownReader,
-        RequestError::NoReader,
-        RequestError::ReaderInUse,
-        RequestError::NoCard,
-        RequestError::SeveralCards,
-        RequestError::CardNotReadable,
-        RequestError::PinNeeded,
-        RequestError::PinThroughApiOff,
-        RequestError::NoPinExpected,
-        RequestError::LastTry,
-        RequestError::Changing,
-        RequestError::NeverInDoubt,
-        RequestError::LimitAmount,
-        RequestError::LimitCount,
-        RequestError::LimitTotal,
-        RequestError::LimitAge,
-        RequestError::QuotaSales,
-        RequestError::TooManySales,
-        RequestError::Stopping,
-    ];
-
-    #[test]
-    fn every_refusal_has_a_name_of_its_own_a_cause_and_a_remedy() {
-        let all = OTHERS.into_iter().chain(REFUSED.map(RequestError::from));
-        let mut names = BTreeSet::new();
-        for error in all {
-            let fault = of_request(error);
-            assert!(!fault.cause.is_empty() && !fault.remedy.is_empty(), "{error:?}");
-            assert_eq!(fault.transient, error.is_transient(), "{error:?}");
-            assert!(names.insert(fault.name.clone()), "{error:?} shares its name");
-        }
-    }
-}
+mod tests;

@@ -108,14 +108,29 @@ pub(crate) fn optional_currency(text: Option<&str>) -> Result<Option<Currency>, 
 
 /// A batch's number.
 pub(crate) fn batch(text: &str) -> Result<OperationId, Fault> {
-    let mut bytes = [0; 16];
-    hex::decode_to_slice(text, &mut bytes).map_err(|_| {
+    number(text).map_err(|_| {
         invalid_argument(
             "id",
             "a batch's number is 32 hexadecimal digits",
             "use one that Batches lists",
         )
-    })?;
+    })
+}
+
+/// A load's number.
+pub(crate) fn load(text: &str) -> Result<OperationId, Fault> {
+    number(text).map_err(|_| {
+        invalid_argument(
+            "load",
+            "a load's number is 32 hexadecimal digits",
+            "use the one under which the provider knows it",
+        )
+    })
+}
+
+fn number(text: &str) -> Result<OperationId, hex::FromHexError> {
+    let mut bytes = [0; 16];
+    hex::decode_to_slice(text, &mut bytes)?;
     Ok(OperationId::new(bytes))
 }
 

@@ -1,8 +1,14 @@
 //! From the engine's and the ledger's types to the words of the API.
 
+mod load;
+
+pub(crate) use load::{loaded, loading};
+
 use purser_engine::settlement::{BatchState, BatchView};
 use purser_engine::{End, LimitKind, LimitLevel, LimitUse, Outcome, Progress, PurseView, SaleView, Slip};
-use purser_ledger::{Account, Amount, AnyOperation, Books, CardId, Conclusion, Entry, PaidProof, Wall};
+use purser_ledger::{
+    Account, Amount, Books, CardId, Conclusion, Entry, LoadProof, PaidProof, Reference, Wall,
+};
 
 use crate::facts::BatchFacts;
 use crate::fold::Folded;
@@ -117,7 +123,7 @@ pub(crate) fn event(news: &News) -> model::Event {
     }
 }
 
-/// The event of an entry that was read back; none for a settlement's: events are about sales.
+/// The event of an entry that was read back; none for a settlement's or a load's: events are about sales.
 pub(crate) fn folded_event(folded: &Folded) -> Option<model::Event> {
     let view = SaleView::of(folded.operation.sale()?);
     let recorded = &folded.recorded;
@@ -142,10 +148,7 @@ fn entry_event(number: u64, entry: &Entry, view: &SaleView<Outcome>) -> model::E
 /// A journal entry.
 pub(crate) fn entry(folded: &Folded) -> Option<model::Entry> {
     let content = &folded.recorded.content;
-    let (reference, owner) = match &folded.operation {
-        AnyOperation::Sale(sale) => (sale.reference.as_str(), sale.owner),
-        AnyOperation::Settlement(settlement) => ("", settlement.sealed.owner),
-    };
+    let reference = folded.operation.reference().map_or("", Reference::as_str);
     let transfers = content
         .entry
         .transfers()
@@ -160,7 +163,7 @@ pub(crate) fn entry(folded: &Folded) -> Option<model::Entry> {
         digest: digest(&folded.recorded.head),
         operation: content.operation.to_string(),
         reference: reference.to_owned(),
-        owner: u64::from(owner.0),
+        owner: u64::from(folded.operation.owner().0),
         step: u64::from(content.step),
         at: time(content.at),
         kind: kind(&content.entry).to_owned(),
@@ -187,14 +190,27 @@ fn kind(entry: &Entry) -> &'static str {
         Entry::BatchSealed(_) => "batch_sealed",
         Entry::BatchExchanged(_) => "batch_exchanged",
         Entry::BatchVoided(_) => "batch_voided",
+        Entry::LoadBegun(_) => "load_begun",
+        Entry::LoadAttempted(_) => "load_attempted",
+        Entry::LoadReleased(_) => "load_released",
+        Entry::LoadProven(_) => "load_proven",
+        Entry::LoadConfirmed(_) => "load_confirmed",
+        Entry::LoadVoided(_) => "load_voided",
     }
 }
 
 fn entry_reason(entry: &Entry) -> Option<&'static str> {
     match entry {
-        Entry::SaleIntended(_) | Entry::BatchSealed(_) | Entry::BatchExchanged(_) | Entry::BatchVoided(_) => {
-            None
-        }
+        Entry::SaleIntended(_)
+        | Entry::BatchSealed(_)
+        | Entry::BatchExchanged(_)
+        | Entry::BatchVoided(_)
+        | Entry::LoadBegun(_)
+        | Entry::LoadAttempted(_)
+        | Entry::LoadReleased(_)
+        | Entry::LoadConfirmed(_)
+        | Entry::LoadVoided(_) => None,
+        Entry::LoadProven(proven) => Some(load_proof(proven.proof)),
         Entry::SalePaid(paid) => Some(paid_proof(paid.proof)),
         Entry::SaleInDoubt(doubt) => Some(reasons::of_doubt(doubt.reason).name),
         Entry::SaleQueried(queried) => Some(reasons::of_query(queried.reason).name),
@@ -210,6 +226,14 @@ fn paid_proof(proof: PaidProof) -> &'static str {
         PaidProof::Prove => "prove",
         PaidProof::ProveNotCheckable => "prove_not_checkable",
         PaidProof::LogOnly => "log_only",
+    }
+}
+
+fn load_proof(proof: LoadProof) -> &'static str {
+    match proof {
+        LoadProof::Answer => "answer",
+        LoadProof::Prove => "prove",
+        LoadProof::Provider => "provider",
     }
 }
 
@@ -309,6 +333,9 @@ fn account(account: Account) -> &'static str {
         Account::Held => "held",
         Account::Netted => "netted",
         Account::LateRefunds => "late_refunds",
+        Account::Loads => "loads",
+        Account::LoadsOwed => "loads_owed",
+        Account::Loaded => "loaded",
     }
 }
 
@@ -419,6 +446,23 @@ mod tests {
                 serde_json::to_value(proof).expect("a proof is a name"),
                 paid_proof(proof)
             );
+        }
+    }
+
+    #[test]
+    fn every_proof_of_a_load_is_named_as_in_the_journal() {
+        for proof in [LoadProof::Answer, LoadProof::Prove, LoadProof::Provider] {
+            assert_eq!(
+                serde_json::to_value(proof).expect("a proof is a name"),
+                load_proof(proof)
+            );
+        }
+    }
+
+    #[test]
+    fn every_account_is_listed_in_the_contract() {
+        for name in Account::ALL.map(account) {
+            assert!(VARLINK_CONTRACT.contains(name), "{name}");
         }
     }
 

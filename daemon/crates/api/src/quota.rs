@@ -79,7 +79,7 @@ impl Kind {
     /// By the method's name without its interface.
     pub(crate) fn of(method: &str) -> Self {
         match method {
-            "Attach" | "Cancel" | "Conclude" => Self::Settling,
+            "Attach" | "AttachLoad" | "Cancel" | "CancelLoad" | "Conclude" => Self::Settling,
             "Events" | "Journal" | "Batches" | "BatchItems" => Self::Reading,
             _ => Self::Other,
         }

@@ -1,5 +1,6 @@
 //! The one service behind both doors: every rule of the API is here.
 
+mod load;
 mod provide_pin;
 mod settle;
 
@@ -131,6 +132,11 @@ impl Service {
         }
     }
 
+    /// The provider and the link to it. For everyone.
+    pub fn provider(&self) -> model::ProviderReply {
+        self.reads.facts().provider()
+    }
+
     /// Begins a sale, or finds the one with this reference. For those who may sell.
     ///
     /// # Errors
@@ -153,6 +159,7 @@ impl Service {
                 ("in_progress", project::under_way(&view))
             }
             Answered::Told(view) => ("completed", project::durable(&view)),
+            Answered::Reply(Reply::Load { .. }) | Answered::ToldLoad(_) => return Err(fault::other_kind()),
             Answered::Reply(Reply::Purse(_) | Reply::Settling(_) | Reply::Stopped) => {
                 return Err(fault::other_answer());
             }
@@ -185,8 +192,11 @@ impl Service {
         caller: &Caller,
         ask: &model::ReferenceArguments,
     ) -> Result<model::SaleReply, Fault> {
-        let request = Request::Cancel(parse::reference(&ask.reference)?);
-        self.ask_for_sale(self.peer(caller), request).await
+        let reference = parse::reference(&ask.reference)?;
+        // Not a load by mistake: a cancel of the wrong kind would void it.
+        self.attach(caller, ask).await?;
+        self.ask_for_sale(self.peer(caller), Request::Cancel(reference))
+            .await
     }
 
     /// Chooses the end of a sale that was in doubt (money rule P5). For its owner and operators.
@@ -220,9 +230,7 @@ impl Service {
             Answered::Reply(Reply::Purse(view)) => Ok(model::PurseReply {
                 purse: project::purse(&view),
             }),
-            Answered::Reply(Reply::Sale { .. } | Reply::Settling(_) | Reply::Stopped) | Answered::Told(_) => {
-                Err(fault::stopping())
-            }
+            Answered::Reply(_) | Answered::Told(_) | Answered::ToldLoad(_) => Err(fault::stopping()),
         }
     }
 
@@ -431,6 +439,7 @@ impl Service {
         let sale = match self.ask(peer, request).await? {
             Answered::Reply(Reply::Sale { view, .. }) => project::under_way(&view),
             Answered::Told(view) => project::durable(&view),
+            Answered::Reply(Reply::Load { .. }) | Answered::ToldLoad(_) => return Err(fault::other_kind()),
             Answered::Reply(Reply::Purse(_) | Reply::Settling(_) | Reply::Stopped) => {
                 return Err(fault::other_answer());
             }

@@ -79,6 +79,9 @@ impl Engine {
         let Some(receipt) = self.handle_batch_committed(receipt) else {
             return;
         };
+        let Some(receipt) = self.handle_load_committed(receipt) else {
+            return;
+        };
         let id = receipt.operation();
         let changing = self
             .changing
@@ -115,7 +118,7 @@ impl Engine {
     }
 
     pub(crate) fn handle_refused(&mut self, id: OperationId, step: u8, refused: Refused) {
-        if self.handle_batch_refused(id, refused) {
+        if self.handle_batch_refused(id, refused) || self.handle_load_refused(id, step, refused) {
             return;
         }
         let changing = self

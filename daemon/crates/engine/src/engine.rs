@@ -9,6 +9,7 @@ use purser_ledger::{
 
 use crate::commits::{Changing, Resolved};
 use crate::devices::Devices;
+use crate::load::Load;
 use crate::psam::{Authority, Sam, Suspects};
 use crate::requests::PendingFind;
 use crate::sale::{Decision, Sale};
@@ -35,6 +36,8 @@ pub struct Engine {
     pub(crate) devices: Devices,
     /// Sales under way, oldest first.
     pub(crate) sales: Vec<Sale>,
+    /// Loads that are open or about to begin.
+    pub(crate) loads: BTreeMap<OperationId, Load>,
     /// Cards being served, by reader.
     pub(crate) visits: BTreeMap<DeviceName, Visit>,
     /// Operations whose debit is intended and not proven either way.
@@ -92,6 +95,7 @@ impl Engine {
             terminal_sn_last: snapshot.terminal_sn_max.unwrap_or(0),
             devices: Devices::without(reserved),
             sales: Vec::new(),
+            loads: BTreeMap::new(),
             visits: BTreeMap::new(),
             open: std::mem::take(&mut snapshot.open)
                 .into_iter()
@@ -118,6 +122,8 @@ impl Engine {
         engine.hold_cards_that_cannot_be_asked();
         engine.put_interrupted_sales_in_doubt();
         engine.resume_settlements(&snapshot);
+        engine.resume_loads(&mut snapshot);
+        engine.serve_loads();
         engine
     }
 
@@ -144,6 +150,7 @@ impl Engine {
             } => self.handle_refused(operation, step, refused),
             Input::Answer { id, answer } => self.handle_answer(id, answer),
             Input::Device { name, event } => self.handle_device(name, event),
+            Input::Provider { id, answered, random } => self.handle_provider(id, answered, random),
             Input::Counted { id, counted } => self.handle_counted(id, counted),
             Input::Settled { id, answered, random } => self.handle_settled(id, answered, random),
             Input::Timer => {}
@@ -152,7 +159,9 @@ impl Engine {
         self.serve_cards();
         self.serve_psam();
         self.serve_settlements();
+        self.serve_loads();
         self.hint_progress();
+        self.hint_loads();
         self.answer_stop();
     }
 
@@ -171,12 +180,18 @@ impl Engine {
             .chain(self.devices.next_retry())
             .chain(psam)
             .chain(self.settle_timeout())
+            .chain(self.load_timeout())
             .min()
     }
 
     /// The operations that are in doubt, with when they began.
     pub fn open_operations(&self) -> impl Iterator<Item = &Operation> {
         self.open.values()
+    }
+
+    /// The loads that have no end, as they are durable.
+    pub fn open_loads(&self) -> impl Iterator<Item = &purser_ledger::Load> {
+        self.loads.values().filter_map(Load::stored)
     }
 
     /// The devices at which a card is being served, a PIN awaited, or a sale authorised: whoever ends a driver of theirs cuts
@@ -268,7 +283,7 @@ impl Engine {
 
     fn answer_stop(&mut self) {
         let idle = self.sales.is_empty() && self.visits.is_empty() && self.changing.is_empty();
-        let idle = idle && !self.is_recording_batch();
+        let idle = idle && !self.is_recording_batch() && !self.is_recording_load();
         if let Some(id) = self.stop.take_if(|_| idle) {
             self.outputs
                 .push_back(Output::Reply(id, Ok(crate::Reply::Stopped)));

@@ -7,7 +7,8 @@ use purser_ledger::{
 use purser_purse::Protocol;
 use purser_purse::pboc::Pin;
 
-use crate::settlement::{Counted, SettleAnswer, SettleFailure};
+use crate::load::LoadAnswer;
+use crate::settlement::{Counted, ProviderFailure, SettleAnswer};
 use crate::{CallId, FindId, RequestId};
 
 /// Something that happened.
@@ -70,14 +71,23 @@ pub enum Input {
         /// The call's number.
         id: CallId,
         /// The batch, none where there is nothing to settle, or why it could not be counted.
-        counted: Result<Option<Counted>, SettleFailure>,
+        counted: Result<Option<Counted>, ProviderFailure>,
+    },
+    /// The link to the provider answers an `AskProvider` or an `Attempt`. Exactly one for each call.
+    Provider {
+        /// The call's number.
+        id: CallId,
+        /// The provider's answer, or why there is none: then whether it was heard is not known, but for its own refusals.
+        answered: Result<LoadAnswer, ProviderFailure>,
+        /// Sixteen fresh random bytes: for the length of a pause.
+        random: [u8; 16],
     },
     /// The link to the provider answers a `Settle`. Exactly one for each call.
     Settled {
         /// The call's number.
         id: CallId,
         /// The provider's answer, or why there is none yet.
-        answered: Result<SettleAnswer, SettleFailure>,
+        answered: Result<SettleAnswer, ProviderFailure>,
         /// Sixteen fresh random bytes: for the length of a pause, or for the batch that follows.
         random: [u8; 16],
     },
@@ -99,11 +109,13 @@ pub struct Peer {
 pub enum Request {
     /// Begin a sale, or find the one that has this reference (S20).
     BeginSale(BeginSale),
-    /// Tell how the sale stands.
+    /// Begin a load, or go on with the one that has this reference (S5).
+    BeginLoad(BeginLoad),
+    /// Tell how the sale or the load stands.
     Attach(Reference),
-    /// A PIN for the sale that waits for one (S21, money rule T5).
+    /// A PIN for the sale or the load that waits for one (S5, S21, money rule T5).
     ProvidePin {
-        /// The sale.
+        /// The sale or the load.
         reference: Reference,
         /// The PIN.
         pin: Pin,
@@ -112,7 +124,8 @@ pub enum Request {
         /// The caller's explicit yes to using the card's last try.
         last_try: bool,
     },
-    /// End the sale if nothing has been debited. Answered when the end is certain, with that end.
+    /// End the sale if nothing has been debited; void the load if no card has its value. Answered when the end is certain, with that
+    /// end; of a load that cannot be ended now, with what is owed.
     Cancel(Reference),
     /// Choose the end of a sale that was in doubt (money rule P5).
     Conclude(Reference, Conclusion),
@@ -140,6 +153,21 @@ pub struct BeginSale {
     pub pin_through_api: bool,
 }
 
+/// What a load is begun with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BeginLoad {
+    /// The caller's reference: one for each load, used again to go on with it.
+    pub reference: Reference,
+    /// The load's number at the provider, where the bank has booked it.
+    pub load: OperationId,
+    /// The amount that the bank has booked.
+    pub amount: Amount,
+    /// The reader to use; any free one if none is named.
+    pub reader: Option<DeviceName>,
+    /// True when the PIN will come by `ProvidePin` instead of a PIN pad.
+    pub pin_through_api: bool,
+}
+
 /// What a device answers.
 #[derive(Debug)]
 pub enum Answer {
@@ -150,7 +178,7 @@ pub enum Answer {
         /// How the reader talks to the card.
         protocol: Protocol,
     },
-    /// To `Transmit` and to a debit: the card's response with its status word.
+    /// To `Transmit`, to a debit and to a credit: the card's response with its status word.
     Response(Vec<u8>),
     /// To `Disconnect`: the card has lost power and with it its PIN state (S24).
     Disconnected,

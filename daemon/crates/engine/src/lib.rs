@@ -1,4 +1,4 @@
-//! Sale, resolution and purse reading as pure state machines: inputs in, effects out as data.
+//! Sale, load, settlement, resolution and purse reading as pure state machines: inputs in, effects out as data.
 //!
 //! One task owns the [`Engine`]. It feeds [`Input`]s with the present time, then polls [`Output`]s until there are none,
 //! and calls again with [`Input::Timer`] when [`Engine::poll_timeout`] has come. The engine awaits nothing, reads no clock
@@ -10,6 +10,7 @@ mod devices;
 mod engine;
 mod input;
 mod limits;
+pub mod load;
 mod output;
 mod psam;
 mod requests;
@@ -22,10 +23,15 @@ mod visit;
 
 pub use config::Config;
 pub use engine::Engine;
-pub use input::{Abilities, Answer, BeginSale, CallFailure, DeviceEvent, Input, Peer, Request};
+pub use input::{Abilities, Answer, BeginLoad, BeginSale, CallFailure, DeviceEvent, Input, Peer, Request};
 pub use limits::{LimitKind, LimitLevel, LimitUse, Limits};
+pub use load::{
+    LoadAnswer, LoadAsk, LoadEnd, LoadOutcome, LoadPhase, LoadProgress, LoadRefusal, LoadTold, LoadView,
+    LoadWhat, OwedReason, SendAttempt,
+};
 pub use output::{Act, EnterPin, Output, Query, Reply, RequestError, Told};
 pub use psam::{PsamFault, PsamSettings, PsamState, PsamView, Sam};
+pub use settlement::ProviderFailure;
 pub use view::{End, Outcome, Progress, PurseView, SaleView, Slip};
 
 /// The asker's number of a request.

@@ -3,6 +3,7 @@
 use purser_ledger::{Amount, Authorised, Commit, DeviceName, Find, Refused};
 use purser_purse::CommandApdu;
 
+use crate::load::{LoadAsk, LoadProgress, LoadTold, LoadView, SendAttempt};
 use crate::settlement::{BatchTold, BatchView, CountBatch, SendBatch};
 use crate::view::{Outcome, Progress, PurseView, SaleView};
 use crate::{CallId, FindId, RequestId};
@@ -26,6 +27,14 @@ pub enum Output {
     Settle(CallId, Authorised<SendBatch>),
     /// Ask the provider to void a sealed batch that it has not permitted. Answered as `Settle` is.
     Void(CallId, Authorised<SendBatch>),
+    /// Ask the provider about a load; nothing of value comes back. Answered by `Input::Provider`.
+    AskProvider(CallId, LoadAsk),
+    /// Send an attempt of a load to the provider, which answers with MAC2. Answered by `Input::Provider`.
+    Attempt(CallId, Authorised<SendAttempt>),
+    /// Tell what is durable of a load, to these requests and to whoever listens.
+    TellLoad(Authorised<LoadTold>),
+    /// Tell what is being done with a load, to whoever listens. May be lost.
+    HintLoad(LoadView<LoadProgress>),
     /// Tell the durable end of a batch, to whoever listens.
     TellBatch(Authorised<BatchTold>),
     /// Tell what is being done with a batch, to whoever listens. May be lost.
@@ -78,6 +87,13 @@ pub enum Act {
         /// The command.
         command: CommandApdu,
     },
+    /// CREDIT FOR LOAD (S13). Nobody repeats it (money rule P2).
+    Credit {
+        /// The connection that `Connect` answered with.
+        connection: u32,
+        /// The command.
+        command: CommandApdu,
+    },
 }
 
 /// An answer that is not durable.
@@ -89,6 +105,13 @@ pub enum Reply {
         is_new: bool,
         /// How it stands.
         view: SaleView<Progress>,
+    },
+    /// A load that is under way.
+    Load {
+        /// True when this request began it, false when it was known already.
+        is_new: bool,
+        /// How it stands.
+        view: LoadView<LoadProgress>,
     },
     /// What the card says.
     Purse(PurseView),
@@ -195,6 +218,29 @@ pub enum RequestError {
     /// As many sales of this user are under way as Purser keeps for one.
     #[error("too many sales of this user are under way; end one, and try again")]
     QuotaSales,
+    /// The provider has not answered about the load, or refuses it, by this name. Nothing is begun.
+    #[error("the provider has not answered about the load, or refuses it ({name})")]
+    ProviderFailed {
+        /// The failure's stable name.
+        name: &'static str,
+        /// True for what passes by itself.
+        is_transient: bool,
+    },
+    /// The provider has ended this load already, and this terminal does not know it. Nothing is begun.
+    #[error("the provider says that this load has ended; it was not begun here")]
+    LoadEnded,
+    /// The reference belongs to a load of another number.
+    #[error("the reference belongs to another load; choose another reference")]
+    OtherLoad,
+    /// The load is known under another reference.
+    #[error("the load is known under another reference; use that one")]
+    OtherReference,
+    /// A load is ended by its card and the provider, not by a conclusion.
+    #[error("a load cannot be concluded; begin it again to complete it, or cancel it")]
+    LoadNotConcluded,
+    /// As many loads are under way as Purser keeps at once.
+    #[error("too many loads are under way; try again when one has ended")]
+    TooManyLoads,
     /// As many sales are under way as Purser keeps at once.
     #[error("too many sales are under way; try again when one has ended")]
     TooManySales,
@@ -208,6 +254,7 @@ impl RequestError {
     pub fn is_transient(self) -> bool {
         match self {
             Self::Refused(refused) => refused.is_transient(),
+            Self::ProviderFailed { is_transient, .. } => is_transient,
             Self::NoReader
             | Self::ReaderInUse
             | Self::NoCard
@@ -219,6 +266,7 @@ impl RequestError {
             | Self::LimitAge
             | Self::QuotaSales
             | Self::TooManySales
+            | Self::TooManyLoads
             | Self::Stopping => true,
             Self::UnknownReference
             | Self::NotOwner
@@ -236,6 +284,10 @@ impl RequestError {
             | Self::PinNeeded
             | Self::PinThroughApiOff
             | Self::LastTry
+            | Self::LoadEnded
+            | Self::OtherLoad
+            | Self::OtherReference
+            | Self::LoadNotConcluded
             | Self::NeverInDoubt => false,
         }
     }

@@ -1,11 +1,15 @@
 //! What clients ask, and what the store finds for them.
 
-use purser_ledger::{Conclusion, Damaged, Find, OperationId, Owner, Reference, Refused, Stored};
+use purser_ledger::{
+    Asked, Conclusion, Currency, Damaged, DeviceName, Find, Kind, Operation, OperationId, Owner, Reference,
+    Refused, Stored, StoredKind,
+};
 use purser_purse::pboc::Pin;
 use purser_purse::pboc::PurseAmount;
 
 use crate::devices::CardAt;
 use crate::limits::SALES_OF_USER_MAX;
+use crate::load::{self, OwedReason};
 use crate::sale::{Phase, SALES_MAX, Sale, WAITING_MAX};
 use crate::visit::Serving;
 use crate::{
@@ -17,8 +21,12 @@ use crate::{
 pub(crate) enum PendingFind {
     /// To see whether the reference of this new sale is known.
     Begin(OperationId),
+    /// To see whether the reference of this new load is known.
+    BeginLoad(OperationId),
     /// To tell a stored outcome.
     Tell(RequestId, Peer),
+    /// To tell how a load is stored, and why it does not get on. Whoever asks may see it.
+    TellLoad(Vec<RequestId>, Option<OwedReason>),
     /// To conclude a sale.
     Conclude(RequestId, Peer, Conclusion),
 }
@@ -33,6 +41,7 @@ impl Engine {
     ) {
         let handled = match request {
             Request::BeginSale(asked) => self.begin_sale(id, peer, asked, operation),
+            Request::BeginLoad(asked) => self.begin_load(id, peer, asked),
             Request::Attach(reference) => self.attach(id, peer, reference),
             Request::ProvidePin {
                 reference,
@@ -58,7 +67,7 @@ impl Engine {
         }
     }
 
-    fn find(&mut self, reference: Reference, pending: PendingFind) {
+    pub(crate) fn find(&mut self, reference: Reference, pending: PendingFind) {
         let id = self.next_find();
         self.finds.insert(id, pending);
         self.outputs
@@ -75,8 +84,12 @@ impl Engine {
         if asked.amount.is_zero() {
             return Err(RequestError::AmountZero);
         }
+        let new = asked_for(peer.owner, &asked);
+        if let Some(load) = self.load_by_reference(&asked.reference) {
+            return Err(RequestError::Refused(Refused::by_asked(load.asked_for(), new)));
+        }
         if let Some(sale) = self.sale_by_reference(&asked.reference) {
-            let same = sale_refusal(sale, peer.owner, &asked);
+            let same = sale_refusal(sale, new);
             return match (same, &sale.phase) {
                 (Some(refused), _) => Err(RequestError::Refused(refused)),
                 (None, Phase::Recording | Phase::Ending) => wait(sale, id),
@@ -106,10 +119,21 @@ impl Engine {
         let stored = stored.map_err(|_damaged| RequestError::Damaged);
         match self.finds.remove(&id).expect("a find is answered once") {
             PendingFind::Begin(operation) => self.begin_found(operation, stored),
+            PendingFind::BeginLoad(load) => self.load_found(load, stored),
             PendingFind::Tell(request, peer) => match stored.and_then(|stored| visible(stored, peer)) {
-                Ok(stored) => self.tell_stored(vec![request], stored),
+                Ok(stored) => self.tell_found(vec![request], stored, None),
                 Err(error) => self.reply(request, Err(error)),
             },
+            PendingFind::TellLoad(requests, why) => {
+                match stored.and_then(|stored| stored.ok_or(RequestError::Damaged)) {
+                    Ok(stored) => self.tell_found(requests, stored, why),
+                    Err(error) => {
+                        for request in requests {
+                            self.reply(request, Err(error));
+                        }
+                    }
+                }
+            }
             PendingFind::Conclude(request, peer, conclusion) => {
                 if let Err(error) = self.conclude_found(request, peer, conclusion, stored) {
                     self.reply(request, Err(error));
@@ -127,12 +151,12 @@ impl Engine {
         let refusal = match stored {
             Err(damaged) => Err(damaged),
             Ok(Some(stored)) => {
-                let sale = &self.sales[index];
-                match Refused::by_existing(stored.operation(), sale.owner, sale.asked.amount) {
+                let new = self.sales[index].asked_for();
+                match Refused::by_asked(stored.operation().asked(), new) {
                     Refused::Exists => {
                         let sale = self.sales.remove(index);
                         let requests = sale.waiting.into_iter().chain([begun_by]).collect();
-                        return self.tell_stored(requests, stored);
+                        return self.tell_found(requests, stored, None);
                     }
                     refused => Err(RequestError::Refused(refused)),
                 }
@@ -160,42 +184,44 @@ impl Engine {
     fn may_begin(&self, new: &Sale) -> Result<(), RequestError> {
         let asked = &new.asked;
         let reader = asked.reader.as_ref();
+        self.may_work(asked.pin_through_api, asked.amount.currency())?;
+        self.within_limits(asked.amount)?;
+        self.has_reader(reader)?;
+        let takes = |sale: &Sale| sale.operation != new.operation && sale.competes_for(reader);
+        let mut loads = self.loads.values();
+        if self.sales.iter().any(takes) || loads.any(|load| load.competes_for(reader)) {
+            return Err(RequestError::ReaderInUse);
+        }
+        Ok(())
+    }
+
+    /// Whether a sale or a load in this currency may begin now.
+    pub(crate) fn may_work(&self, pin_through_api: bool, currency: Currency) -> Result<(), RequestError> {
         if self.is_stopping {
             return Err(RequestError::Stopping);
         }
         if self.is_held {
             return Err(RequestError::Held);
         }
-        if asked.pin_through_api && !self.config.pin_through_api {
+        if pin_through_api && !self.config.pin_through_api {
             return Err(RequestError::PinThroughApiOff);
         }
-        if !self
-            .config
-            .issuers
-            .values()
-            .any(|currency| *currency == asked.amount.currency())
-        {
+        if !self.config.issuers.values().any(|known| *known == currency) {
             return Err(RequestError::CurrencyNotAccepted);
         }
         if !self.has_room {
             return Err(RequestError::Refused(Refused::NoRoom));
         }
-        self.within_limits(asked.amount)?;
-        if self.devices.readers(reader).next().is_none() {
-            return Err(if reader.is_some() {
-                RequestError::UnknownReader
-            } else {
-                RequestError::NoReader
-            });
-        }
-        if self
-            .sales
-            .iter()
-            .any(|sale| sale.operation != new.operation && sale.competes_for(reader))
-        {
-            return Err(RequestError::ReaderInUse);
-        }
         Ok(())
+    }
+
+    /// Whether the named reader is there, or any.
+    pub(crate) fn has_reader(&self, named: Option<&DeviceName>) -> Result<(), RequestError> {
+        match (self.devices.readers(named).next(), named) {
+            (Some(_), _) => Ok(()),
+            (None, Some(_)) => Err(RequestError::UnknownReader),
+            (None, None) => Err(RequestError::NoReader),
+        }
     }
 
     fn reply_progress(&mut self, request: RequestId, reference: &Reference, is_new: bool) {
@@ -205,7 +231,7 @@ impl Engine {
         }
     }
 
-    fn tell_stored(&mut self, requests: Vec<RequestId>, stored: Stored) {
+    pub(crate) fn tell_stored(&mut self, requests: Vec<RequestId>, stored: Stored<Operation>) {
         let told = stored.authorise(|operation| Told {
             requests,
             view: SaleView::of(&operation),
@@ -214,6 +240,9 @@ impl Engine {
     }
 
     fn attach(&mut self, id: RequestId, peer: Peer, reference: Reference) -> Result<(), RequestError> {
+        if self.attach_to_load(id, peer, &reference)? {
+            return Ok(());
+        }
         match self.sale_by_reference(&reference) {
             Some(sale) if !may_see(peer, sale.owner) => Err(RequestError::NotOwner),
             Some(sale) if matches!(sale.phase, Phase::Recording | Phase::Ending) => wait(sale, id),
@@ -229,6 +258,9 @@ impl Engine {
     }
 
     fn cancel(&mut self, id: RequestId, peer: Peer, reference: Reference) -> Result<(), RequestError> {
+        if self.cancel_load(id, peer, &reference)? {
+            return Ok(());
+        }
         let Some(sale) = self.sale_by_reference(&reference) else {
             self.find(reference, PendingFind::Tell(id, peer));
             return Ok(());
@@ -257,7 +289,9 @@ impl Engine {
         conclusion: Conclusion,
         stored: Result<Option<Stored>, RequestError>,
     ) -> Result<(), RequestError> {
-        let stored = visible(stored?, peer)?;
+        let StoredKind::Sale(stored) = visible(stored?, peer)?.into_kind() else {
+            return Err(RequestError::LoadNotConcluded);
+        };
         let operation = stored.operation();
         if !operation.was_in_doubt {
             return Err(RequestError::NeverInDoubt);
@@ -285,21 +319,37 @@ impl Engine {
         if !self.config.pin_through_api {
             return Err(RequestError::PinThroughApiOff);
         }
-        let sale = self
-            .sale_by_reference(reference)
-            .ok_or(RequestError::NoPinExpected)?;
-        if sale.owner != owner {
+        let (waits_for, at_card, presented) =
+            self.waits_for_pin(reference).ok_or(RequestError::NoPinExpected)?;
+        if waits_for != owner {
             return Err(RequestError::NotOwner);
         }
-        let Phase::AtCard(reader) = sale.phase.clone() else {
-            return Err(RequestError::NoPinExpected);
-        };
-        if sale.presentations != presentation {
-            return Err(RequestError::NoPinExpected);
-        }
+        let reader = at_card
+            .filter(|_| presented == presentation)
+            .ok_or(RequestError::NoPinExpected)?;
         self.take_api_pin(&reader, pin, last_try)?;
-        self.reply_progress(id, reference, false);
+        match self.load_by_reference(reference).map(|load| load.id) {
+            Some(load) => self.reply_load(id, load, false),
+            None => self.reply_progress(id, reference, false),
+        }
         Ok(())
+    }
+
+    /// Whose the sale or load under this reference is, the reader that serves its card, and which presentation that is.
+    fn waits_for_pin(&mut self, reference: &Reference) -> Option<(Owner, Option<DeviceName>, u8)> {
+        if let Some(load) = self.load_by_reference(reference) {
+            let at_card = match &load.phase {
+                load::Phase::AtCard(reader) => Some(reader.clone()),
+                _ => None,
+            };
+            return Some((load.owner, at_card, load.presentations));
+        }
+        let sale = self.sale_by_reference(reference)?;
+        let at_card = match &sale.phase {
+            Phase::AtCard(reader) => Some(reader.clone()),
+            _ => None,
+        };
+        Some((sale.owner, at_card, sale.presentations))
     }
 
     fn read_purse(
@@ -310,13 +360,7 @@ impl Engine {
         if self.is_stopping {
             return Err(RequestError::Stopping);
         }
-        if self.devices.readers(named.as_ref()).next().is_none() {
-            return Err(if named.is_some() {
-                RequestError::UnknownReader
-            } else {
-                RequestError::NoReader
-            });
-        }
+        self.has_reader(named.as_ref())?;
         let with_card: Vec<_> = self
             .devices
             .readers(named.as_ref())
@@ -353,6 +397,7 @@ impl Engine {
                 Phase::Checking { .. } | Phase::Recording | Phase::Ending => {}
             }
         }
+        self.stop_loads();
         self.stop_settlements();
         let readers: Vec<_> = self.visits.keys().cloned().collect();
         for reader in readers {
@@ -361,13 +406,13 @@ impl Engine {
     }
 }
 
-fn may_see(peer: Peer, owner: Owner) -> bool {
+pub(crate) fn may_see(peer: Peer, owner: Owner) -> bool {
     peer.operator || peer.owner == owner
 }
 
 fn visible(stored: Option<Stored>, peer: Peer) -> Result<Stored, RequestError> {
     let stored = stored.ok_or(RequestError::UnknownReference)?;
-    if may_see(peer, stored.operation().owner) {
+    if may_see(peer, stored.operation().owner()) {
         Ok(stored)
     } else {
         Err(RequestError::NotOwner)
@@ -383,7 +428,15 @@ fn wait(sale: &mut Sale, request: RequestId) -> Result<(), RequestError> {
 }
 
 /// Why a repeated request is not the sale under way; none when it is.
-fn sale_refusal(sale: &Sale, owner: Owner, asked: &BeginSale) -> Option<Refused> {
-    let refused = Refused::by_content((sale.owner, sale.asked.amount), (owner, asked.amount));
+fn sale_refusal(sale: &Sale, new: Asked) -> Option<Refused> {
+    let refused = Refused::by_asked(sale.asked_for(), new);
     (refused != Refused::Exists).then_some(refused)
+}
+
+fn asked_for(owner: Owner, asked: &BeginSale) -> Asked {
+    Asked {
+        owner,
+        kind: Kind::Sale,
+        amount: asked.amount,
+    }
 }

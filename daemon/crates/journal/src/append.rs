@@ -1,11 +1,11 @@
 //! A group of commits: one SQL transaction, one sync.
 
-use purser_ledger::{AnyOperation, Commit, Entry, Existing, Head, OperationId, Reference, Refused, admit};
+use purser_ledger::{AnyOperation, Commit, Entry, Existing, Head, OperationId, Refused, admit};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::chain::ChainKey;
 use crate::memory::{Memory, Staged, check_whole, count};
-use crate::room::{COMMITS_TO_END_MAX, commits_to_end_any};
+use crate::room::{COMMITS_TO_END_MAX, commits_to_end};
 use crate::{Journal, ReadError, batches, rows};
 
 /// Frames that make a checkpoint worth its syncs when room is short: an eighth of the WAL's least length.
@@ -90,20 +90,24 @@ impl Step<'_> {
             number,
             digest: self.key.digest(number, &staged.head.digest, &content),
         };
-        let before = self.operation(staged, commit)?;
+        let before = match self.operation(staged, commit) {
+            // A load's number is the provider's: whoever asks for one that is damaged must not end the process.
+            Err(error) if error.is_damage() && matches!(commit.entry, Entry::LoadBegun(_)) => {
+                return Ok(Err(Refused::OutOfOrder));
+            }
+            before => before?,
+        };
         let admitted = {
-            let by_reference = match opening(&commit.entry) {
-                Some(reference) => rows::operation_by_reference(self.conn, reference, Some(self.key))?,
+            let by_reference = match commit.entry.opens() {
+                Some((reference, _)) => rows::operation_by_reference(self.conn, reference, Some(self.key))?,
                 None => None,
             };
-            let by_reference = by_reference.map(AnyOperation::Sale);
             if let Some(found) = &by_reference {
                 check_whole(self.known(staged, found.id()).map(|it| it.head()), found)?;
             }
             let existing = Existing {
-                operation: before.as_ref().and_then(AnyOperation::sale),
-                settlement: before.as_ref().and_then(AnyOperation::settlement),
-                by_reference: by_reference.as_ref().and_then(AnyOperation::sale),
+                operation: before.as_ref(),
+                by_reference: by_reference.as_ref(),
                 batches: &staged.batches,
                 debit_key_is_taken: self.is_debit_key_taken(&commit.entry)?,
                 has_room,
@@ -118,8 +122,8 @@ impl Step<'_> {
         batches::insert_settleable(self.conn, head.number, &commit.entry)?;
         staged.to_end = staged
             .to_end
-            .saturating_sub(before.as_ref().map_or(0, commits_to_end_any))
-            .saturating_add(commits_to_end_any(&after));
+            .saturating_sub(before.as_ref().map_or(0, commits_to_end))
+            .saturating_add(commits_to_end(&after));
         staged.totals = staged.totals.after(&commit.entry, books);
         staged.head = head;
         staged.commits = staged.commits.saturating_add(1);
@@ -144,7 +148,7 @@ impl Step<'_> {
 
     /// An operation as the group or the memory has it.
     fn known(&self, staged: &Staged, id: OperationId) -> Option<AnyOperation> {
-        let open = || self.memory.open.get(&id).cloned().map(AnyOperation::Sale);
+        let open = || self.memory.open.get(&id).cloned();
         let batch = || staged.batches.by_id(id).cloned().map(AnyOperation::Settlement);
         staged.changed.get(&id).cloned().or_else(open).or_else(batch)
     }
@@ -168,13 +172,5 @@ impl Step<'_> {
             Some(before) => rows::change_operation(self.conn, before, after)?,
         }
         rows::insert_entry(self.conn, head, after.id(), content)
-    }
-}
-
-fn opening(entry: &Entry) -> Option<&Reference> {
-    match entry {
-        Entry::SaleIntended(intended) => Some(&intended.reference),
-        Entry::SaleClosed(closed) => Some(&closed.reference),
-        _ => None,
     }
 }

@@ -33,7 +33,13 @@ pub(crate) fn kind(entry: &Entry) -> Option<(Currency, &'static str)> {
         | Entry::SaleClosed(_)
         | Entry::BatchSealed(_)
         | Entry::BatchExchanged(_)
-        | Entry::BatchVoided(_) => None,
+        | Entry::BatchVoided(_)
+        | Entry::LoadBegun(_)
+        | Entry::LoadAttempted(_)
+        | Entry::LoadReleased(_)
+        | Entry::LoadProven(_)
+        | Entry::LoadConfirmed(_)
+        | Entry::LoadVoided(_) => None,
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use purser_ledger::{
-    AnyOperation, Commit, Damaged, Find, FindError, Head, Operation, OperationId, Reference, Refused,
-    Snapshot, Standing, Store, StoreBroken,
+    AnyOperation, Commit, Damaged, Find, FindError, Head, OperationId, Reference, Refused, Snapshot,
+    Standing, Store, StoreBroken,
 };
 use rusqlite::{Connection, ErrorCode};
 
@@ -128,10 +128,11 @@ impl Journal {
         self.room.used()
     }
 
-    /// True while a debit is under way: a good moment for nothing but its outcome.
+    /// True while a debit is under way: a good moment for nothing but its outcome. A credit is not looked at: a load may wait for
+    /// its card for days, and the journal must be maintained.
     pub fn is_between_commits(&self) -> bool {
-        let is_under_way = |operation: &Operation| operation.standing == Standing::Intended;
-        self.memory.open.values().any(is_under_way)
+        let open = self.memory.open.values().filter_map(AnyOperation::sale);
+        open.into_iter().any(|sale| sale.standing == Standing::Intended)
     }
 
     /// Moves the WAL's commits into the data base file, begins the WAL anew and pays the sync of its new header, so that
@@ -220,14 +221,14 @@ impl Store for Journal {
         self.checked(|journal| append::append(journal, group))
     }
 
-    fn find(&self, query: &Find) -> Result<Option<Operation>, FindError> {
+    fn find(&self, query: &Find) -> Result<Option<AnyOperation>, FindError> {
         let found = self.read(|conn| match query {
             Find::Reference(reference) => {
                 match rows::operation_by_reference(conn, reference, Some(&self.key))? {
                     None if self.is_hidden(conn, reference)? => Err(ReadError::Row { table: "operations" }),
                     Some(found) => {
-                        let known = self.memory.open.get(&found.id).map(|known| known.head);
-                        check_whole(known, &AnyOperation::Sale(found.clone()))?;
+                        let known = self.memory.open.get(&found.id()).map(AnyOperation::head);
+                        check_whole(known, &found)?;
                         Ok(Some(found))
                     }
                     None => Ok(None),
@@ -246,10 +247,16 @@ impl Store for Journal {
 
     fn snapshot(&self) -> Result<Snapshot, StoreBroken> {
         let snapshot = self.read(|conn| {
-            let rows::Open { operations, held, .. } = rows::open(conn, Some(&self.key))?;
+            let rows::Open {
+                operations,
+                loads,
+                held,
+                ..
+            } = rows::open(conn, Some(&self.key))?;
             let newest = rows::newest(conn)?.map(|newest| newest.content.at);
             Ok(Snapshot {
                 open: operations,
+                loads,
                 held,
                 terminal_sn_max: rows::terminal_sn_max(conn)?,
                 newest_unix_seconds: newest.map(|at| at.unix_seconds),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! state folder (0700)
-//!   journal.db        entries, and rows derived from them (operations, debits, balances, what is open)
+//!   journal.db        entries, and rows derived from them (operations, debits, loads, balances, what is open)
 //!   journal.db-wal    the newest commits; kept longer than its content, so that evidence never needs a new disk block
 //!   journal.db-shm    SQLite's index of the WAL
 //!   chain.key         32 random bytes; the record chain's key
@@ -22,6 +22,7 @@ mod error;
 mod files;
 mod head_file;
 mod journal;
+mod loads;
 mod memory;
 mod mend;
 mod reader;

@@ -2,21 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use purser_ledger::{AnyOperation, Batches, CardId, Head, Operation, OperationId};
+use purser_ledger::{AnyOperation, Batches, Head, OperationId};
 use rusqlite::Connection;
 
 use crate::chain::ChainKey;
 use crate::rows;
 use crate::{ReadError, Totals, batches, room};
 
-/// The newest head, the totals and the open operations, as they are durable.
+/// The newest head, the totals, and the sales and loads that are open, as they are durable.
 #[derive(Debug)]
 pub(crate) struct Memory {
     pub(crate) head: Head,
     pub(crate) totals: Totals,
-    pub(crate) open: BTreeMap<OperationId, Operation>,
-    /// The cards of open operations that cannot be read.
-    pub(crate) held: Vec<CardId>,
+    pub(crate) open: BTreeMap<OperationId, AnyOperation>,
+    /// How many more are open that cannot be read.
+    pub(crate) unreadable: usize,
     /// Where settlement stands.
     pub(crate) batches: Batches,
 }
@@ -24,24 +24,29 @@ pub(crate) struct Memory {
 impl Memory {
     /// Reads it; an open operation is taken over only if its entries stand in their places in the record chain.
     pub(crate) fn load(conn: &Connection, key: &ChainKey) -> Result<Self, ReadError> {
-        let rows::Open { operations, held, .. } = rows::open(conn, Some(key))?;
+        let rows::Open {
+            operations,
+            loads,
+            unreadable,
+            unreadable_loads,
+            ..
+        } = rows::open(conn, Some(key))?;
+        let sales = operations.into_iter().map(AnyOperation::Sale);
+        let open = sales.chain(loads.into_iter().map(AnyOperation::Load));
         Ok(Self {
             head: rows::head(conn)?,
             totals: Totals::load(conn)?,
-            held,
+            unreadable: unreadable.saturating_add(unreadable_loads),
             batches: batches::load(conn, key)?,
-            open: operations
-                .into_iter()
-                .map(|operation| (operation.id, operation))
-                .collect(),
+            open: open.map(|operation| (operation.id(), operation)).collect(),
         })
     }
 
     /// Commits that all open operations together may still need to their end.
     pub(crate) fn commits_to_end(&self) -> u64 {
-        let sales = self.open.values().map(room::commits_to_end);
+        let open = self.open.values().map(room::commits_to_end);
         let batches = self.batches.all_under_way().map(room::commits_to_end_batch);
-        sales.chain(batches).fold(0, u64::saturating_add)
+        open.chain(batches).fold(0, u64::saturating_add)
     }
 
     /// Takes over what a group changed, once it is durable.
@@ -50,13 +55,11 @@ impl Memory {
         self.totals = staged.totals;
         self.batches = staged.batches;
         for (id, operation) in staged.changed {
-            match operation.into_sale() {
-                Some(sale) if sale.is_open() => {
-                    self.open.insert(id, sale);
-                }
-                Some(_) | None => {
-                    self.open.remove(&id);
-                }
+            let is_batch = operation.settlement().is_some();
+            if operation.is_open() && !is_batch {
+                self.open.insert(id, operation);
+            } else {
+                self.open.remove(&id);
             }
         }
     }
@@ -66,13 +69,9 @@ impl Memory {
 /// newest would tell a sale that was paid as one that is in doubt. `known` is the head of the operation as the memory has it, which
 /// has every one that is open or under way.
 pub(crate) fn check_whole(known: Option<Head>, found: &AnyOperation) -> Result<(), ReadError> {
-    let is_unended = match found {
-        AnyOperation::Sale(sale) => sale.is_open(),
-        AnyOperation::Settlement(settlement) => settlement.is_under_way(),
-    };
     let is_whole = match known {
         Some(known) => known == found.head(),
-        None => !is_unended,
+        None => !found.is_open(),
     };
     if is_whole {
         Ok(())

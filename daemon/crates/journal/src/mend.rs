@@ -19,7 +19,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use purser_ledger::{AnyOperation, Head, Operation, OperationId};
+use purser_ledger::{AnyOperation, Head, OperationId, Reference};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use crate::chain::ChainKey;
@@ -279,8 +279,8 @@ fn create_new(folder: &StateFolder, owner: &exchange::Owner) -> Result<Connectio
 }
 
 /// The entry that began another operation with this one's reference or debit key.
-fn begun_before(conn: &Connection, operation: &Operation) -> Result<Option<u64>, MendError> {
-    let key = operation.key();
+fn begun_before(conn: &Connection, operation: &AnyOperation) -> Result<Option<u64>, MendError> {
+    let key = operation.sale().and_then(|sale| sale.key());
     let first: Option<i64> = conn
         .prepare_cached(
             "SELECT opening FROM operations WHERE reference = ?1
@@ -292,7 +292,7 @@ fn begun_before(conn: &Connection, operation: &Operation) -> Result<Option<u64>,
         )?
         .query_row(
             (
-                operation.reference.as_str(),
+                operation.reference().map(Reference::as_str),
                 key.map(|key| key.terminal_number),
                 key.map(|key| key.terminal_sn),
                 key.map(|key| rows::scheme_name(key.card.scheme())),
@@ -326,11 +326,7 @@ impl Anew {
         let operation = operation.expect("a fold that succeeds makes an operation");
         match before {
             None => {
-                let first = operation
-                    .sale()
-                    .map(|sale| begun_before(conn, sale))
-                    .transpose()?;
-                if let Some(first) = first.flatten() {
+                if let Some(first) = begun_before(conn, &operation)? {
                     let second = number;
                     return Err(MendError::Twice { first, second });
                 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use purser_ledger::{
-    Account, AnyOperation, Claims, Content, Currency, Head, Operation, OperationId, Owner, Reference,
+    Account, AnyOperation, Claims, Content, Currency, Head, Load, Operation, OperationId, Owner, Reference,
     Settlement,
 };
 use rusqlite::config::DbConfig;
@@ -55,10 +55,16 @@ pub struct Overview {
     pub debits: u64,
     /// How many of them are proven, whatever became of their claims.
     pub paid: u64,
-    /// Every operation whose debit is proven neither way and that can be read, oldest first.
+    /// Every sale whose debit is proven neither way and that can be read, oldest first.
     pub open: Vec<Operation>,
     /// How many more there are that cannot be read.
     pub unreadable: usize,
+    /// How many loads there are.
+    pub loads: u64,
+    /// Every load that is open and can be read, oldest first.
+    pub open_loads: Vec<Load>,
+    /// How many more there are that cannot be read.
+    pub unreadable_loads: usize,
 }
 
 /// Reads a journal, also while its writer is at work. Sees durable entries only.
@@ -190,7 +196,7 @@ impl Reader {
             let sealed = u64::try_from(sealed).map_err(|_| damaged())?;
             match rows::operation(&self.conn, &id, None)? {
                 Some(AnyOperation::Settlement(settlement)) => settlements.push((sealed, settlement)),
-                Some(AnyOperation::Sale(_)) | None => return Err(damaged()),
+                Some(AnyOperation::Sale(_) | AnyOperation::Load(_)) | None => return Err(damaged()),
             }
         }
         Ok(settlements)
@@ -225,8 +231,11 @@ impl Reader {
             values.push(Value::from(owner.0));
         }
         if query.sales_only {
-            // A settlement has no reference.
-            sql.push_str(" AND (SELECT reference FROM operations WHERE id = entries.operation) IS NOT NULL");
+            // A settlement has no reference, a load has a row of its own.
+            sql.push_str(
+                " AND (SELECT reference FROM operations WHERE id = entries.operation) IS NOT NULL
+                  AND NOT EXISTS (SELECT 1 FROM loads WHERE operation = entries.operation)",
+            );
         }
         sql.push_str(" ORDER BY number LIMIT ?");
         values.push(Value::from(query.limit.min(ENTRIES_MAX)));
@@ -243,16 +252,24 @@ impl Reader {
     ///
     /// # Errors
     /// [`ReadError`]; a transient one is worth another call.
-    pub fn operation(&self, reference: &Reference) -> Result<Option<Operation>, ReadError> {
+    pub fn operation(&self, reference: &Reference) -> Result<Option<AnyOperation>, ReadError> {
         rows::operation_by_reference(&self.conn, reference, None)
     }
 
-    /// Every operation whose debit is proven neither way, oldest first.
+    /// Every sale whose debit is proven neither way, oldest first.
     ///
     /// # Errors
     /// [`ReadError`]; a transient one is worth another call.
     pub fn open_operations(&self) -> Result<Vec<Operation>, ReadError> {
         Ok(rows::open(&self.conn, None)?.operations)
+    }
+
+    /// Every load that is open, oldest first.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a transient one is worth another call.
+    pub fn open_loads(&self) -> Result<Vec<Load>, ReadError> {
+        Ok(rows::open(&self.conn, None)?.loads)
     }
 
     /// Balances and counts, with the head that they belong to.
@@ -288,17 +305,24 @@ impl Reader {
         let moment = rusqlite::Transaction::new_unchecked(&self.conn, TransactionBehavior::Deferred)?;
         let rows::Open {
             operations,
+            loads: open_loads,
             unreadable,
+            unreadable_loads,
             ..
         } = rows::open(&moment, None)?;
+        let loads = rows::count(&moment, "SELECT count(*) FROM loads")?;
+        // A settlement has no reference.
+        let named = rows::count(&moment, "SELECT count(reference) FROM operations")?;
         Ok(Overview {
             totals: Totals::load(&moment)?,
-            // A settlement has no reference.
-            sales: rows::count(&moment, "SELECT count(reference) FROM operations")?,
+            sales: named.saturating_sub(loads),
+            loads,
+            open_loads,
             debits: rows::count(&moment, "SELECT count(*) FROM debits")?,
             paid: rows::count(&moment, "SELECT count(*) FROM settleable WHERE kind = 'claim'")?,
             open: operations,
             unreadable,
+            unreadable_loads,
         })
     }
 
@@ -359,11 +383,13 @@ pub(crate) fn connect_alone(path: &Path) -> Result<Connection, OpenError> {
 fn checked(conn: Connection) -> Result<Connection, OpenError> {
     conn.busy_timeout(BUSY)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    conn.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;")?;
-    match schema::check(&conn)? {
-        0 => Err(OpenError::Absent),
-        _ => Ok(conn),
+    conn.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;")?;
+    if schema::check(&conn)? == 0 {
+        return Err(OpenError::Absent);
     }
+    schema::fill_in(&conn)?;
+    conn.execute_batch("PRAGMA query_only = ON;")?;
+    Ok(conn)
 }
 
 /// A path as SQLite's URI syntax has it: every byte but unreserved ones and slashes as %HH.

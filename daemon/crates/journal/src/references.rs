@@ -1,4 +1,4 @@
-//! The references of all operations, from the tree in which a new sale does not look for its own.
+//! The references of all operations, from the tree in which a new sale or load does not look for its own.
 //!
 //! An operation's row stands in two trees: by its id, and by its reference. A new sale is looked for in the second. A byte that
 //! changed there hides a sale that was paid, and a till that repeats its reference would debit its card a second time. A start

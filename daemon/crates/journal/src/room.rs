@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use purser_ledger::{AnyOperation, Operation, Settlement, Standing};
+use purser_ledger::{AnyOperation, Load, LoadStanding, Operation, Settlement, Standing};
 use rustix::fs::{FallocateFlags, fallocate, fstatvfs, statvfs};
 use rustix::io::{Errno, retry_on_intr};
 
@@ -39,7 +39,8 @@ pub const WAL_FRAMES_MIN: u64 = 1024;
 /// Commits that find room between two checkpoints without a longer WAL: some 30 sales.
 pub(crate) const HEADROOM_COMMITS: u64 = 60;
 
-/// Commits that a new operation may still need after its first: in doubt, queried, and paid or voided.
+/// Commits that an operation may still need after one that found free room. A sale after its first: in doubt, queried, and paid or
+/// voided. A load after an attempt: released, proven, confirmed.
 pub(crate) const COMMITS_TO_END_MAX: u64 = 3;
 
 /// SQLite's file format, "The Write-Ahead Log": 32 bytes of header, then frames of 24 bytes and a page.
@@ -56,8 +57,16 @@ static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// Commits that an operation may still need until the card or the provider has told its end. A conclusion is none of them:
 /// it is refused where there is no room for it.
-pub(crate) fn commits_to_end(operation: &Operation) -> u64 {
-    match operation.standing {
+pub(crate) fn commits_to_end(operation: &AnyOperation) -> u64 {
+    match operation {
+        AnyOperation::Sale(sale) => commits_to_end_sale(sale),
+        AnyOperation::Load(load) => commits_to_end_load(load),
+        AnyOperation::Settlement(settlement) => commits_to_end_batch(settlement),
+    }
+}
+
+fn commits_to_end_sale(sale: &Operation) -> u64 {
+    match sale.standing {
         Standing::Intended => COMMITS_TO_END_MAX,
         Standing::InDoubt(_) => 2,
         Standing::Queried(_) => 1,
@@ -65,17 +74,20 @@ pub(crate) fn commits_to_end(operation: &Operation) -> u64 {
     }
 }
 
-/// As [`commits_to_end`]: a batch under way is exchanged or voided.
-pub(crate) fn commits_to_end_batch(settlement: &Settlement) -> u64 {
-    u64::from(settlement.is_under_way())
+/// A further attempt is none of them, as it needs free room: before one, a load can still be voided, or be proven by the
+/// provider's word and confirmed.
+fn commits_to_end_load(load: &Load) -> u64 {
+    match load.standing {
+        LoadStanding::Attempted(_) => COMMITS_TO_END_MAX,
+        LoadStanding::Begun | LoadStanding::Released { .. } => 2,
+        LoadStanding::Proven(_) => 1,
+        LoadStanding::Confirmed(_) | LoadStanding::Voided => 0,
+    }
 }
 
-/// As [`commits_to_end`], of an operation of any kind.
-pub(crate) fn commits_to_end_any(operation: &AnyOperation) -> u64 {
-    match operation {
-        AnyOperation::Sale(sale) => commits_to_end(sale),
-        AnyOperation::Settlement(settlement) => commits_to_end_batch(settlement),
-    }
+/// A batch under way is exchanged or voided.
+pub(crate) fn commits_to_end_batch(settlement: &Settlement) -> u64 {
+    u64::from(settlement.is_under_way())
 }
 
 /// The free space of the journal's disk, in bytes.

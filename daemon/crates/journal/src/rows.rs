@@ -1,15 +1,15 @@
 //! Rows to values and back: the statements that the writer, the reader and the check share.
 
 use purser_ledger::{
-    Account, AnyOperation, CardId, Content, DebitKey, FoldError, Head, Operation, OperationId, Reference,
-    Scheme,
+    Account, AnyOperation, CardId, Content, DebitKey, FoldError, Head, Load, Operation, OperationId,
+    Reference, Scheme,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::chain::ChainKey;
 use crate::reader::Recorded;
-use crate::{ReadError, batches};
+use crate::{ReadError, batches, loads};
 
 /// SQLite's integers are signed; a number of an entry that does not fit has never been given.
 pub(crate) fn signed(number: u64) -> i64 {
@@ -28,10 +28,13 @@ pub(crate) fn account_name(account: Account) -> &'static str {
         Account::Held => "held",
         Account::Netted => "netted",
         Account::LateRefunds => "late_refunds",
+        Account::Loads => "loads",
+        Account::LoadsOwed => "loads_owed",
+        Account::Loaded => "loaded",
     }
 }
 
-/// The name of a scheme in the table of debits.
+/// The name of a scheme in the tables of debits and loads.
 pub(crate) fn scheme_name(scheme: Scheme) -> &'static str {
     match scheme {
         Scheme::Pboc => "pboc",
@@ -142,11 +145,6 @@ pub(crate) fn operation_upto(
     Ok(operation)
 }
 
-/// As [`operation`], where only a sale is right.
-fn sale(conn: &Connection, id: &[u8], key: Option<&ChainKey>) -> Result<Option<Operation>, ReadError> {
-    Ok(operation(conn, id, key)?.and_then(AnyOperation::into_sale))
-}
-
 /// Whether an entry is the one that was chained to the entry before it. A byte that changed in either of the two shows.
 fn check_place(conn: &Connection, key: &ChainKey, entry: &RawEntry) -> Result<(), ReadError> {
     let number = entry.number;
@@ -180,15 +178,15 @@ pub(crate) fn operation_by_reference(
     conn: &Connection,
     reference: &Reference,
     key: Option<&ChainKey>,
-) -> Result<Option<Operation>, ReadError> {
+) -> Result<Option<AnyOperation>, ReadError> {
     let mut statement = conn.prepare_cached("SELECT id FROM operations WHERE reference = ?1")?;
     let id: Option<Vec<u8>> = statement
         .query_row((reference.as_str(),), |row| row.get(0))
         .optional()?;
     let Some(id) = id else { return Ok(None) };
-    // A row without its entries must not read as a reference that is free, nor one with another sale's as that sale.
-    match sale(conn, &id, key)? {
-        Some(operation) if operation.reference == *reference => Ok(Some(operation)),
+    // A row without its entries must not read as a reference that is free, nor one with another operation's as that one.
+    match operation(conn, &id, key)? {
+        Some(operation) if operation.reference() == Some(reference) => Ok(Some(operation)),
         Some(_) | None => Err(ReadError::Row { table: "operations" }),
     }
 }
@@ -200,24 +198,28 @@ pub(crate) fn debit_key_exists(conn: &Connection, key: &DebitKey) -> Result<bool
     Ok(statement.exists((key.terminal_number, key.terminal_sn))?)
 }
 
-/// What is proven neither way.
+/// The sales that are proven neither way, and the loads that have no end.
 #[derive(Debug, Default)]
 pub(crate) struct Open {
-    /// Every open operation that can be believed, oldest first.
+    /// Every open sale that can be believed, oldest first.
     pub(crate) operations: Vec<Operation>,
+    /// Every open load that can be believed, oldest first.
+    pub(crate) loads: Vec<Load>,
     /// The cards of those that cannot.
     pub(crate) held: Vec<CardId>,
-    /// How many those are.
+    /// How many sales cannot.
     pub(crate) unreadable: usize,
+    /// How many loads cannot.
+    pub(crate) unreadable_loads: usize,
 }
 
-/// Every open operation. One whose entries are damaged must not keep all others from being served (money rule 7), nor be
-/// forgotten: the row of its debit, which stands in a table of its own, tells which card to leave alone. With the chain's key an
+/// Every open sale and load. One whose entries are damaged must not keep all others from being served (money rule 7), nor be
+/// forgotten: the row of its debit, or of its load, which stands in a table of its own, tells which card to leave alone. With the chain's key an
 /// operation counts as damaged too when an entry of it is not the one that was chained: what is to be asked of its card, and what
 /// follows from the answer, stands in there.
 ///
 /// # Errors
-/// [`ReadError`], also where that row cannot tell: then nobody knows which card must not be debited, and none may be.
+/// [`ReadError`], also where that row cannot tell: then nobody knows which card must not be used, and none may be.
 pub(crate) fn open(conn: &Connection, key: Option<&ChainKey>) -> Result<Open, ReadError> {
     let mut statement = conn.prepare_cached("SELECT operation FROM open_operations ORDER BY opening")?;
     let ids: Vec<Vec<u8>> = statement
@@ -225,30 +227,48 @@ pub(crate) fn open(conn: &Connection, key: Option<&ChainKey>) -> Result<Open, Re
         .collect::<Result<_, _>>()?;
     let mut open = Open::default();
     for id in ids {
-        let read = sale(conn, &id, key).and_then(|operation| {
-            operation.ok_or(ReadError::Row {
-                table: "open_operations",
-            })
-        });
-        match read {
-            Ok(operation) => open.operations.push(operation),
-            Err(error) if error.is_damage() => {
-                let card = card_of(conn, &id)?.ok_or(error)?;
-                // Of an entry and the row of its debit, either may be the damaged one.
-                let told = sale(conn, &id, None).ok().flatten();
-                let told = told.and_then(|told| told.key().map(|key| key.card.clone()));
-                open.held.extend(told.filter(|told| *told != card));
-                open.held.push(card);
-                open.unreadable = open.unreadable.saturating_add(1);
+        match operation(conn, &id, key) {
+            Ok(Some(AnyOperation::Sale(sale))) => open.operations.push(sale),
+            Ok(Some(AnyOperation::Load(load))) => open.loads.push(load),
+            Ok(Some(AnyOperation::Settlement(_)) | None) => {
+                let table = "open_operations";
+                open.hold(conn, &id, ReadError::Row { table })?;
             }
+            Err(error) if error.is_damage() => open.hold(conn, &id, error)?,
             Err(error) => return Err(error),
         }
     }
     Ok(open)
 }
 
+impl Open {
+    /// Holds the cards that a damaged operation may concern.
+    fn hold(&mut self, conn: &Connection, id: &[u8], damage: ReadError) -> Result<(), ReadError> {
+        let card = match debited_card(conn, id)? {
+            Some(card) => {
+                self.unreadable = self.unreadable.saturating_add(1);
+                Some(card)
+            }
+            None => {
+                self.unreadable_loads = self.unreadable_loads.saturating_add(1);
+                // A load that no card was ever credited for concerns none.
+                loads::card_of(conn, id)?.ok_or(damage)?
+            }
+        };
+        // Of an entry and the row beside it, either may be the damaged one.
+        let told = match operation(conn, id, None) {
+            Ok(Some(AnyOperation::Sale(sale))) => sale.key().map(|key| key.card.clone()),
+            Ok(Some(AnyOperation::Load(load))) => load.card().cloned(),
+            Ok(Some(AnyOperation::Settlement(_)) | None) | Err(_) => None,
+        };
+        self.held.extend(told.filter(|told| Some(told) != card.as_ref()));
+        self.held.extend(card);
+        Ok(())
+    }
+}
+
 /// The card that an operation's debit was intended for. Looks at every debit: only for what is damaged.
-fn card_of(conn: &Connection, operation: &[u8]) -> Result<Option<CardId>, ReadError> {
+fn debited_card(conn: &Connection, operation: &[u8]) -> Result<Option<CardId>, ReadError> {
     let mut statement = conn.prepare("SELECT card FROM debits WHERE operation = ?1 AND scheme = ?2")?;
     let card: Option<Vec<u8>> = statement
         .query_row((operation, scheme_name(Scheme::Pboc)), |row| row.get(0))
@@ -285,20 +305,23 @@ pub(crate) fn insert_entry(
 
 /// Writes the rows that an operation's first entry brings.
 pub(crate) fn insert_operation(conn: &Connection, operation: &AnyOperation) -> Result<(), ReadError> {
-    let (reference, owner) = match operation {
-        AnyOperation::Sale(sale) => (Some(sale.reference.as_str()), sale.owner),
-        AnyOperation::Settlement(settlement) => (None, settlement.sealed.owner),
-    };
     let opening = signed(operation.head().number);
+    let reference = operation.reference().map(Reference::as_str);
     conn.prepare_cached("INSERT INTO operations (id, opening, reference, owner) VALUES (?1, ?2, ?3, ?4)")?
-        .execute((operation.id().bytes(), opening, reference, owner.0))?;
+        .execute((operation.id().bytes(), opening, reference, operation.owner().0))?;
     match operation {
-        AnyOperation::Sale(sale) => insert_sale(conn, sale),
-        AnyOperation::Settlement(settlement) => batches::insert(conn, settlement),
+        AnyOperation::Sale(sale) => insert_debit(conn, sale)?,
+        AnyOperation::Load(load) => loads::insert(conn, load)?,
+        AnyOperation::Settlement(settlement) => return batches::insert(conn, settlement),
     }
+    if operation.is_open() {
+        conn.prepare_cached("INSERT INTO open_operations (opening, operation) VALUES (?1, ?2)")?
+            .execute((opening, operation.id().bytes()))?;
+    }
+    Ok(())
 }
 
-fn insert_sale(conn: &Connection, operation: &Operation) -> Result<(), ReadError> {
+fn insert_debit(conn: &Connection, operation: &Operation) -> Result<(), ReadError> {
     let id = operation.id.bytes();
     if let Some(key) = operation.key() {
         let scheme = scheme_name(key.card.scheme());
@@ -306,10 +329,6 @@ fn insert_sale(conn: &Connection, operation: &Operation) -> Result<(), ReadError
             "INSERT INTO debits (terminal_number, terminal_sn, scheme, card, operation) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute((key.terminal_number, key.terminal_sn, scheme, key.card.serial(), id))?;
-    }
-    if operation.is_open() {
-        conn.prepare_cached("INSERT INTO open_operations (opening, operation) VALUES (?1, ?2)")?
-            .execute((signed(operation.head.number), id))?;
     }
     Ok(())
 }
@@ -321,17 +340,15 @@ pub(crate) fn change_operation(
     after: &AnyOperation,
 ) -> Result<(), ReadError> {
     match (before, after) {
-        (AnyOperation::Sale(before), AnyOperation::Sale(after)) => {
-            if before.is_open() && !after.is_open() {
-                close_operation(conn, after.id)?;
-            }
-            Ok(())
-        }
-        (_, AnyOperation::Settlement(settlement)) => batches::set_standing(conn, settlement),
-        (AnyOperation::Settlement(_), AnyOperation::Sale(_)) => {
-            unreachable!("an operation stays of its kind");
-        }
+        (AnyOperation::Sale(_), AnyOperation::Sale(_)) => {}
+        (AnyOperation::Load(before), AnyOperation::Load(after)) => loads::change(conn, before, after)?,
+        (_, AnyOperation::Settlement(settlement)) => return batches::set_standing(conn, settlement),
+        (_, AnyOperation::Sale(_) | AnyOperation::Load(_)) => unreachable!("an operation stays of its kind"),
     }
+    if before.is_open() && !after.is_open() {
+        close_operation(conn, after.id())?;
+    }
+    Ok(())
 }
 
 /// Takes an operation out of those that are open.

@@ -8,7 +8,10 @@ use crate::OpenError;
 const APPLICATION_ID: u32 = 0x5055_5253;
 
 /// What leads from each version to the next one. Never changed once released, only added to.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+
+/// The first version that has the table of loads.
+const WITH_LOADS: u32 = 2;
 
 /// The bytes of a page: what a WAL frame's size and the room for evidence are reckoned with.
 pub(crate) const PAGE_BYTES: u64 = 4096;
@@ -40,10 +43,26 @@ pub(crate) fn check(conn: &Connection) -> Result<u32, OpenError> {
     Ok(version)
 }
 
+/// Lets a journal of an older version be read as it is: a table that it has not is an empty one. Nothing is written to it.
+pub(crate) fn fill_in(conn: &Connection) -> Result<(), OpenError> {
+    if check(conn)? < WITH_LOADS {
+        conn.execute_batch(
+            "CREATE TEMP VIEW loads AS
+             SELECT NULL AS operation, NULL AS scheme, NULL AS card WHERE FALSE;",
+        )?;
+    }
+    Ok(())
+}
+
 /// Brings the tables to the known version; each step is whole or did not happen.
 pub(crate) fn migrate(conn: &mut Connection) -> Result<(), OpenError> {
+    conn.execute_batch("DROP VIEW IF EXISTS temp.loads")?;
+    migrate_to(conn, known_version())
+}
+
+fn migrate_to(conn: &mut Connection, wanted: u32) -> Result<(), OpenError> {
     let from = check(conn)?;
-    let steps = (1..).zip(MIGRATIONS);
+    let steps = (1..=wanted).zip(MIGRATIONS);
     for (version, step) in steps.filter(|(version, _)| *version > from) {
         let sql = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         sql.execute_batch(step)?;
@@ -54,10 +73,10 @@ pub(crate) fn migrate(conn: &mut Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Whether the tables, indexes and guards are those that [`migrate`] makes.
+/// Whether the tables, indexes and guards are those that [`migrate`] makes, as far as the journal's version goes.
 pub(crate) fn is_as_made(conn: &Connection) -> Result<bool, OpenError> {
     let mut made = Connection::open_in_memory()?;
-    migrate(&mut made)?;
+    migrate_to(&mut made, check(conn)?)?;
     Ok(statements(conn)? == statements(&made)?)
 }
 

@@ -100,6 +100,7 @@ fn connect(folder: &StateFolder, key: Option<&ChainKey>) -> Result<(Connection, 
         (_, None) => true,
         (_, Some(key)) => {
             head_file::check(folder, &conn, key)?;
+            schema::fill_in(&conn)?;
             check::check(&conn, key)?
         }
     };

@@ -30,7 +30,8 @@ pub struct Report {
     pub head: Head,
     /// How many operations there are.
     pub operations: u64,
-    /// How many of them are proven neither way.
+    /// How many of them have no end: a sale that is proven neither way, a load that is neither on its card, with the provider's
+    /// knowledge, nor void.
     pub open: u64,
     /// How many debits were ever intended.
     pub debits: u64,
@@ -43,6 +44,8 @@ pub enum Derived {
     Operations,
     /// The keys of all debits.
     Debits,
+    /// The loads with their cards.
+    Loads,
     /// The operations that are open.
     OpenOperations,
     /// The balances.

@@ -4,6 +4,7 @@
 mod common;
 
 use common::disk::{SmallDisk, allocated_bytes};
+use common::load::Load;
 use common::{NO_RESERVE, Sale, append_one, folder, store};
 use purser_journal::{Journal, Maintained, OpenError, Options, Reader, verify};
 use purser_ledger::{Head, Refused, Store};
@@ -68,6 +69,57 @@ fn evidence_finds_room(disk: &SmallDisk) {
     let head = store(&mut journal, Sale::longest(9_001).intended());
     drop(journal);
     assert_whole(disk, head);
+}
+
+#[test]
+fn the_end_of_a_load_whose_attempt_was_recorded_finds_room_on_a_full_disk() {
+    let disk = SmallDisk::tmpfs(32);
+    let mut journal = open(&disk);
+    let first = Load::longest(0);
+    store(&mut journal, first.begun());
+    store(&mut journal, first.attempted(1, 1));
+    disk.fill_but(64 << 10);
+    let (mut attempted, mut begun) = (vec![first], Vec::new());
+    loop {
+        let load = Load::longest(u32::try_from(attempted.len()).expect("few"));
+        if append_one(&mut journal, load.begun()).is_err() {
+            break;
+        }
+        match append_one(&mut journal, load.attempted(1, 1)) {
+            Ok(_) => attempted.push(load),
+            Err(refused) => {
+                assert_eq!(refused, Refused::NoRoom);
+                begun.push(load);
+                break;
+            }
+        }
+    }
+    assert!(attempted.len() > 3, "some loads fit: {}", attempted.len());
+    disk.fill();
+    for load in &attempted {
+        store(&mut journal, load.released(2, 1));
+        journal
+            .maintain()
+            .expect("a full disk does not break the journal");
+    }
+    let further = append_one(&mut journal, attempted[0].attempted(3, 2));
+    assert_eq!(
+        further,
+        Err(Refused::NoRoom),
+        "a further attempt eats no other load's reserve"
+    );
+    for load in &attempted {
+        store(&mut journal, load.proven(3, 1));
+        store(&mut journal, load.confirmed(4));
+    }
+    for load in &begun {
+        store(&mut journal, load.told_by_the_provider(1));
+        store(&mut journal, load.confirmed(2));
+    }
+    let head = journal.head();
+    assert!(journal.snapshot().expect("readable").loads.is_empty());
+    drop(journal);
+    assert_whole(&disk, head);
 }
 
 #[test]

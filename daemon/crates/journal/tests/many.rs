@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::load::Load;
 use common::{Sale, fast_folder, open, store, yen};
 use purser_journal::{FOLLOWING_FRAMES, Journal, Maintained, OPENING_FRAMES, Reader, SLACK_FRAMES, verify};
 use purser_ledger::{Account, Commit};
@@ -89,4 +90,31 @@ fn ten_thousand_of_the_longest_sales_keep_within_their_frames_and_are_found_whol
     assert_eq!(totals.count(Account::Claims, currency), 10_000 - report.open);
     assert_eq!(totals.books().balance(Account::Sales, currency), yen(3_000_000));
     assert!(totals.books().are_balanced());
+}
+
+#[test]
+fn loads_with_the_longest_entries_keep_within_their_frames_and_are_found_whole() {
+    const LOADS: u32 = 2_000;
+    let folder = fast_folder();
+    let mut journal = open(&folder);
+    let mut excess = Excess::default();
+    for n in 0..LOADS {
+        for commit in Load::longest(n).steps() {
+            excess.measure(&mut journal, commit);
+        }
+        if n % SALES_BETWEEN_CHECKPOINTS == 0 {
+            journal.maintain().expect("the journal works");
+        }
+    }
+    println!(
+        "worst run: {} frames over, most in one commit: {}",
+        excess.worst, excess.most_at_once
+    );
+    assert!(
+        excess.worst <= i64::try_from(SLACK_FRAMES).expect("small"),
+        "{} frames over",
+        excess.worst
+    );
+    let report = verify(folder.path(), Some(journal.head()), |_, _| {}).expect("whole");
+    assert_eq!((report.operations, report.open), (u64::from(LOADS), 0));
 }

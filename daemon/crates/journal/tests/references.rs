@@ -60,7 +60,7 @@ fn a_reference_that_its_index_lost_is_never_taken_for_a_new_one() {
         spoil(folder.path(), &good, at);
         let journal = open(&folder);
         match journal.find(&Find::Reference(hidden.reference())) {
-            Ok(Some(found)) => assert_eq!(found.id, hidden.id()),
+            Ok(Some(found)) => assert_eq!(found.id(), hidden.id()),
             Err(FindError::Damaged(_)) => damaged += 1,
             other => panic!("byte {at}: its card would be debited twice: {other:?}"),
         }

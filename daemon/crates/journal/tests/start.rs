@@ -75,9 +75,9 @@ fn an_empty_file_becomes_a_journal_of_the_known_version() {
     fs::write(&path, []).expect("written");
     assert_eq!(version(&path), 0);
     drop(open(&folder));
-    assert_eq!(version(&path), 1);
+    assert_eq!(version(&path), 2);
     drop(open(&folder));
-    assert_eq!(version(&path), 1, "a second start changes nothing");
+    assert_eq!(version(&path), 2, "a second start changes nothing");
 }
 
 #[test]
@@ -97,17 +97,17 @@ fn a_journal_of_a_newer_purser_is_refused_untouched() {
     drop(open(&folder));
     let path = folder.path().join("journal.db");
     Connection::open(&path)
-        .and_then(|conn| conn.pragma_update(None, "user_version", 2))
+        .and_then(|conn| conn.pragma_update(None, "user_version", 3))
         .expect("set");
     assert!(matches!(
         refusal(folder.path()),
-        OpenError::NewerVersion { found: 2, known: 1 }
+        OpenError::NewerVersion { found: 3, known: 2 }
     ));
     assert!(matches!(
         Reader::open(folder.path()),
-        Err(OpenError::NewerVersion { found: 2, known: 1 })
+        Err(OpenError::NewerVersion { found: 3, known: 2 })
     ));
-    assert_eq!(version(&path), 2);
+    assert_eq!(version(&path), 3);
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn short(done: Done) -> String {
                 disk.is_some_and(|disk| disk.free_bytes > 0),
                 "a find tells of the disk"
             );
-            let standing = stored.map(|stored| stored.operation().standing.clone());
+            let standing = stored.and_then(|stored| Some(stored.operation().sale()?.standing.clone()));
             format!("found {id} {}", matches!(standing, Some(Standing::Paid(_))))
         }
         Done::Found {
@@ -88,7 +88,7 @@ fn answers_come_in_the_order_of_their_jobs() {
         "found 71 false",
         "committed 3",
         "found 72 true",
-        "refused 0 OutOfOrder",
+        "refused 0 Exists",
         "committed 4",
     ];
     jobs.into_iter()

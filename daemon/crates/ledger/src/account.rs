@@ -30,11 +30,17 @@ pub enum Account {
     /// merchant has many terminals, and the debt of one may be netted at another, so that this and [`Self::Netted`] are
     /// two accounts. Grows by credit.
     LateRefunds,
+    /// What banks have booked for loads at this terminal, less what was voided (S3). Grows by debit.
+    Loads,
+    /// What users are owed of it: booked, and not yet proven on a card. Grows by credit.
+    LoadsOwed,
+    /// What is proven on cards of it (S13). Grows by credit.
+    Loaded,
 }
 
 impl Account {
     /// Every account, in the order in which they are shown.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Sales,
         Self::Claims,
         Self::InDoubt,
@@ -44,13 +50,22 @@ impl Account {
         Self::Held,
         Self::Netted,
         Self::LateRefunds,
+        Self::Loads,
+        Self::LoadsOwed,
+        Self::Loaded,
     ];
 
     /// True for an account that grows by debit.
     pub fn grows_by_debit(self) -> bool {
         match self {
-            Self::Claims | Self::InDoubt | Self::InBatch | Self::Permits | Self::Held | Self::Netted => true,
-            Self::Sales | Self::RefundsOwed | Self::LateRefunds => false,
+            Self::Claims
+            | Self::InDoubt
+            | Self::InBatch
+            | Self::Permits
+            | Self::Held
+            | Self::Netted
+            | Self::Loads => true,
+            Self::Sales | Self::RefundsOwed | Self::LateRefunds | Self::LoadsOwed | Self::Loaded => false,
         }
     }
 }
@@ -119,13 +134,14 @@ impl Books {
         Amount::new(minor, currency).expect("balances are kept at or below MINOR_MAX")
     }
 
-    /// True when everything on the debit side fits into one account. A settlement only moves it about: where this holds, no
-    /// account can exceed its limit by one.
+    /// True when everything that sales have brought on the debit side fits into one account. A settlement only moves it about:
+    /// where this holds, no account can exceed its limit by one. Loads have accounts of their own, and none of those can hold more
+    /// than [`Account::Loads`] was given.
     pub fn have_room(&self, currency: Currency) -> bool {
-        let debits = Account::ALL
+        let of_sales = Account::ALL
             .into_iter()
-            .filter(|account| account.grows_by_debit());
-        let sum = debits
+            .filter(|account| account.grows_by_debit() && *account != Account::Loads);
+        let sum = of_sales
             .map(|account| self.balance(account, currency).minor())
             .fold(0, u64::saturating_add);
         sum <= MINOR_MAX

@@ -1,19 +1,16 @@
 //! Whether a store may take a commit: one set of rules for every store.
 
 use crate::{
-    AnyOperation, Batches, Books, Commit, Entry, FoldError, Head, Operation, Owner, Reference, Refused,
-    Settlement,
+    AnyOperation, Asked, Batches, Books, Commit, Entry, FoldError, Head, Kind, Operation, Reference, Refused,
 };
 
 /// What a store looks up before it asks [`admit`].
 #[derive(Clone, Copy, Debug)]
 pub struct Existing<'a> {
-    /// The sale that has the commit's operation id.
-    pub operation: Option<&'a Operation>,
-    /// The settlement that has it.
-    pub settlement: Option<&'a Settlement>,
-    /// The operation that has the reference of an opening entry.
-    pub by_reference: Option<&'a Operation>,
+    /// The operation that has the commit's operation id.
+    pub operation: Option<&'a AnyOperation>,
+    /// The operation that has the reference of an opening entry ([`Entry::opens`]).
+    pub by_reference: Option<&'a AnyOperation>,
     /// True when the entry intends a debit and another operation has its PSAM terminal number and terminal serial number,
     /// with whatever card: a terminal never uses a number twice (money rule T1).
     pub debit_key_is_taken: bool,
@@ -55,23 +52,18 @@ pub fn admit(
 
 fn folded(commit: &Commit, head: Head, existing: Existing<'_>) -> Result<AnyOperation, Refused> {
     let content = commit.content();
-    if let Some(operation) = existing.operation {
-        let mut operation = operation.clone();
-        let applied = operation.apply(&content, head);
-        applied.map_err(|error| refused_fold(error, commit, &operation))?;
-        return Ok(AnyOperation::Sale(operation));
-    }
-    if let Some(settlement) = existing.settlement {
-        let mut settlement = settlement.clone();
-        let applied = settlement.apply(&content, head);
-        applied.map_err(|_| Refused::OutOfOrder)?;
-        return Ok(AnyOperation::Settlement(settlement));
-    }
-    if let Some((reference, owner, amount)) = opening(&commit.entry)
+    // Before the operation's id: that of a load is the provider's, and a repeat of its opening has both.
+    if let Some((reference, asked)) = commit.entry.opens()
         && let Some(other) = existing.by_reference
     {
-        debug_assert!(other.reference == *reference);
-        return Err(Refused::by_existing(other, owner, amount));
+        debug_assert!(other.reference() == Some(reference));
+        return Err(Refused::by_asked(other.asked(), asked));
+    }
+    if let Some(operation) = existing.operation {
+        let mut after = operation.clone();
+        let applied = after.apply(&content, head);
+        applied.map_err(|error| refused_fold(error, commit, operation.sale()))?;
+        return Ok(after);
     }
     if let Entry::BatchSealed(sealed) = &commit.entry
         && !existing.batches.admit(sealed, head.number.saturating_sub(1))
@@ -81,23 +73,35 @@ fn folded(commit: &Commit, head: Head, existing: Existing<'_>) -> Result<AnyOper
     AnyOperation::begin(&content, head).map_err(|_| Refused::OutOfOrder)
 }
 
-fn opening(entry: &Entry) -> Option<(&Reference, Owner, crate::Amount)> {
-    match entry {
-        Entry::SaleIntended(it) => Some((&it.reference, it.owner, it.amount)),
-        Entry::SaleClosed(it) => Some((&it.reference, it.owner, it.amount)),
-        Entry::SalePaid(_)
-        | Entry::SaleInDoubt(_)
-        | Entry::SaleQueried(_)
-        | Entry::SaleVoided(_)
-        | Entry::SaleConcluded(_)
-        | Entry::BatchSealed(_)
-        | Entry::BatchExchanged(_)
-        | Entry::BatchVoided(_) => None,
+impl Entry {
+    /// The reference that this entry gives to its operation, and what is asked under it; none for an entry that follows another, or
+    /// opens what has no reference.
+    pub fn opens(&self) -> Option<(&Reference, Asked)> {
+        let (reference, owner, kind, amount) = match self {
+            Self::SaleIntended(it) => (&it.reference, it.owner, Kind::Sale, it.amount),
+            Self::SaleClosed(it) => (&it.reference, it.owner, Kind::Sale, it.amount),
+            Self::LoadBegun(it) => (&it.reference, it.owner, Kind::Load, it.amount),
+            Self::SalePaid(_)
+            | Self::SaleInDoubt(_)
+            | Self::SaleQueried(_)
+            | Self::SaleVoided(_)
+            | Self::SaleConcluded(_)
+            | Self::BatchSealed(_)
+            | Self::BatchExchanged(_)
+            | Self::BatchVoided(_)
+            | Self::LoadAttempted(_)
+            | Self::LoadReleased(_)
+            | Self::LoadProven(_)
+            | Self::LoadConfirmed(_)
+            | Self::LoadVoided(_) => return None,
+        };
+        let asked = Asked { owner, kind, amount };
+        Some((reference, asked))
     }
 }
 
-fn refused_fold(error: FoldError, commit: &Commit, operation: &Operation) -> Refused {
-    match (error, &commit.entry, operation.conclusion) {
+fn refused_fold(error: FoldError, commit: &Commit, sale: Option<&Operation>) -> Refused {
+    match (error, &commit.entry, sale.and_then(|sale| sale.conclusion)) {
         (FoldError::OutOfOrder, Entry::SaleConcluded(new), Some(old)) if new.conclusion != old => {
             Refused::ExistsWithDifferentConclusion
         }

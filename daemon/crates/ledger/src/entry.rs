@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Account, Amount, BatchExchanged, BatchSealed, BatchVoided, DebitKey, DeviceName, OperationId, Owner,
-    Reference, SchemeBytes, Transfer, Wall,
+    Account, Amount, BatchExchanged, BatchSealed, BatchVoided, DebitKey, DeviceName, LoadAttempted,
+    LoadBegun, LoadConfirmed, LoadProven, LoadReleased, LoadVoided, OperationId, Owner, Reference,
+    SchemeBytes, Transfer, Wall,
 };
 
 /// The version of the stored form of a [`Content`]. A newer one is refused by an older Purser.
@@ -34,6 +35,18 @@ pub enum Entry {
     BatchExchanged(BatchExchanged),
     /// The batch will never be paid: its claims are free again (money rule B3).
     BatchVoided(BatchVoided),
+    /// The provider knows a load that the bank has booked; from here on the user is owed its value (S5).
+    LoadBegun(LoadBegun),
+    /// An attempt of a load is about to be sent to the provider (money rule L2).
+    LoadAttempted(LoadAttempted),
+    /// CREDIT FOR LOAD is about to be sent to the card; from here on the card may hold the value (S12).
+    LoadReleased(LoadReleased),
+    /// The card has the value (S13).
+    LoadProven(LoadProven),
+    /// The provider knows that the card has it.
+    LoadConfirmed(LoadConfirmed),
+    /// The load is void at the provider; the bank takes the amount back (money rule L3).
+    LoadVoided(LoadVoided),
 }
 
 /// Content of [`Entry::SaleIntended`]: all that a check after a restart needs (money rule P6).
@@ -281,17 +294,24 @@ impl Entry {
             }) => {
                 vec![transfer(Account::Sales, Account::RefundsOwed, *amount)]
             }
-            Self::SaleConcluded(_) | Self::SaleInDoubt(_) | Self::SaleQueried(_) | Self::SaleClosed(_) => {
-                Vec::new()
-            }
+            Self::SaleConcluded(_)
+            | Self::SaleInDoubt(_)
+            | Self::SaleQueried(_)
+            | Self::SaleClosed(_)
+            | Self::LoadAttempted(_)
+            | Self::LoadReleased(_)
+            | Self::LoadConfirmed(_) => Vec::new(),
             Self::BatchSealed(sealed) => sealed.transfers(),
             Self::BatchExchanged(exchanged) => exchanged.transfers(),
             Self::BatchVoided(voided) => voided.transfers(),
+            Self::LoadBegun(begun) => begun.transfers(),
+            Self::LoadProven(proven) => proven.transfers(),
+            Self::LoadVoided(voided) => voided.transfers(),
         }
     }
 
     /// How many operations each account gets by this entry; negative for what it loses. One sale is one operation, as is one
-    /// permit; a batch moves as many as it has claims.
+    /// permit or one load; a batch moves as many as it has claims.
     pub fn counts(&self) -> Vec<(Account, i64)> {
         match self {
             Self::BatchSealed(sealed) => sealed.counts(),
@@ -303,7 +323,13 @@ impl Entry {
             | Self::SaleQueried(_)
             | Self::SaleVoided(_)
             | Self::SaleConcluded(_)
-            | Self::SaleClosed(_) => {
+            | Self::SaleClosed(_)
+            | Self::LoadBegun(_)
+            | Self::LoadAttempted(_)
+            | Self::LoadReleased(_)
+            | Self::LoadProven(_)
+            | Self::LoadConfirmed(_)
+            | Self::LoadVoided(_) => {
                 let of_transfer = |transfer: Transfer| {
                     let grown = |grows: bool| if grows { 1 } else { -1 };
                     [
@@ -320,15 +346,22 @@ impl Entry {
     /// find the room that it reserved (money rule P3).
     pub fn needs_free_room(&self) -> bool {
         match self {
-            Self::SaleIntended(_) | Self::SaleClosed(_) | Self::SaleConcluded(_) | Self::BatchSealed(_) => {
-                true
-            }
+            Self::SaleIntended(_)
+            | Self::SaleClosed(_)
+            | Self::SaleConcluded(_)
+            | Self::BatchSealed(_)
+            | Self::LoadBegun(_)
+            | Self::LoadAttempted(_) => true,
             Self::SalePaid(_)
             | Self::SaleInDoubt(_)
             | Self::SaleQueried(_)
             | Self::SaleVoided(_)
             | Self::BatchExchanged(_)
-            | Self::BatchVoided(_) => false,
+            | Self::BatchVoided(_)
+            | Self::LoadReleased(_)
+            | Self::LoadProven(_)
+            | Self::LoadConfirmed(_)
+            | Self::LoadVoided(_) => false,
         }
     }
 }

@@ -6,11 +6,13 @@
 mod account;
 mod admit;
 mod amount;
+mod any;
 mod batch;
 mod entry;
 mod fuzz;
 mod head;
 mod id;
+mod load;
 mod operation;
 mod receipt;
 mod settlement;
@@ -21,6 +23,7 @@ mod unsettled;
 pub use account::{Account, Books, BooksError, Transfer};
 pub use admit::{Existing, admit};
 pub use amount::{Amount, AmountError, Currency, MINOR_MAX};
+pub use any::{AnyOperation, Asked, Kind};
 pub use batch::{BatchExchanged, BatchSealed, BatchVoided, Part};
 pub use entry::{
     CloseReason, Conclusion, Content, DecodeError, DoubtReason, ENTRY_VERSION, Entry, PaidProof, QueryReason,
@@ -32,9 +35,13 @@ pub use id::{
     CardId, DebitKey, DeviceName, NAME_BYTES_MAX, NameError, OperationId, Owner, Reference, SCHEME_BYTES_MAX,
     Scheme, SchemeBytes,
 };
+pub use load::{
+    ATTEMPT_STEPS_END, Load, LoadAttempted, LoadBegun, LoadConfirmed, LoadProof, LoadProven, LoadReleased,
+    LoadStanding, LoadVoided,
+};
 pub use operation::{FoldError, Operation, Standing};
-pub use receipt::{Authorised, JournalReceipt, Repeatable, Stored, commit, find};
-pub use settlement::{AnyOperation, BatchStanding, Batches, Settlement};
+pub use receipt::{Authorised, JournalReceipt, Repeatable, Stored, StoredKind, commit, find};
+pub use settlement::{BatchStanding, Batches, Settlement};
 pub use store::{Commit, Damaged, Find, FindError, Refused, Snapshot, Store, StoreBroken};
 pub use time::{ClockRange, ClockStand, Monotonic, Now, Wall};
 pub use unsettled::{Claims, Unsettled};

@@ -1,5 +1,5 @@
 //! A sale as its entries tell it: the fold that every store and the engine share. A settlement has its own
-//! ([`crate::Settlement`]).
+//! ([`crate::Settlement`]), as has a load ([`crate::Load`]).
 //!
 //! ```text
 //!            ┌────────────────────────────────────────► Closed       (nothing ever moved)
@@ -129,7 +129,13 @@ impl Operation {
             | Entry::SaleConcluded(_)
             | Entry::BatchSealed(_)
             | Entry::BatchExchanged(_)
-            | Entry::BatchVoided(_) => return Err(FoldError::NotOpened),
+            | Entry::BatchVoided(_)
+            | Entry::LoadBegun(_)
+            | Entry::LoadAttempted(_)
+            | Entry::LoadReleased(_)
+            | Entry::LoadProven(_)
+            | Entry::LoadConfirmed(_)
+            | Entry::LoadVoided(_) => return Err(FoldError::NotOpened),
         };
         if content.step != 0 {
             return Err(FoldError::OtherStep);
@@ -177,7 +183,13 @@ impl Operation {
             | Entry::SaleClosed(_)
             | Entry::BatchSealed(_)
             | Entry::BatchExchanged(_)
-            | Entry::BatchVoided(_) => return Err(FoldError::OutOfOrder),
+            | Entry::BatchVoided(_)
+            | Entry::LoadBegun(_)
+            | Entry::LoadAttempted(_)
+            | Entry::LoadReleased(_)
+            | Entry::LoadProven(_)
+            | Entry::LoadConfirmed(_)
+            | Entry::LoadVoided(_) => return Err(FoldError::OutOfOrder),
             Entry::SalePaid(paid) => {
                 self.require(self.is_open() && paid.amount == self.amount)?;
                 let abandoned = self.conclusion == Some(Conclusion::Abandoned);

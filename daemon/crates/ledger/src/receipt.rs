@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::{Commit, Find, FindError, Head, Operation, OperationId, Refused, Snapshot, Store, StoreBroken};
+use crate::{
+    AnyOperation, Commit, Find, FindError, Head, Load, Operation, OperationId, Refused, Settlement, Snapshot,
+    Store, StoreBroken,
+};
 
 /// Proof that the entries of one step are durable. Made by [`commit`] only, and spent by one act.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,15 +65,19 @@ impl<A: Repeatable> Authorised<A> {
 }
 
 impl Snapshot {
-    /// A receipt for each batch that is sealed and neither exchanged nor voided: the store was synced before it was read, and
-    /// a start goes on with what is durable.
+    /// A receipt for the newest step of each batch that is sealed and neither exchanged nor voided, and of each open load: the store
+    /// was synced before it was read, and a start goes on with what is durable. A load's MAC2 is dead with the card's power: what
+    /// its receipt lets happen is to tell it, and to confirm it to the provider.
     pub fn receipts(&self) -> Vec<JournalReceipt> {
-        let receipt = |settlement: &crate::Settlement| JournalReceipt {
-            operation: settlement.id,
-            step: settlement.next_step.saturating_sub(1),
-            head: settlement.head,
+        let receipt = |operation, next_step: u8, head| JournalReceipt {
+            operation,
+            step: next_step.saturating_sub(1),
+            head,
         };
-        self.batches.all_under_way().map(receipt).collect()
+        let of_batch = |it: &Settlement| receipt(it.id, it.next_step, it.head);
+        let of_load = |it: &Load| receipt(it.id, it.next_step, it.head);
+        let batches = self.batches.all_under_way().map(of_batch);
+        batches.chain(self.loads.iter().map(of_load)).collect()
     }
 }
 
@@ -82,17 +89,39 @@ impl<A: fmt::Debug> fmt::Debug for Authorised<A> {
 
 /// An operation as the durable store tells it. Made by [`find`] only; an answer that was stored may be told again.
 #[derive(Debug)]
-pub struct Stored(Operation);
+pub struct Stored<O = AnyOperation>(O);
 
-impl Stored {
+/// What was found under a reference, by its kind.
+#[derive(Debug)]
+pub enum StoredKind {
+    /// A sale.
+    Sale(Stored<Operation>),
+    /// A load.
+    Load(Stored<Load>),
+    /// A settlement: no store finds one by a reference.
+    Settlement(Stored<Settlement>),
+}
+
+impl<O> Stored<O> {
     /// The operation.
-    pub fn operation(&self) -> &Operation {
+    pub fn operation(&self) -> &O {
         &self.0
     }
 
     /// Spends what was read on telling it.
-    pub fn authorise<A>(self, tell: impl FnOnce(Operation) -> A) -> Authorised<A> {
+    pub fn authorise<A>(self, tell: impl FnOnce(O) -> A) -> Authorised<A> {
         Authorised(tell(self.0))
+    }
+}
+
+impl Stored {
+    /// The same, by its kind.
+    pub fn into_kind(self) -> StoredKind {
+        match self.0 {
+            AnyOperation::Sale(operation) => StoredKind::Sale(Stored(operation)),
+            AnyOperation::Load(load) => StoredKind::Load(Stored(load)),
+            AnyOperation::Settlement(settlement) => StoredKind::Settlement(Stored(settlement)),
+        }
     }
 }
 

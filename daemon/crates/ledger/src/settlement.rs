@@ -8,8 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    BatchExchanged, BatchSealed, BatchVoided, Content, Currency, Entry, FoldError, Head, Operation,
-    OperationId, Wall,
+    BatchExchanged, BatchSealed, BatchVoided, Content, Currency, Entry, FoldError, Head, OperationId, Wall,
 };
 
 /// Where a batch stands in the journal.
@@ -118,87 +117,6 @@ impl Settlement {
     /// The batch's currency.
     pub fn currency(&self) -> Currency {
         self.sealed.currency()
-    }
-}
-
-/// An operation of any kind, as its entries tell it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AnyOperation {
-    /// A sale.
-    Sale(Operation),
-    /// A settlement.
-    Settlement(Settlement),
-}
-
-impl AnyOperation {
-    /// Begins an operation with its first entry.
-    ///
-    /// # Errors
-    /// [`FoldError`]: the entry cannot be an operation's first.
-    pub fn begin(content: &Content, head: Head) -> Result<Self, FoldError> {
-        match &content.entry {
-            Entry::BatchSealed(_) => Settlement::begin(content, head).map(Self::Settlement),
-            _ => Operation::begin(content, head).map(Self::Sale),
-        }
-    }
-
-    /// Takes the next entry in, or changes nothing.
-    ///
-    /// # Errors
-    /// [`FoldError`]: the entry cannot follow.
-    pub fn apply(&mut self, content: &Content, head: Head) -> Result<(), FoldError> {
-        match self {
-            Self::Sale(operation) => operation.apply(content, head),
-            Self::Settlement(settlement) => settlement.apply(content, head),
-        }
-    }
-
-    /// Purser's number of it.
-    pub fn id(&self) -> OperationId {
-        match self {
-            Self::Sale(operation) => operation.id,
-            Self::Settlement(settlement) => settlement.id,
-        }
-    }
-
-    /// The head at its newest entry.
-    pub fn head(&self) -> Head {
-        match self {
-            Self::Sale(operation) => operation.head,
-            Self::Settlement(settlement) => settlement.head,
-        }
-    }
-
-    /// True while another entry can follow.
-    pub fn may_get_entries(&self) -> bool {
-        match self {
-            Self::Sale(operation) => operation.may_get_entries(),
-            Self::Settlement(settlement) => settlement.is_under_way(),
-        }
-    }
-
-    /// The sale, if it is one.
-    pub fn sale(&self) -> Option<&Operation> {
-        match self {
-            Self::Sale(operation) => Some(operation),
-            Self::Settlement(_) => None,
-        }
-    }
-
-    /// The settlement, if it is one.
-    pub fn settlement(&self) -> Option<&Settlement> {
-        match self {
-            Self::Settlement(settlement) => Some(settlement),
-            Self::Sale(_) => None,
-        }
-    }
-
-    /// The sale, if it is one.
-    pub fn into_sale(self) -> Option<Operation> {
-        match self {
-            Self::Sale(operation) => Some(operation),
-            Self::Settlement(_) => None,
-        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a store of entries must be able to do, and why it may refuse.
 
 use crate::{
-    Amount, Batches, CardId, Content, Entry, Head, Operation, OperationId, Owner, Reference, Unsettled, Wall,
+    AnyOperation, Asked, Batches, CardId, Content, Entry, Head, Load, Operation, OperationId, Reference,
+    Unsettled, Wall,
 };
 
 /// The entries of one step of one operation, stored together or not at all.
@@ -34,21 +35,25 @@ impl Commit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 pub enum Refused {
     /// The reference belongs to another user's operation.
-    #[error("the reference belongs to another user's sale; choose another reference")]
+    #[error("the reference belongs to another user's operation; choose another reference")]
     ExistsWithDifferentOwner,
+    /// The reference of a new sale belongs to a load, or that of a new load to a sale.
+    #[error("the reference belongs to an operation of another kind; choose another reference")]
+    ExistsWithDifferentKind,
     /// The reference belongs to an operation in another currency.
-    #[error("the reference belongs to a sale in another currency; choose another reference")]
+    #[error("the reference belongs to an operation in another currency; choose another reference")]
     ExistsWithDifferentCurrency,
     /// The reference belongs to an operation over another amount.
-    #[error("the reference belongs to a sale over another amount; choose another reference")]
+    #[error("the reference belongs to an operation over another amount; choose another reference")]
     ExistsWithDifferentAmount,
     /// The reference belongs to an operation with the same content.
-    #[error("the sale exists")]
+    #[error("the operation exists")]
     Exists,
     /// The operation was concluded otherwise.
     #[error("the sale was concluded otherwise; its conclusion does not change")]
     ExistsWithDifferentConclusion,
-    /// The operation has this step already, or does not stand where the entry can follow.
+    /// The operation has this step already, or does not stand where the entry can follow. For an entry that opens a load: there is
+    /// an operation with its number, under another reference.
     #[error("the operation has moved on; look at it again")]
     OutOfOrder,
     /// Another debit has this PSAM terminal number and terminal serial number, with whatever card.
@@ -68,6 +73,7 @@ impl Refused {
         match self {
             Self::NoRoom | Self::BalanceOutOfRange => true,
             Self::ExistsWithDifferentOwner
+            | Self::ExistsWithDifferentKind
             | Self::ExistsWithDifferentCurrency
             | Self::ExistsWithDifferentAmount
             | Self::Exists
@@ -77,18 +83,15 @@ impl Refused {
         }
     }
 
-    /// How a new operation with this content stands to the one that has its reference.
-    pub fn by_existing(existing: &Operation, owner: Owner, amount: Amount) -> Self {
-        Self::by_content((existing.owner, existing.amount), (owner, amount))
-    }
-
-    /// How a new operation stands to an existing one with its reference, by who asks and for how much.
-    pub fn by_content(existing: (Owner, Amount), new: (Owner, Amount)) -> Self {
-        if existing.0 != new.0 {
+    /// How what is asked under a reference stands to the operation that has it.
+    pub fn by_asked(existing: Asked, new: Asked) -> Self {
+        if existing.owner != new.owner {
             Self::ExistsWithDifferentOwner
-        } else if existing.1.currency() != new.1.currency() {
+        } else if existing.kind != new.kind {
+            Self::ExistsWithDifferentKind
+        } else if existing.amount.currency() != new.amount.currency() {
             Self::ExistsWithDifferentCurrency
-        } else if existing.1 != new.1 {
+        } else if existing.amount != new.amount {
             Self::ExistsWithDifferentAmount
         } else {
             Self::Exists
@@ -138,10 +141,12 @@ pub enum Find {
 /// What a start needs to know.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// Every operation that is open, oldest first.
+    /// Every sale that is open, oldest first.
     pub open: Vec<Operation>,
-    /// The cards of open operations whose entries cannot be read. The card has the only proof of such a payment, and a new
-    /// debit would overwrite it: no sale may use that card until the entries are mended, and every other card may be used
+    /// Every load that is open, oldest first.
+    pub loads: Vec<Load>,
+    /// The cards of open sales and loads whose entries cannot be read. The card has the only proof of such a payment, and a new
+    /// debit or credit would overwrite it: no sale and no load may use that card until the entries are mended, and every other card may be used
     /// (money rules P1 and 7).
     pub held: Vec<CardId>,
     /// The highest terminal serial number ever intended; none before the first.
@@ -159,7 +164,7 @@ pub struct Snapshot {
 
 /// Keeps entries. Implemented by the SQLite journal and by the simulator's store only.
 ///
-/// A store folds each operation with [`Operation`] and keeps [`crate::Books`]; both refuse what cannot be.
+/// A store folds each operation with [`AnyOperation`] and keeps [`crate::Books`]; both refuse what cannot be.
 pub trait Store {
     /// Stores the commits of the group with one sync, each whole or refused, and answers in their order with the head at
     /// each. When it returns, they are durable. A refused commit does not disturb the others.
@@ -172,7 +177,7 @@ pub trait Store {
     ///
     /// # Errors
     /// [`FindError`] says whether only this operation or the whole store cannot be read.
-    fn find(&self, query: &Find) -> Result<Option<Operation>, FindError>;
+    fn find(&self, query: &Find) -> Result<Option<AnyOperation>, FindError>;
 
     /// Reads what a start needs, after a sync.
     ///

@@ -234,9 +234,9 @@ impl World {
             at: at(0),
             entry,
         };
+        let known = settlement.cloned().map(AnyOperation::Settlement);
         let existing = Existing {
-            operation: None,
-            settlement,
+            operation: known.as_ref(),
             by_reference: None,
             debit_key_is_taken: false,
             batches: &self.batches,

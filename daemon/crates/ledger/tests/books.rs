@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use common::{concluded, currency, head, id, paid, voided, yen};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 use purser_ledger::{
-    Account, Amount, AmountError, Batches, Books, BooksError, Commit, Conclusion, Content, Entry, Existing,
-    MINOR_MAX, Operation, OperationId, Refused, Transfer, admit,
+    Account, Amount, AmountError, AnyOperation, Batches, Books, BooksError, Commit, Conclusion, Content,
+    Entry, Existing, MINOR_MAX, Operation, OperationId, Refused, Transfer, admit,
 };
 
 #[test]
@@ -170,8 +170,9 @@ struct World {
 impl World {
     fn take(&mut self, sale: u8, entry: Entry) -> Result<(), Refused> {
         let id = OperationId::new([sale; 16]);
-        let operation = self.operations.get(&id);
-        let step = operation.map_or(0, |operation| operation.next_step);
+        let known = self.operations.get(&id);
+        let step = known.map_or(0, |operation| operation.next_step);
+        let known = known.cloned().map(AnyOperation::Sale);
         let commit = Commit {
             operation: id,
             step,
@@ -179,9 +180,8 @@ impl World {
             entry,
         };
         let existing = Existing {
-            operation,
+            operation: known.as_ref(),
             by_reference: None,
-            settlement: None,
             debit_key_is_taken: false,
             batches: &Batches::new(),
             has_room: true,

@@ -3,12 +3,13 @@
 mod common;
 
 use common::{
-    closed, concluded, content, in_doubt, in_doubt_with_answer, intended, paid, queried, voided, yen,
+    closed, concluded, content, in_doubt, in_doubt_with_answer, intended, load_attempted, load_begun,
+    load_confirmed, load_proven, load_released, load_voided, paid, queried, voided, yen,
 };
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 use purser_ledger::{
-    CloseReason, Conclusion, Content, DecodeError, DoubtReason, Entry, Head, PaidProof, QueryReason,
-    SCHEME_BYTES_MAX, VoidProof, fuzz,
+    CloseReason, Conclusion, Content, DecodeError, DoubtReason, Entry, Head, LoadProof, PaidProof,
+    QueryReason, SCHEME_BYTES_MAX, VoidProof, fuzz,
 };
 
 /// What comes before every entry of these tests, but for the step.
@@ -46,6 +47,27 @@ fn golden() -> Vec<(Entry, &'static str)> {
         (
             closed(),
             r#"{"kind":"sale_closed","reference":"order-17","owner":1000,"amount":{"minor":300,"currency":"JPY"},"reason":"no_card_in_time"}"#,
+        ),
+        (
+            load_begun(),
+            r#"{"kind":"load_begun","reference":"order-17","owner":1000,"amount":{"minor":300,"currency":"JPY"}}"#,
+        ),
+        (
+            load_attempted(1),
+            r#"{"kind":"load_attempted","number":1,"card":{"scheme":"pboc","serial":"00010203040506070809"},"online_sn":7,"initialize":{"scheme":"pboc","bytes":"abcd"}}"#,
+        ),
+        (
+            load_released(1),
+            r#"{"kind":"load_released","number":1,"date_time":"20261123183059"}"#,
+        ),
+        (
+            load_proven(1),
+            r#"{"kind":"load_proven","amount":{"minor":300,"currency":"JPY"},"number":1,"proof":"answer","tac":{"scheme":"pboc","bytes":"def0"},"balance_after":{"minor":1000,"currency":"JPY"}}"#,
+        ),
+        (load_confirmed(), r#"{"kind":"load_confirmed"}"#),
+        (
+            load_voided(),
+            r#"{"kind":"load_voided","amount":{"minor":300,"currency":"JPY"}}"#,
         ),
     ]
 }
@@ -106,6 +128,10 @@ fn the_words_of_reasons_and_proofs_never_change() {
             QueryReason::Mac2Unproven,
         ],
         "card_moved_on card_contradicts card_refuses mac2_unproven",
+    );
+    assert_words(
+        &[LoadProof::Answer, LoadProof::Prove, LoadProof::Provider],
+        "answer prove provider",
     );
     assert_words(
         &[
@@ -189,6 +215,9 @@ fn what_no_purser_writes_is_refused() {
         intended.replace("42", "4294967296"),
         intended.replace("pboc", "felica"),
         intended.to_owned() + "x",
+        r#"{"kind":"load_confirmed","number":1}"#.to_owned(),
+        r#"{"kind":"load_released","number":256,"date_time":"20261123183059"}"#.to_owned(),
+        r#"{"kind":"load_released","number":1,"date_time":"202611231830"}"#.to_owned(),
     ];
     for text in &spoilt {
         assert!(

@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::{commit, head, id, intended, operation, reference, yen};
+use common::{commit, head, id, intended, load_begun, operation, reference, yen};
 use purser_ledger::{
-    Commit, Entry, Find, FindError, Head, Operation, Refused, SaleVoided, Snapshot, Store, StoreBroken,
-    VoidProof, find,
+    AnyOperation, Commit, Entry, Find, FindError, Head, Load, Reference, Refused, SaleVoided, Snapshot,
+    Store, StoreBroken, StoredKind, VoidProof, find,
 };
 
 /// A store that answers what it is told to.
@@ -16,8 +16,14 @@ impl Store for Told {
         Ok(std::mem::take(&mut self.0))
     }
 
-    fn find(&self, _: &Find) -> Result<Option<Operation>, FindError> {
-        Ok(Some(operation(&[intended()])))
+    fn find(&self, query: &Find) -> Result<Option<AnyOperation>, FindError> {
+        let Find::Reference(asked) = query;
+        Ok(Some(if *asked == reference() {
+            AnyOperation::Sale(operation(&[intended()]))
+        } else {
+            let begun = commit(0, load_begun()).content();
+            AnyOperation::Load(Load::begin(&begun, head(1)).expect("it opens"))
+        }))
     }
 
     fn snapshot(&self) -> Result<Snapshot, StoreBroken> {
@@ -58,9 +64,21 @@ fn what_is_stored_may_be_told() {
     let stored = find(&Told(Vec::new()), &Find::Reference(reference()))
         .expect("it answers")
         .expect("stored");
-    assert_eq!(stored.operation().id, id());
-    let told = stored.authorise(|operation| operation.amount);
+    assert_eq!(stored.operation().id(), id());
+    let StoredKind::Sale(sale) = stored.into_kind() else {
+        unreachable!("a sale is stored");
+    };
+    assert_eq!(sale.operation().id, id());
+    let told = sale.authorise(|operation| operation.amount);
     assert_eq!(told.into_act(), yen(300));
+    let other = Find::Reference(Reference::new("order-18").expect("a name"));
+    let stored = find(&Told(Vec::new()), &other)
+        .expect("it answers")
+        .expect("stored");
+    let StoredKind::Load(load) = stored.into_kind() else {
+        unreachable!("a load is stored");
+    };
+    assert_eq!(load.operation().amount, yen(300));
 }
 
 #[test]

@@ -2,20 +2,24 @@
 
 mod common;
 
-use common::{commit, concluded, currency, head, in_doubt, intended, operation, paid, yen};
+use common::{commit, concluded, currency, head, in_doubt, intended, load_begun, paid, yen};
 use purser_ledger::{
-    Account, Amount, Batches, Books, Commit, Conclusion, Entry, Existing, MINOR_MAX, Operation, OperationId,
-    Owner, Refused, SaleIntended, admit,
+    Account, Amount, AnyOperation, Batches, Books, Commit, Conclusion, Content, Entry, Existing, Load,
+    LoadBegun, MINOR_MAX, Operation, OperationId, Owner, Reference, Refused, SaleIntended, admit,
 };
 
 const FREE: Existing<'_> = Existing {
     operation: None,
-    settlement: None,
     by_reference: None,
     debit_key_is_taken: false,
     batches: &Batches::new(),
     has_room: true,
 };
+
+/// The sale that these entries make, in order.
+fn operation(entries: &[Entry]) -> AnyOperation {
+    AnyOperation::Sale(common::operation(entries))
+}
 
 fn full_books() -> Books {
     let jpy = currency("JPY");
@@ -37,12 +41,20 @@ fn intended_by(owner: Owner, amount: Amount) -> Commit {
     }
 }
 
-/// The operation that has the reference already.
-fn earlier() -> Operation {
-    Operation {
+/// The sale that has the reference already.
+fn earlier() -> AnyOperation {
+    AnyOperation::Sale(Operation {
         id: OperationId::new([0x22; 16]),
-        ..operation(&[intended()])
-    }
+        ..common::operation(&[intended()])
+    })
+}
+
+fn load_by(owner: Owner, amount: Amount, reference: &str) -> Entry {
+    Entry::LoadBegun(LoadBegun {
+        reference: Reference::new(reference).expect("a name"),
+        owner,
+        amount,
+    })
 }
 
 #[test]
@@ -86,9 +98,143 @@ fn an_opening_entry_is_refused_for_the_first_of_its_reasons() {
 }
 
 #[test]
+fn one_reference_is_a_sales_or_a_loads_and_the_kind_is_told_before_the_amount() {
+    let sale = earlier();
+    let begun = commit(0, load_begun()).content();
+    let load = AnyOperation::Load(Load::begin(&begun, head(1)).expect("it opens"));
+    let dollars = Amount::new(5, currency("USD")).expect("small");
+    let of_load = |owner, amount| Commit {
+        operation: OperationId::new([0x33; 16]),
+        ..commit(0, load_by(owner, amount, "order-17"))
+    };
+    let of_sale = |owner, amount| Commit {
+        operation: OperationId::new([0x33; 16]),
+        ..intended_by(owner, amount)
+    };
+    let cases = [
+        (
+            Owner(7),
+            dollars,
+            Refused::ExistsWithDifferentOwner,
+            Refused::ExistsWithDifferentOwner,
+        ),
+        (
+            common::OWNER,
+            dollars,
+            Refused::ExistsWithDifferentKind,
+            Refused::ExistsWithDifferentCurrency,
+        ),
+        (
+            common::OWNER,
+            yen(5),
+            Refused::ExistsWithDifferentKind,
+            Refused::ExistsWithDifferentAmount,
+        ),
+        (
+            common::OWNER,
+            yen(300),
+            Refused::ExistsWithDifferentKind,
+            Refused::Exists,
+        ),
+    ];
+    for (owner, amount, other_kind, same_kind) in cases {
+        for (existing, new, expected) in [
+            (&sale, of_load(owner, amount), other_kind),
+            (&load, of_sale(owner, amount), other_kind),
+            (&load, of_load(owner, amount), same_kind),
+            (&sale, of_sale(owner, amount), same_kind),
+        ] {
+            let existing = Existing {
+                by_reference: Some(existing),
+                has_room: false,
+                ..FREE
+            };
+            assert_eq!(answer(&new, existing, &full_books()), Some(expected), "{new:?}");
+        }
+    }
+}
+
+#[test]
+fn a_load_whose_number_is_known_is_a_repeat_by_its_reference_and_else_out_of_order() {
+    let begun: Content = commit(0, load_begun()).content();
+    let load = AnyOperation::Load(Load::begin(&begun, head(1)).expect("it opens"));
+    let both = Existing {
+        operation: Some(&load),
+        by_reference: Some(&load),
+        ..FREE
+    };
+    let again = commit(0, load_begun());
+    assert_eq!(answer(&again, both, &Books::default()), Some(Refused::Exists));
+    let other_name = commit(0, load_by(common::OWNER, yen(300), "order-18"));
+    let by_number = Existing {
+        by_reference: None,
+        ..both
+    };
+    assert_eq!(
+        answer(&other_name, by_number, &Books::default()),
+        Some(Refused::OutOfOrder)
+    );
+    let sale = operation(&[intended()]);
+    let of_sale = Existing {
+        operation: Some(&sale),
+        ..by_number
+    };
+    assert_eq!(
+        answer(&other_name, of_sale, &Books::default()),
+        Some(Refused::OutOfOrder),
+        "a number is used once, whatever has it"
+    );
+}
+
+#[test]
+fn only_what_a_load_can_do_without_is_refused_for_room() {
+    let mut open = Load::begin(&commit(0, load_begun()).content(), head(1)).expect("it opens");
+    let full = Existing {
+        has_room: false,
+        ..FREE
+    };
+    let mut books = Books::default();
+    assert_eq!(
+        answer(&commit(0, load_begun()), full, &books),
+        Some(Refused::NoRoom)
+    );
+    books = admit(&commit(0, load_begun()), head(1), FREE, &books)
+        .expect("taken")
+        .1;
+    let end = [
+        (common::load_attempted(1), Some(Refused::NoRoom)),
+        (common::load_released(1), None),
+        (common::load_proven(1), None),
+        (common::load_confirmed(), None),
+    ];
+    for (entry, expected) in end {
+        let known = AnyOperation::Load(open.clone());
+        let existing = Existing {
+            operation: Some(&known),
+            ..full
+        };
+        if !matches!(entry, Entry::LoadConfirmed(_) | Entry::LoadProven(_)) {
+            let voiding = commit(open.next_step, common::load_voided());
+            assert_eq!(
+                answer(&voiding, existing, &books),
+                None,
+                "a void is never refused for room"
+            );
+        }
+        let next = commit(open.next_step, entry);
+        assert_eq!(answer(&next, existing, &books), expected, "{next:?}");
+        open.apply(&next.content(), head(2)).expect("it follows");
+        for transfer in next.entry.transfers() {
+            books.transfer(transfer).expect("it fits");
+        }
+    }
+}
+
+#[test]
 fn the_reasons_are_declared_in_their_order_of_precedence() {
     let order = [
         Refused::ExistsWithDifferentOwner,
+        Refused::ExistsWithDifferentKind,
         Refused::ExistsWithDifferentCurrency,
         Refused::ExistsWithDifferentAmount,
         Refused::Exists,

@@ -32,7 +32,7 @@ pub use id::{
     BANK_TERMINAL_ID_BYTES, BankAccount, BankAccountError, BankTerminalId, BatchId, Digest, LoadId, PermitId,
     ProviderName, TerminalName,
 };
-pub use load::LoadOrder;
+pub use load::{CardSaid, LoadOrder};
 pub use parameters::{CURRENCIES_MAX, CurrencyLimits, HOT_LIST_MAX, Parameters};
 pub use permit::{Permit, SEALED_TOKEN_BYTES_MAX, Sum, SumError};
 pub use seal::{ITEMS_MAX, Seal, SealError};

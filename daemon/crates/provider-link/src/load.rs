@@ -46,3 +46,24 @@ impl LoadOrder {
         digest_of(&[&self.encode()])
     }
 }
+
+/// What a card answered to INITIALIZE FOR LOAD of the load's amount, and what it was asked with: the provider checks its MAC1.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CardSaid {
+    /// The card's application serial number.
+    pub card: [u8; 10],
+    /// The PSAM terminal number that the card was told; the provider's challenge where a void is to be proven.
+    pub terminal_number: [u8; 6],
+    /// The balance before, in minor units.
+    pub old_balance: u32,
+    /// The card's counter of loads before.
+    pub online_sn: u16,
+    /// The version of the card's load key.
+    pub key_version: u8,
+    /// The algorithm of that key.
+    pub algorithm: u8,
+    /// The card's challenge.
+    pub random: [u8; 4],
+    /// The card's authenticator of all this and the amount.
+    pub mac1: [u8; 4],
+}

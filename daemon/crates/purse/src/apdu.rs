@@ -33,6 +33,10 @@ pub enum CommandName {
     InitializePurchase,
     /// DEBIT FOR PURCHASE.
     Debit,
+    /// INITIALIZE FOR LOAD.
+    InitializeLoad,
+    /// CREDIT FOR LOAD.
+    CreditLoad,
     /// GET TRANSACTION PROVE.
     Prove,
     /// INIT_SAM_FOR_PURCHASE, to a PSAM.
@@ -55,10 +59,11 @@ impl CommandName {
             | Self::ReadRecord
             | Self::GetBalance
             | Self::InitializePurchase
+            | Self::InitializeLoad
             | Self::Prove
             | Self::InitSam
             | Self::GetResponse => true,
-            Self::Verify | Self::Debit | Self::CreditSam => false,
+            Self::Verify | Self::Debit | Self::CreditLoad | Self::CreditSam => false,
         }
     }
 }
@@ -73,6 +78,8 @@ impl fmt::Display for CommandName {
             Self::GetBalance => "GET BALANCE",
             Self::InitializePurchase => "INITIALIZE FOR PURCHASE",
             Self::Debit => "DEBIT FOR PURCHASE",
+            Self::InitializeLoad => "INITIALIZE FOR LOAD",
+            Self::CreditLoad => "CREDIT FOR LOAD",
             Self::Prove => "GET TRANSACTION PROVE",
             Self::InitSam => "INIT_SAM_FOR_PURCHASE",
             Self::CreditSam => "CREDIT_SAM_FOR_PURCHASE",

@@ -6,9 +6,10 @@ use crate::apdu::Protocol;
 use crate::dialogue::{Dialogue, Turn};
 use crate::pboc::psam::{CreditSamForPurchase, IdentifyPsam, InitSamForPurchase, PsamProfile, SamRequest};
 use crate::pboc::{
-    Asn, Attempt, CardFacts, ClaimEvidence, Debit, DebitAnswer, GetBalance, Identify, InitAnswer,
-    InitializePurchase, Mac1, Mac2, Mac2Check, Pin, PinState, Profile, Prove, PsamTerminalNumber,
-    PurseAmount, ReadLog, Recover, SoftwareSam, VerifyPin,
+    Asn, Attempt, CardFacts, ClaimEvidence, CreditLoad, Debit, DebitAnswer, GetBalance, Identify, InitAnswer,
+    InitializeLoad, InitializePurchase, LoadAttempt, LoadRelease, Mac1, Mac2, Mac2Check, OnlineSn, Pin,
+    PinState, Profile, Prove, ProveLoad, PsamTerminalNumber, PurseAmount, ReadLog, Recover, SoftwareSam,
+    VerifyPin,
 };
 
 /// More commands than any dialogue of this crate may send: each of the log's records and four others, with all
@@ -18,6 +19,9 @@ const COMMANDS_MAX: usize = 256;
 /// The stored attempt that dialogues are about here.
 const ATTEMPT: &[u8; 52] = b"\x01IIIIIIIIAAAAAAAA\x02\x01TTTTTT\x00\x00\x00\x2A\x00\x07RRRR\x01\x00\
     \x00\x00\x03\xE8\x00\x00\x01\x2C\x20\x26\x11\x23\x09\x30\x15";
+
+/// A provider's date and time of a load.
+const DATE_TIME: &[u8; 7] = b"\x20\x26\x11\x23\x09\x30\x15";
 
 /// File 0015 of the attempt's card.
 const PUBLIC_INFORMATION: &[u8; 30] =
@@ -41,6 +45,16 @@ pub fn responses(data: &[u8]) {
         );
         drive_acting(Debit::new(&attempt, &Mac1::new(*b"MAC1"), protocol), data);
         if let Some(prove) = Prove::new(&attempt, protocol) {
+            drive(prove, data);
+        }
+        drive(
+            InitializeLoad::new(&profile, amount, terminal_number, protocol),
+            data,
+        );
+        if let Ok(release) = LoadRelease::new(*DATE_TIME, *b"MAC2") {
+            drive_acting(CreditLoad::new(&release, protocol), data);
+        }
+        if let Some(prove) = ProveLoad::new(profile.purse, OnlineSn::new(7), protocol) {
             drive(prove, data);
         }
         drive(ReadLog::new(protocol), data);
@@ -89,6 +103,13 @@ pub fn stored_answer(data: &[u8]) {
 /// Reads the data as a stored attempt: what is accepted is written again byte by byte.
 pub fn stored_attempt(data: &[u8]) {
     if let Ok(attempt) = Attempt::decode(data) {
+        assert_eq!(attempt.encode(), data, "an attempt has one encoding");
+    }
+}
+
+/// Reads the data as a stored attempt to load: what is accepted is written again byte by byte.
+pub fn stored_load(data: &[u8]) {
+    if let Ok(attempt) = LoadAttempt::decode(data) {
         assert_eq!(attempt.encode(), data, "an attempt has one encoding");
     }
 }

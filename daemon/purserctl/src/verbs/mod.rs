@@ -4,7 +4,9 @@ mod batch;
 mod completion;
 mod doctor;
 mod driver;
+mod load;
 mod look;
+mod provider;
 mod sale;
 
 use purser_api::client::Client;
@@ -41,6 +43,8 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
         }
         Verb::Conclude(asked) => return conclude(cli, client, asked).await,
         Verb::Driver(asked) => return driver::run(cli, client, asked).await,
+        Verb::Provider(asked) => return provider::run(cli, client, asked).await,
+        Verb::Load(asked) => return load::run(cli, client, asked).await,
         Verb::Settle(asked) => return batch::settle(cli, client, asked).await,
         Verb::Batch(asked) => batch::run(cli, client, asked).await?,
         Verb::Status => return look::status(cli, client).await,

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use purser_provider_link::ProviderName;
 use purser_provider_link::call_back::{Limits, Mode};
 
+use super::values::TimeOfDay;
 use super::{ConfigError, file};
 use crate::provider::Address;
 
 /// Half an hour spreads a chain's terminals well enough.
-const SPREAD_MINUTES: u16 = 30;
+const SPREAD_MINUTES: u64 = 30;
 
 /// The provider that settles this terminal's sales.
 #[derive(Clone, Debug)]
@@ -39,9 +40,13 @@ pub struct Settle {
     /// Times of the day. Units: minutes after local midnight.
     pub at_minutes: Vec<u16>,
     /// Over how long terminals spread themselves behind each of these times.
-    pub spread_minutes: u16,
+    pub spread_minutes: u64,
     /// Whether to settle when a limit on what waits is near.
     pub near_limits: bool,
+}
+
+fn minutes(times: Vec<TimeOfDay>) -> Vec<u16> {
+    times.into_iter().map(|time| time.0).collect()
 }
 
 pub(super) fn provider(path: &Path, given: file::Provider) -> Result<Option<Provider>, ConfigError> {
@@ -58,6 +63,11 @@ pub(super) fn provider(path: &Path, given: file::Provider) -> Result<Option<Prov
     if is_absent {
         return Ok(None);
     }
+    let settle = Settle {
+        at_minutes: minutes(given.settle_at.unwrap_or_default()),
+        spread_minutes: given.settle_spread_minutes.map_or(SPREAD_MINUTES, |it| it.0),
+        near_limits: given.settle_near_limits.unwrap_or(true),
+    };
     let missing = |key, help| ConfigError::Missing {
         path: path.to_owned(),
         key,
@@ -105,17 +115,6 @@ pub(super) fn provider(path: &Path, given: file::Provider) -> Result<Option<Prov
         listen,
         answer_ms: given.answer_ms.map_or(usual.leg_ms, |ms| ms.0),
         call_back_ms: given.call_back_ms.map_or(usual.ticket_ms, |ms| ms.0),
-        settle: Settle {
-            at_minutes: given
-                .settle_at
-                .unwrap_or_default()
-                .iter()
-                .map(|time| time.0)
-                .collect(),
-            spread_minutes: given.settle_spread_minutes.map_or(SPREAD_MINUTES, |minutes| {
-                u16::try_from(minutes.0).unwrap_or(u16::MAX)
-            }),
-            near_limits: given.settle_near_limits.unwrap_or(true),
-        },
+        settle,
     }))
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use purser_engine::ProviderFailure;
 use purser_provider_link::call_back::{Purpose, Refusal, Request, Ticket};
 use serde::Deserialize;
 use serde_json::json;
 use tokio_rustls::TlsConnector;
 
 use super::address::Address;
-use super::failure::SettleFailure;
+use super::failure;
 use super::identity::{Pinned, mode_name};
 use super::tls;
 use super::wire::{Ask, AskError, Line};
@@ -35,9 +36,9 @@ pub(super) enum Asked {
     /// A ticket, or the call-back's refusal of one.
     Replied(Result<Ticket, Refusal>),
     /// No reply: another try can have one.
-    Lost(SettleFailure),
+    Lost(ProviderFailure),
     /// The provider refuses this terminal, or is none: no further try of this request has a ticket.
-    Over(SettleFailure),
+    Over(ProviderFailure),
 }
 
 fn purpose_name(purpose: Purpose) -> &'static str {
@@ -72,7 +73,7 @@ pub(super) async fn ticket(
     {
         return Asked::Replied(Err(refusal));
     }
-    let failure = SettleFailure::of("asking for a call-back", &error);
+    let failure = failure::of("asking for a call-back", &error);
     if failure.is_transient {
         Asked::Lost(failure)
     } else {
@@ -87,7 +88,7 @@ pub(super) async fn standing(
     address: &Address,
     time: Duration,
     pinned: &Pinned,
-) -> Result<Line, SettleFailure> {
+) -> Result<Line, ProviderFailure> {
     let opening = async {
         let mut line = tls::connect(connector, address, time).await?;
         let who = line.ask::<Who>(Ask::get("/v1/provider", time)).await?;
@@ -108,5 +109,5 @@ pub(super) async fn standing(
     };
     let opened = tokio::time::timeout(time, opening).await;
     let opened = opened.unwrap_or(Err(AskError::Slow));
-    opened.map_err(|error| SettleFailure::of("opening the standing link", &error))
+    opened.map_err(|error| failure::of("opening the standing link", &error))
 }

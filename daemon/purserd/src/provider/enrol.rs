@@ -9,6 +9,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use purser_engine::ProviderFailure;
 use purser_journal::Reader;
 use purser_ledger::OperationId;
 use purser_provider_link::{Batch, ProviderName};
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsConnector;
 
-use super::failure::SettleFailure;
+use super::failure;
 use super::files::{FilesError, Folder};
 use super::identity::{self, Enrolled, Identity, Pinned, mode_name};
 use super::key::DeviceKey;
@@ -92,7 +93,7 @@ pub enum EnrolError {
     #[error("{failure}; {}", after(failure))]
     NotDone {
         /// What happened.
-        failure: SettleFailure,
+        failure: ProviderFailure,
     },
     /// The answer is none of the contract.
     #[error("the provider's answer cannot be used: {0}; tell its operator")]
@@ -133,7 +134,7 @@ pub enum EnrolError {
     },
 }
 
-fn after(failure: &SettleFailure) -> &'static str {
+fn after(failure: &ProviderFailure) -> &'static str {
     if failure.is_transient {
         "run the same command again: it may be done already, and is done once"
     } else {
@@ -292,7 +293,7 @@ pub async fn enrol_with(
             .await
     };
     let enrolled = asked.await.map_err(|error: AskError| EnrolError::NotDone {
-        failure: SettleFailure::of("enrolling", &error),
+        failure: failure::of("enrolling", &error),
     })?;
     let pinned = Pinned::try_from(&enrolled).map_err(|error| EnrolError::BadAnswer(error.to_string()))?;
     fits(&pinned, provider, &authority, number)?;

@@ -1,26 +1,14 @@
-//! Why a settlement did not come to an answer this time.
+//! Why the provider has not answered this time: a settlement or a load stands as it stood, and the same may be asked again.
 
 use std::borrow::Cow;
 
+use purser_engine::ProviderFailure;
 use purser_provider_link::call_back::{Refusal, TerminalEnding};
 
 use super::wire::{AskError, Told};
 
 /// How much of what the other side says is shown: it chooses the words.
 const SHOWN_CHARS_MAX: usize = 300;
-
-/// Why [`Link::settle`](super::Link::settle) has no answer. The batch stays sealed, and the same call may be made again.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text} ({name})")]
-pub struct SettleFailure {
-    /// A fixed name: one of this link's ([`names`]), the provider's own where it is one that Purser knows, or one that the
-    /// caller's page source or verdict sink gave.
-    pub name: &'static str,
-    /// True when it can go away by itself. False: somebody has to look, though a repeat does no harm.
-    pub is_transient: bool,
-    /// What happened, for people: one line.
-    pub text: String,
-}
 
 /// The link's own names.
 pub mod names {
@@ -114,68 +102,62 @@ const REFUSALS: &[&str] = &[
     "VoidedAndHappened",
 ];
 
-impl SettleFailure {
-    pub(super) fn transient(name: &'static str, text: impl Into<String>) -> Self {
-        Self {
-            name,
-            is_transient: true,
-            text: text.into(),
-        }
+/// A failure that can go away by itself.
+pub(super) fn transient(name: &'static str, text: impl Into<String>) -> ProviderFailure {
+    ProviderFailure {
+        name,
+        is_transient: true,
+        text: text.into(),
     }
+}
 
-    pub(super) fn lasting(name: &'static str, text: impl Into<String>) -> Self {
-        Self {
-            name,
-            is_transient: false,
-            text: text.into(),
-        }
+/// A failure at which somebody has to look, though a repeat does no harm.
+pub(super) fn lasting(name: &'static str, text: impl Into<String>) -> ProviderFailure {
+    ProviderFailure {
+        name,
+        is_transient: false,
+        text: text.into(),
     }
+}
 
-    /// What an exchange came to that was not answered with 200. `doing` says which.
-    pub(super) fn of(doing: &str, error: &AskError) -> Self {
-        match error {
-            AskError::NotReached(_) => Self::transient(names::NOT_REACHED, format!("{doing}: {error}")),
-            AskError::NotTheProvider(_) => {
-                Self::lasting(names::NOT_THE_PROVIDER, format!("{doing}: {error}"))
-            }
-            AskError::Lost(_) => Self::transient(names::LINE_LOST, format!("{doing}: {error}")),
-            AskError::Slow => Self::transient(names::NO_ANSWER, format!("{doing}: {error}")),
-            // It can quote the answer.
-            AskError::Odd(_) => Self::lasting(
-                names::BAD_ANSWER,
-                format!("{doing}: {}", shown(&error.to_string())),
-            ),
-            AskError::Refused(told) => Self {
-                name: known(&told.error),
-                is_transient: told.transient,
-                text: format!("{doing}: {}", refused(told)),
-            },
-        }
+/// What an exchange came to that was not answered with 200. `doing` says which.
+pub(super) fn of(doing: &str, error: &AskError) -> ProviderFailure {
+    match error {
+        AskError::NotReached(_) => transient(names::NOT_REACHED, format!("{doing}: {error}")),
+        AskError::NotTheProvider(_) => lasting(names::NOT_THE_PROVIDER, format!("{doing}: {error}")),
+        AskError::Lost(_) => transient(names::LINE_LOST, format!("{doing}: {error}")),
+        AskError::Slow => transient(names::NO_ANSWER, format!("{doing}: {error}")),
+        // It can quote the answer.
+        AskError::Odd(_) => lasting(
+            names::BAD_ANSWER,
+            format!("{doing}: {}", shown(&error.to_string())),
+        ),
+        AskError::Refused(told) => ProviderFailure {
+            name: known(&told.error),
+            is_transient: told.transient,
+            text: format!("{doing}: {}", refused(told)),
+        },
     }
+}
 
-    /// How a request for a call-back ended.
-    pub(super) fn ended(ending: TerminalEnding) -> Self {
-        match ending {
-            TerminalEnding::Refused(refusal) => Self {
-                name: refusal.name(),
-                is_transient: refusal.is_transient(),
-                text: format!("the provider refuses the call-back: {refusal}"),
-            },
-            TerminalEnding::NoTicket => {
-                Self::transient(names::NO_TICKET, "the provider gives no ticket for a call-back")
-            }
-            TerminalEnding::NoCallBack => {
-                Self::transient(names::NO_CALL_BACK, "the provider has not called back")
-            }
-            TerminalEnding::LegLost => Self::transient(
-                names::LINE_LOST,
-                "the line was lost after the challenge was answered",
-            ),
-            TerminalEnding::NoSignature => {
-                Self::lasting(names::NO_SIGNATURE, "the device key gives no signature")
-            }
-            TerminalEnding::Cancelled => Self::transient(names::LINK_ENDED, "the request was given up"),
+/// How a request for a call-back ended.
+pub(super) fn ended(ending: TerminalEnding) -> ProviderFailure {
+    match ending {
+        TerminalEnding::Refused(refusal) => ProviderFailure {
+            name: refusal.name(),
+            is_transient: refusal.is_transient(),
+            text: format!("the provider refuses the call-back: {refusal}"),
+        },
+        TerminalEnding::NoTicket => {
+            transient(names::NO_TICKET, "the provider gives no ticket for a call-back")
         }
+        TerminalEnding::NoCallBack => transient(names::NO_CALL_BACK, "the provider has not called back"),
+        TerminalEnding::LegLost => transient(
+            names::LINE_LOST,
+            "the line was lost after the challenge was answered",
+        ),
+        TerminalEnding::NoSignature => lasting(names::NO_SIGNATURE, "the device key gives no signature"),
+        TerminalEnding::Cancelled => transient(names::LINK_ENDED, "the request was given up"),
     }
 }
 
@@ -224,7 +206,7 @@ mod tests {
             remedy: "none\nERROR all is well".to_owned(),
             transient: true,
         };
-        let failure = SettleFailure::of("a page", &AskError::Refused(told));
+        let failure = of("a page", &AskError::Refused(told));
         assert_eq!((failure.name, failure.is_transient), (names::REFUSED, true));
         assert!(failure.text.len() < 1_000, "{} bytes", failure.text.len());
         assert!(!failure.text.contains(char::is_control));

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use super::failure::SettleFailure;
+use super::failure;
 use super::task::Event;
 use super::wire::{Ask, AskError, Line};
 
@@ -100,7 +100,7 @@ impl Waiting {
             Ok(true) => Event::Opened(leg, Box::new(self.line)),
             Ok(false) => Event::Lost(leg, None),
             Err(error) => {
-                let failure = SettleFailure::of("waiting for the provider's call", &error);
+                let failure = failure::of("waiting for the provider's call", &error);
                 Event::Lost(leg, Some(failure))
             }
         };

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use purser_engine::ProviderFailure;
 use purser_provider_link::call_back::{Limits, Mode, Purpose};
 use purser_provider_link::{Digest, ProviderName};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::address::Address;
-use super::failure::{SettleFailure, names};
+use super::failure::{self, names};
 use super::files::{self, FilesError};
 use super::identity::{Identity, Pinned, mode_name};
 use super::legs::OpenLeg;
@@ -150,11 +151,25 @@ impl Identity {
     }
 }
 
+/// How the link does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// The provider's calls are taken whenever they are asked for.
+    Listening,
+    /// The standing link is being opened.
+    Connecting,
+    /// The standing link stands.
+    Up,
+    /// It does not, and is tried again.
+    Down(ProviderFailure),
+}
+
 /// The link to the provider. Clones are the same link; it ends with the last of them.
 #[derive(Clone, Debug)]
 pub struct Link {
     commands: mpsc::Sender<Command>,
     identity: Arc<Identity>,
+    state: watch::Receiver<LinkState>,
     pub(super) limits: Limits,
 }
 
@@ -182,11 +197,16 @@ impl Link {
         let (commands, queue) = mpsc::channel(WAITING_MAX);
         let identity = Arc::new(identity);
         let limits = settings.limits;
-        let task = Task::new(settings, Arc::clone(&identity), connector, taking);
+        let (told, state) = watch::channel(match settings.mode {
+            Mode::Answer => LinkState::Listening,
+            Mode::Standing => LinkState::Connecting,
+        });
+        let task = Task::new(settings, Arc::clone(&identity), connector, taking, told);
         tokio::spawn(task.run(queue));
         Ok(Self {
             commands,
             identity,
+            state,
             limits,
         })
     }
@@ -196,8 +216,13 @@ impl Link {
         &self.identity.pinned
     }
 
+    /// How it does now.
+    pub fn state(&self) -> LinkState {
+        self.state.borrow().clone()
+    }
+
     /// Has the provider call back for this subject, and takes the leg that is open for it.
-    pub(super) async fn open(&self, purpose: Purpose, subject: Digest) -> Result<OpenLeg, SettleFailure> {
+    pub(super) async fn open(&self, purpose: Purpose, subject: Digest) -> Result<OpenLeg, ProviderFailure> {
         let (reply, opened) = oneshot::channel();
         let sent = self.commands.try_send(Command {
             purpose,
@@ -206,7 +231,7 @@ impl Link {
         });
         sent.map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
-                SettleFailure::transient(names::LINK_BUSY, "others wait for the provider already")
+                failure::transient(names::LINK_BUSY, "others wait for the provider already")
             }
             mpsc::error::TrySendError::Closed(_) => ended(),
         })?;
@@ -214,6 +239,6 @@ impl Link {
     }
 }
 
-fn ended() -> SettleFailure {
-    SettleFailure::transient(names::LINK_ENDED, "the link to the provider has ended")
+fn ended() -> ProviderFailure {
+    failure::transient(names::LINK_ENDED, "the link to the provider has ended")
 }

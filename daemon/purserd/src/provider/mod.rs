@@ -9,7 +9,7 @@
 //! ```
 //! Nothing here decides about money: a permit, verdicts and voids are handed on when they carry the provider's signature
 //! and are of this batch; what they come to is checked elsewhere. Every wait has an end, and every end a name
-//! ([`SettleFailure`]). Whatever failed may be asked again: batch, pages and permit have numbers of their own.
+//! ([`ProviderFailure`]). Whatever failed may be asked again: batch, pages and permit have numbers of their own.
 
 mod address;
 mod ask;
@@ -21,6 +21,7 @@ mod key;
 mod legs;
 mod link;
 mod listen;
+mod load;
 mod settle;
 mod task;
 mod tls;
@@ -29,9 +30,10 @@ mod wire;
 pub use address::{Address, AddressError};
 pub(crate) use enrol::enrol;
 pub use enrol::{EnrolError, Enrolment, enrol_with};
-pub use failure::{SettleFailure, names};
+pub use failure::names;
 pub use files::FilesError;
-pub(crate) use identity::mode_of;
 pub use identity::{Identity, Merchant, Pinned, Role};
-pub use link::{Link, Settings, StartError};
+pub(crate) use identity::{mode_name, mode_of};
+pub use link::{Link, LinkState, Settings, StartError};
+pub use purser_engine::ProviderFailure;
 pub use settle::{PAGE_ITEMS_MAX, SettleAnswer, SignedVerdict};

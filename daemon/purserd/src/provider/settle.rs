@@ -6,13 +6,14 @@
 
 use std::time::Duration;
 
+use purser_engine::ProviderFailure;
 use purser_provider_link::call_back::Purpose;
 use purser_provider_link::{Batch, BatchVoid, Digest, Item, Permit, Verdict};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::failure::{SettleFailure, names};
+use super::failure::{self, names};
 use super::identity::{Merchant, Pinned};
 use super::key::{PUBLIC_KEY_BYTES, verifies};
 use super::link::Link;
@@ -120,7 +121,7 @@ impl Link {
     /// and a batch has one permit. Settlements wait for each other.
     ///
     /// # Errors
-    /// [`SettleFailure`] by name. The batch is as sealed as before: try again, sooner where it is transient.
+    /// [`ProviderFailure`] by name. The batch is as sealed as before: try again, sooner where it is transient.
     ///
     /// # Cancel safety
     /// One that is dropped leaves the batch as a lost line would.
@@ -129,12 +130,12 @@ impl Link {
         batch: &Batch,
         pages: P,
         verdicts: V,
-    ) -> Result<SettleAnswer, SettleFailure>
+    ) -> Result<SettleAnswer, ProviderFailure>
     where
         P: FnMut(u32) -> PF + Send,
-        PF: Future<Output = Result<Vec<Item>, SettleFailure>> + Send,
+        PF: Future<Output = Result<Vec<Item>, ProviderFailure>> + Send,
         V: FnMut(Vec<SignedVerdict>) -> VF + Send,
-        VF: Future<Output = Result<(), SettleFailure>> + Send,
+        VF: Future<Output = Result<(), ProviderFailure>> + Send,
     {
         let mut leg = self.open(Purpose::Settlement, batch.digest()).await?;
         self.settling(leg.line(), batch)?.settle(pages, verdicts).await
@@ -144,22 +145,22 @@ impl Link {
     /// and is of exactly this batch.
     ///
     /// # Errors
-    /// [`SettleFailure`] by name: the batch is as sealed as before. One that is permitted is not voided: settle it.
+    /// [`ProviderFailure`] by name: the batch is as sealed as before. One that is permitted is not voided: settle it.
     ///
     /// # Cancel safety
     /// One that is dropped leaves the batch as a lost line would.
-    pub async fn void(&self, batch: &Batch) -> Result<(BatchVoid, Vec<u8>), SettleFailure> {
+    pub async fn void(&self, batch: &Batch) -> Result<(BatchVoid, Vec<u8>), ProviderFailure> {
         let mut leg = self.open(Purpose::Settlement, batch.digest()).await?;
         let mut settling = self.settling(leg.line(), batch)?;
         settling.announce().await?;
         settling.void().await
     }
 
-    fn settling<'a>(&'a self, line: &'a mut Line, batch: &'a Batch) -> Result<Settling<'a>, SettleFailure> {
+    fn settling<'a>(&'a self, line: &'a mut Line, batch: &'a Batch) -> Result<Settling<'a>, ProviderFailure> {
         let pinned = self.pinned();
         // The provider refuses a terminal of the other role before it opens a leg.
         let merchant = pinned.merchant().ok_or_else(|| {
-            SettleFailure::lasting(
+            failure::lasting(
                 "OtherRole",
                 "this terminal is enrolled to load cards, and settles nothing",
             )
@@ -187,12 +188,12 @@ struct Settling<'a> {
 }
 
 impl Settling<'_> {
-    async fn settle<P, PF, V, VF>(&mut self, pages: P, verdicts: V) -> Result<SettleAnswer, SettleFailure>
+    async fn settle<P, PF, V, VF>(&mut self, pages: P, verdicts: V) -> Result<SettleAnswer, ProviderFailure>
     where
         P: FnMut(u32) -> PF + Send,
-        PF: Future<Output = Result<Vec<Item>, SettleFailure>> + Send,
+        PF: Future<Output = Result<Vec<Item>, ProviderFailure>> + Send,
         V: FnMut(Vec<SignedVerdict>) -> VF + Send,
-        VF: Future<Output = Result<(), SettleFailure>> + Send,
+        VF: Future<Output = Result<(), ProviderFailure>> + Send,
     {
         let mut stands = self.announce().await?;
         if stands.phase == Phase::Receiving {
@@ -214,11 +215,11 @@ impl Settling<'_> {
         format!("/v1/batches/{}{rest}", self.batch.id)
     }
 
-    async fn announce(&mut self) -> Result<Stands, SettleFailure> {
+    async fn announce(&mut self) -> Result<Stands, ProviderFailure> {
         let path = self.path("");
         let body = json!({ "batch": hex::encode(self.batch.encode()) });
         let told = self.line.ask::<Stands>(Ask::put(&path, body, self.time)).await;
-        let stands = told.map_err(|error| SettleFailure::of("announcing the batch", &error))?;
+        let stands = told.map_err(|error| failure::of("announcing the batch", &error))?;
         let is_whole = stands.received == self.batch.count;
         let fits = match stands.phase {
             Phase::Receiving => stands.received < self.batch.count,
@@ -228,16 +229,16 @@ impl Settling<'_> {
         // A page has an item at least.
         if stands.batch != self.batch.id.to_string() || !fits || stands.next_page > stands.received {
             let text = "announcing the batch: what the provider says of it contradicts itself";
-            return Err(SettleFailure::lasting(names::BAD_ANSWER, text));
+            return Err(failure::lasting(names::BAD_ANSWER, text));
         }
         Ok(stands)
     }
 
     /// Sends the pages that are missing.
-    async fn send_pages<P, PF>(&mut self, stands: &mut Stands, mut pages: P) -> Result<(), SettleFailure>
+    async fn send_pages<P, PF>(&mut self, stands: &mut Stands, mut pages: P) -> Result<(), ProviderFailure>
     where
         P: FnMut(u32) -> PF + Send,
-        PF: Future<Output = Result<Vec<Item>, SettleFailure>> + Send,
+        PF: Future<Output = Result<Vec<Item>, ProviderFailure>> + Send,
     {
         while stands.received < self.batch.count {
             let items = pages(stands.received).await?;
@@ -248,7 +249,7 @@ impl Settling<'_> {
                     "{count} items from place {} of {}",
                     stands.received, self.batch.count
                 );
-                return Err(SettleFailure::lasting(names::NO_ITEMS, text));
+                return Err(failure::lasting(names::NO_ITEMS, text));
             }
             let page = Page {
                 items: items.iter().map(|it| hex::encode(it.encode())).collect(),
@@ -263,7 +264,7 @@ impl Settling<'_> {
                     stands.phase = Phase::Voided;
                     return Ok(());
                 }
-                Err(error) => return Err(SettleFailure::of("sending a page", &error)),
+                Err(error) => return Err(failure::of("sending a page", &error)),
             }
             stands.received += count;
             stands.next_page += 1;
@@ -272,16 +273,16 @@ impl Settling<'_> {
     }
 
     /// The permit, or none where the batch is void.
-    async fn permit(&mut self) -> Result<Option<(Permit, Vec<u8>)>, SettleFailure> {
+    async fn permit(&mut self) -> Result<Option<(Permit, Vec<u8>)>, ProviderFailure> {
         let path = self.path("/permit");
         let time = self.time + PERMIT_TIME_AN_ITEM * self.batch.count;
         let told = self.line.ask::<SignedPermit>(Ask::command(&path, time));
         let told = match told.await {
             Ok(told) => told,
             Err(AskError::Refused(told)) if told.error == "Voided" => return Ok(None),
-            Err(error) => return Err(SettleFailure::of("asking for the permit", &error)),
+            Err(error) => return Err(failure::of("asking for the permit", &error)),
         };
-        let bad = |text: String| SettleFailure::lasting(names::BAD_PERMIT, text);
+        let bad = |text: String| failure::lasting(names::BAD_PERMIT, text);
         if !verifies(&self.pinned.signing_key, &told.permit, &told.signature) {
             return Err(bad("the permit's signature is not the provider's".to_owned()));
         }
@@ -303,23 +304,23 @@ impl Settling<'_> {
     }
 
     /// Takes the final verdicts, a page at a time.
-    async fn verdicts<V, VF>(&mut self, pages: u32, mut sink: V) -> Result<(), SettleFailure>
+    async fn verdicts<V, VF>(&mut self, pages: u32, mut sink: V) -> Result<(), ProviderFailure>
     where
         V: FnMut(Vec<SignedVerdict>) -> VF + Send,
-        VF: Future<Output = Result<(), SettleFailure>> + Send,
+        VF: Future<Output = Result<(), ProviderFailure>> + Send,
     {
         let mut place = 0;
         for number in 0..pages {
             let path = self.path(&format!("/verdicts/{number}"));
             let ask = Ask::get(&path, self.time).up_to(VERDICTS_BYTES_MAX);
             let told = self.line.ask::<Verdicts>(ask).await;
-            let told = told.map_err(|error| SettleFailure::of("asking for the verdicts", &error))?;
+            let told = told.map_err(|error| failure::of("asking for the verdicts", &error))?;
             let (key, batch) = (self.pinned.signing_key, self.digest);
             // A thousand signatures take a tenth of a second, and payments go on meanwhile.
             let checked = tokio::task::spawn_blocking(move || check(&key, batch, place, told));
-            let page = checked.await.map_err(|_| {
-                SettleFailure::transient(names::LINK_ENDED, "the link to the provider ends")
-            })??;
+            let page = checked
+                .await
+                .map_err(|_| failure::transient(names::LINK_ENDED, "the link to the provider ends"))??;
             place += u32::try_from(page.len()).unwrap_or(u32::MAX);
             if place > self.batch.count {
                 return Err(bad_verdict("there are more verdicts than items"));
@@ -333,19 +334,19 @@ impl Settling<'_> {
         }
     }
 
-    async fn voided(&mut self) -> Result<SettleAnswer, SettleFailure> {
+    async fn voided(&mut self) -> Result<SettleAnswer, ProviderFailure> {
         let (void, signature) = self.void().await?;
         Ok(SettleAnswer::Void { void, signature })
     }
 
     /// The void of a batch: asked for where the provider has none yet, the same one ever after.
-    async fn void(&mut self) -> Result<(BatchVoid, Vec<u8>), SettleFailure> {
+    async fn void(&mut self) -> Result<(BatchVoid, Vec<u8>), ProviderFailure> {
         let path = self.path("/void");
         let told = self.line.ask::<SignedVoid>(Ask::command(&path, self.time));
         let told = told
             .await
-            .map_err(|error| SettleFailure::of("asking for the void", &error))?;
-        let bad = |text: String| SettleFailure::lasting(names::BAD_VOID, text);
+            .map_err(|error| failure::of("asking for the void", &error))?;
+        let bad = |text: String| failure::lasting(names::BAD_VOID, text);
         if !verifies(&self.pinned.signing_key, &told.void, &told.signature) {
             return Err(bad("the void's signature is not the provider's".to_owned()));
         }
@@ -357,8 +358,8 @@ impl Settling<'_> {
     }
 }
 
-fn bad_verdict(text: &str) -> SettleFailure {
-    SettleFailure::lasting(names::BAD_VERDICT, text)
+fn bad_verdict(text: &str) -> ProviderFailure {
+    failure::lasting(names::BAD_VERDICT, text)
 }
 
 /// The verdicts of one page, from this place on.
@@ -367,7 +368,7 @@ fn check(
     batch: Digest,
     first: u32,
     told: Verdicts,
-) -> Result<Vec<SignedVerdict>, SettleFailure> {
+) -> Result<Vec<SignedVerdict>, ProviderFailure> {
     let count = u32::try_from(told.verdicts.len()).unwrap_or(u32::MAX);
     if count == 0 || count > PAGE_ITEMS_MAX {
         return Err(bad_verdict(&format!("a page has {count} verdicts")));

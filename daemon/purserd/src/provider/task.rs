@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use purser_engine::ProviderFailure;
 use purser_ledger::Monotonic;
 use purser_provider_link::Digest;
 use purser_provider_link::call_back::{
@@ -14,16 +15,16 @@ use purser_provider_link::call_back::{
     TerminalOutput,
 };
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::ask::{self, Asked};
-use super::failure::{SettleFailure, names};
+use super::failure::{self, names};
 use super::identity::Identity;
 use super::legs::{Leg, OpenLeg, Order, Waiting};
-use super::link::Settings;
+use super::link::{LinkState, Settings};
 use super::listen::listen;
 use super::wire::Line;
 
@@ -37,7 +38,7 @@ const LEGS_MAX: usize = 4;
 pub(super) struct Command {
     pub(super) purpose: Purpose,
     pub(super) subject: Digest,
-    pub(super) reply: oneshot::Sender<Result<OpenLeg, SettleFailure>>,
+    pub(super) reply: oneshot::Sender<Result<OpenLeg, ProviderFailure>>,
 }
 
 /// What happened outside of the task.
@@ -46,7 +47,7 @@ pub(super) enum Event {
     /// The request leg has ended.
     Asked(RequestId, Asked),
     /// A connection for the standing link is there, or cannot be had.
-    Standing(Result<Box<Line>, SettleFailure>),
+    Standing(Result<Box<Line>, ProviderFailure>),
     /// The provider has called.
     Called(Box<Line>),
     /// A challenge came on a leg with this binding.
@@ -56,15 +57,15 @@ pub(super) enum Event {
     /// The provider has accepted the answer.
     Opened(LegId, Box<Line>),
     /// The leg is gone.
-    Lost(LegId, Option<SettleFailure>),
+    Lost(LegId, Option<ProviderFailure>),
 }
 
 /// A command that is being carried out.
 struct Job {
     id: RequestId,
-    reply: oneshot::Sender<Result<OpenLeg, SettleFailure>>,
+    reply: oneshot::Sender<Result<OpenLeg, ProviderFailure>>,
     /// What went wrong last.
-    trouble: Option<SettleFailure>,
+    trouble: Option<ProviderFailure>,
 }
 
 /// A leg that somebody works on.
@@ -88,7 +89,8 @@ pub(super) struct Task {
     /// Accepted by the provider, and not yet by the machine.
     opened: Option<(LegId, Line)>,
     /// Why the standing link could not be opened the last time.
-    link_trouble: Option<SettleFailure>,
+    link_trouble: Option<ProviderFailure>,
+    told: watch::Sender<LinkState>,
     events: mpsc::Sender<Event>,
     inbox: mpsc::Receiver<Event>,
     children: JoinSet<()>,
@@ -100,6 +102,7 @@ impl Task {
         identity: Arc<Identity>,
         connector: TlsConnector,
         taking: Option<(TcpListener, TlsAcceptor)>,
+        told: watch::Sender<LinkState>,
     ) -> Self {
         let pinned = &identity.pinned;
         let machine = Terminal::new(
@@ -123,6 +126,7 @@ impl Task {
             lent: None,
             opened: None,
             link_trouble: None,
+            told,
             events,
             inbox,
             children: JoinSet::new(),
@@ -173,7 +177,7 @@ impl Task {
     fn begin(&mut self, command: Command) {
         let mut id = [0; 16];
         if getrandom::fill(&mut id).is_err() {
-            let failure = SettleFailure::lasting(names::NO_SIGNATURE, "the system gives no random bytes");
+            let failure = failure::lasting(names::NO_SIGNATURE, "the system gives no random bytes");
             // Whoever asked may be gone.
             let _ = command.reply.send(Err(failure));
             return;
@@ -199,6 +203,7 @@ impl Task {
             Event::Asked(id, asked) => self.asked(now, id, asked),
             Event::Standing(Ok(line)) => {
                 let leg = self.add(*line, true);
+                self.told.send_replace(LinkState::Up);
                 self.machine.handle_link_up(leg);
             }
             Event::Standing(Err(failure)) => {
@@ -279,10 +284,13 @@ impl Task {
         );
     }
 
-    fn lost(&mut self, leg: LegId, failure: Option<SettleFailure>) {
+    fn lost(&mut self, leg: LegId, failure: Option<ProviderFailure>) {
         let Some(gone) = self.legs.remove(&leg) else {
             return;
         };
+        if gone.is_link {
+            self.told.send_replace(LinkState::Connecting);
+        }
         if let Some(failure) = failure {
             if gone.is_link {
                 self.link_fails(failure.clone());
@@ -295,7 +303,7 @@ impl Task {
     }
 
     /// The standing link is lost or cannot be opened. It is tried again and again, and told when the reason is another one.
-    fn link_fails(&mut self, failure: SettleFailure) {
+    fn link_fails(&mut self, failure: ProviderFailure) {
         if self
             .link_trouble
             .as_ref()
@@ -303,6 +311,7 @@ impl Task {
         {
             tracing::warn!(%failure, "the standing link to the provider does not stand");
         }
+        self.told.send_replace(LinkState::Down(failure.clone()));
         self.link_trouble = Some(failure);
     }
 
@@ -351,7 +360,9 @@ impl Task {
             TerminalOutput::Answer(leg, answer) => self.order(leg, Order::Answer(answer)),
             TerminalOutput::Refuse(leg, refusal) => self.order(leg, Order::Refuse(refusal)),
             TerminalOutput::Close(leg) => {
-                self.legs.remove(&leg);
+                if self.legs.remove(&leg).is_some_and(|gone| gone.is_link) {
+                    self.told.send_replace(LinkState::Connecting);
+                }
                 self.machine.handle_leg_lost(self.now(), leg);
             }
             TerminalOutput::Authenticated(leg, _) => self.lend(leg),
@@ -409,9 +420,9 @@ impl Task {
         self.fail(ending, better);
     }
 
-    fn fail(&mut self, ending: TerminalEnding, better: Option<SettleFailure>) {
+    fn fail(&mut self, ending: TerminalEnding, better: Option<ProviderFailure>) {
         if let Some(job) = self.job.take() {
-            let failure = better.unwrap_or_else(|| SettleFailure::ended(ending));
+            let failure = better.unwrap_or_else(|| failure::ended(ending));
             // Whoever asked may be gone.
             let _ = job.reply.send(Err(failure));
         }

@@ -76,7 +76,7 @@ fn settlement(reader: &Reader, batch: OperationId) -> Result<Option<Settlement>,
     }
     Ok(match operation {
         AnyOperation::Settlement(settlement) => Some(settlement),
-        AnyOperation::Sale(_) => None,
+        AnyOperation::Sale(_) | AnyOperation::Load(_) => None,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use purser_api::{Answered, Call, DriverCall, Hub, News};
+use purser_engine::load::LoadTold;
 use purser_engine::{Engine, Input, Output, Peer, Reply, Request, RequestError, RequestId, Told};
 use purser_journal::{Done, Job, JournalThread, NotTaken};
 use purser_ledger::{Entry, Monotonic, Operation, Owner, StoreBroken};
@@ -15,6 +16,7 @@ use super::drivers::Drivers;
 use super::journal_check::JournalCheck;
 use super::journal_wait::JournalWait;
 use super::journey;
+use super::loading::Loader;
 use super::orders::Reloads;
 use super::schedule::Schedule;
 use super::settling::Settler;
@@ -34,6 +36,7 @@ pub(super) struct Core {
     drivers: Drivers,
     reloads: Reloads,
     settler: Settler,
+    loader: Loader,
     hub: Hub,
     board: Board,
     check: JournalCheck,
@@ -55,8 +58,7 @@ impl Core {
         journal: JournalThread,
         (drivers, settler): (Drivers, Settler),
         (hub, board): (Hub, Board),
-        check: JournalCheck,
-        schedule: Option<Schedule>,
+        (check, schedule): (JournalCheck, Option<Schedule>),
     ) -> Self {
         board.update(&engine);
         Self {
@@ -65,6 +67,7 @@ impl Core {
             journal,
             drivers,
             reloads: Reloads::default(),
+            loader: settler.loader(),
             settler,
             hub,
             board,
@@ -211,8 +214,8 @@ impl Core {
         self.settle();
     }
 
-    /// Takes what became of a batch in.
-    pub(super) fn handle_settlement(&mut self, answer: Input) {
+    /// Takes what became of a batch, or what the provider says of a load, in.
+    pub(super) fn handle_provider(&mut self, answer: Input) {
         self.handle(answer);
         self.board.update(&self.engine);
     }
@@ -252,6 +255,23 @@ impl Core {
                 Output::Void(id, act) => self.settler.void(id, act.into_act()),
                 Output::TellBatch(told) => journey::batch(&told.act().view),
                 Output::HintBatch(view) => journey::batch(&view),
+                Output::AskProvider(id, ask) => self.loader.ask(id, ask),
+                Output::Attempt(id, act) => self.loader.attempt(id, act.into_act()),
+                Output::TellLoad(told) => {
+                    let LoadTold { requests, view } = told.into_act();
+                    // Only what is new: whoever asks again is told again.
+                    if self
+                        .fresh
+                        .take_if(|fresh| fresh.head.number == view.state.entry)
+                        .is_some()
+                    {
+                        journey::loaded(&view);
+                    }
+                    for id in requests {
+                        self.answer(id, Ok(Answered::ToldLoad(view.clone())));
+                    }
+                }
+                Output::HintLoad(view) => journey::loading(&view),
                 Output::Reply(id, reply) => self.reply(id, reply),
                 Output::Tell(told) => self.tell(told.into_act()),
                 Output::Hint(view) => {
@@ -289,12 +309,11 @@ impl Core {
         }
     }
 
-    /// Publishes the one kind of entry that the engine has nothing to tell about: a debit that is intended.
+    /// Tells the entries that the engine has nothing to tell about: a debit that is intended, and what goes before a load's end.
     fn publish_opening(&mut self) {
         let Some(recorded) = self.fresh.take() else { return };
         if !matches!(recorded.content.entry, Entry::SaleIntended(_)) {
-            // A settlement's.
-            return;
+            return journey::load_step(&recorded.content, recorded.head);
         }
         let operation = Operation::begin(&recorded.content, recorded.head)
             .expect("every entry but an opening is told by the engine");

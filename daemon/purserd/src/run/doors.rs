@@ -20,6 +20,7 @@ use super::socket::{self, SocketError};
 use crate::cli::Places;
 use crate::config::{Bus, Config};
 use crate::exit::Exit;
+use crate::provider::{Link, ProviderFailure};
 use crate::verbs::chain;
 
 /// Calls that may wait for the loop; further callers are told that Purser is busy.
@@ -33,6 +34,8 @@ pub(super) struct Facing {
     pub(super) is_sam_locked: bool,
     /// What is wrong with the provider's link.
     pub(super) provider: Option<Problem>,
+    /// The link to it, or why there is none.
+    pub(super) link: Result<Link, ProviderFailure>,
     pub(super) board: Board,
     pub(super) check: JournalCheck,
 }
@@ -153,6 +156,7 @@ fn facts(
         instances: drivers.instances().to_vec(),
         seen: drivers.seen(),
         board: facing.board,
+        link: facing.link,
         reserve_bytes: config.journal_options().reserve_bytes,
         bus,
         problems: (!facing.is_sam_locked)

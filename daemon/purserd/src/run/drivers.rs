@@ -63,6 +63,9 @@ pub(super) struct Events {
     next: usize,
 }
 
+/// How long drivers have to end in order, a little more than each supervisor gives its own.
+const DRIVERS_END: Duration = Duration::from_secs(4);
+
 /// The running supervisors.
 #[derive(Debug)]
 pub(super) struct Running(Vec<(Handle, JoinHandle<()>)>);
@@ -126,8 +129,14 @@ impl Events {
 }
 
 impl Running {
-    /// Ends every driver in order, and waits until they have ended.
-    pub(super) async fn stop(self) {
+    /// Ends every driver in order; one that does not end is killed with the process.
+    pub(super) async fn end(self) {
+        if tokio::time::timeout(DRIVERS_END, self.stop()).await.is_err() {
+            tracing::warn!("a driver does not end in order; it is killed");
+        }
+    }
+
+    async fn stop(self) {
         for (handle, _) in &self.0 {
             // One that has ended, or that has too much to do to hear, is killed with the process.
             let _ = handle.stop();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use purser_api::model::{BatchItem, Counts, Device, Driver, Problem};
+use purser_api::model::{BatchItem, Counts, Device, Driver, Problem, ProviderReply};
 use purser_api::{
     BatchFacts, BusState, DriverRefusal, EntriesQuery, Facts, FactsUnavailable, InfoFacts, Recorded,
     StatusFacts, TotalsFacts,
@@ -17,6 +17,8 @@ use super::batches;
 use super::board::Board;
 use super::drivers::{Instance, Seen};
 use super::journal_check::JournalCheck;
+use super::provider;
+use crate::provider::{Link, ProviderFailure};
 
 /// Connections that are kept open between reads: as many as the API reads at once.
 const READERS_MAX: usize = 4;
@@ -35,6 +37,8 @@ pub(super) struct DaemonFacts {
     pub(super) bus: watch::Receiver<BusState>,
     /// What the full check of the journal found so far.
     pub(super) check: JournalCheck,
+    /// The link to the provider, or why there is none.
+    pub(super) link: Result<Link, ProviderFailure>,
     /// What start-up found wrong and did not stop at.
     pub(super) problems: Vec<Problem>,
 }
@@ -155,6 +159,10 @@ impl Facts for DaemonFacts {
 
     fn status(&self) -> StatusFacts {
         self.health()
+    }
+
+    fn provider(&self) -> ProviderReply {
+        provider::told(&self.link)
     }
 
     fn info(&self) -> InfoFacts {

@@ -1,10 +1,11 @@
-//! The money steps in the log: each with its operation, its reference and the step of the method (S20–S24, S30–S34).
+//! The money steps in the log: each with its operation, its reference and the step of the method (S5–S14, S20–S24, S30–S34).
 //!
 //! No PIN, key or whole card serial number is ever near these lines: cards show themselves masked.
 
+use purser_engine::load::{LoadEnd, LoadOutcome, LoadProgress, LoadView};
 use purser_engine::settlement::{BatchState, BatchView};
 use purser_engine::{End, Outcome, Progress, SaleView};
-use purser_ledger::Operation;
+use purser_ledger::{Content, Entry, Head, Operation};
 
 /// Something is going on; for who looks closely.
 pub(super) fn hint(view: &SaleView<Progress>) {
@@ -108,6 +109,74 @@ pub(super) fn batch(view: &BatchView) {
         }
         BatchState::Voided => {
             tracing::warn!(%batch, count, %claims, entry, "the provider voids the batch; its claims are free again");
+        }
+    }
+}
+
+/// An entry of a load that is not its end. Nothing else is told here.
+pub(super) fn load_step(content: &Content, head: Head) {
+    let (operation, entry) = (content.operation, head.number);
+    match &content.entry {
+        Entry::LoadBegun(begun) => {
+            let (reference, amount) = (&begun.reference, begun.amount);
+            tracing::info!(%operation, %reference, step = "S6", %amount, entry, "load begun; its value is owed until a card has it");
+        }
+        Entry::LoadAttempted(attempted) => {
+            let (number, card) = (attempted.number, &attempted.card);
+            tracing::info!(%operation, step = "S6", number, %card, entry, "attempt recorded, and sent to the provider");
+        }
+        Entry::LoadReleased(released) => {
+            let number = released.number;
+            tracing::info!(%operation, step = "S12", number, entry, "the provider has released it; the card may take it");
+        }
+        _ => {}
+    }
+}
+
+/// A load is going on; for who looks closely.
+pub(super) fn loading(view: &LoadView<LoadProgress>) {
+    let step = match view.state {
+        LoadProgress::CheckingReference
+        | LoadProgress::AskingProvider
+        | LoadProgress::WaitingForCard { .. }
+        | LoadProgress::SeveralCards
+        | LoadProgress::TakeCardOut { .. }
+        | LoadProgress::ReadingCard
+        | LoadProgress::Resolving
+        | LoadProgress::WaitingForPin { .. }
+        | LoadProgress::CheckingPin => "S5",
+        LoadProgress::Loading => "S6",
+        LoadProgress::Voiding | LoadProgress::Owed | LoadProgress::NotRecorded => "S14",
+    };
+    let LoadView {
+        operation,
+        reference,
+        state,
+        ..
+    } = view;
+    tracing::debug!(%operation, %reference, step, progress = ?state, "load under way");
+}
+
+/// What is durable of a load.
+pub(super) fn loaded(view: &LoadView<LoadOutcome>) {
+    let LoadView {
+        operation,
+        reference,
+        amount,
+        card,
+        state: LoadOutcome { end, entry, .. },
+        ..
+    } = view;
+    let card = card.as_ref().map(ToString::to_string);
+    match end {
+        LoadEnd::Loaded { is_confirmed, .. } => {
+            tracing::info!(%operation, %reference, step = "S13", %amount, card, entry, is_confirmed, "loaded");
+        }
+        LoadEnd::Voided => {
+            tracing::warn!(%operation, %reference, step = "S14", %amount, entry, "void: no card has it, and none will");
+        }
+        LoadEnd::Owed { may_be_on_card, why } => {
+            tracing::warn!(%operation, %reference, step = "S14", %amount, card, entry, may_be_on_card, ?why, "owed: begin it again, or cancel it");
         }
     }
 }

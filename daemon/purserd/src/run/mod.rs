@@ -19,6 +19,7 @@ mod hear;
 mod journal_check;
 mod journal_wait;
 mod journey;
+mod loading;
 mod notify;
 mod orders;
 mod provider;
@@ -36,7 +37,7 @@ use std::time::Duration;
 use purser_engine::settlement::Enrolment;
 use purser_engine::{Engine, PsamSettings};
 use purser_journal::{Done, Journal, JournalThread};
-use purser_ledger::{ClockRange, Snapshot, Store};
+use purser_ledger::{ClockRange, Snapshot, Store, Wall};
 use tokio::sync::mpsc;
 
 use self::board::Board;
@@ -65,8 +66,6 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 /// How long the journal has to end what it was given, after the drivers: a sync takes milliseconds. On a disk that hangs it
 /// never ends, and the process must all the same.
 const JOURNAL_END: Duration = Duration::from_secs(5);
-/// How long drivers have to end in order, a little more than each supervisor gives its own.
-const DRIVERS_END: Duration = Duration::from_secs(4);
 /// Where an installed system has the driver host.
 const DRIVER_HOST: &str = "/usr/libexec/purser/purser-driver-host";
 
@@ -152,6 +151,20 @@ fn on_runtime(config: Config, places: &Places, parts: Parts) -> Exit {
     exit
 }
 
+fn schedule(config: &Config, enrolment: Option<&Enrolment>) -> Option<Schedule> {
+    let (enrolled, provider) = enrolment.zip(config.provider.as_ref())?;
+    Some(Schedule::new(&provider.settle, enrolled.terminal.as_str()))
+}
+
+/// The time of the start, as far as it is believed.
+fn judge(range: ClockRange, clock: &Clock) -> Wall {
+    let started_at = range.judge(clock.now().wall);
+    if !started_at.trusted {
+        tracing::warn!(now = %clock.shown(), "the clock is not believed; sales go on, marked; set the clock");
+    }
+    started_at
+}
+
 async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
     let Parts {
         sam,
@@ -165,14 +178,10 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         link,
         problem,
     } = provider::begin(&config, &places.state_dir).await;
-    let schedule = enrolment.as_ref().zip(config.provider.as_ref());
-    let schedule = schedule.map(|(enrolled, it)| Schedule::new(&it.settle, enrolled.terminal.as_str()));
+    let schedule = schedule(&config, enrolment.as_ref());
     let engine_config = engine_config(&config, enrolment);
     let range = ClockRange::new(engine_config.built_unix_seconds, snapshot.newest_unix_seconds);
-    let started_at = range.judge(clock.now().wall);
-    if !started_at.trusted {
-        tracing::warn!(now = %clock.shown(), "the clock is not believed; sales go on, marked; set the clock");
-    }
+    let started_at = judge(range, &clock);
     let board = Board::new(config.limits.clone(), clock.clone(), range, journal.disk());
     let engine = Engine::resume(engine_config, sam, snapshot, clock.now());
     let full_check = journal.full_check();
@@ -180,22 +189,18 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         Ok(started) => started,
         Err(exit) => return exit,
     };
-    let (settler, settled) = Settler::new(&places.state_dir, journal.keeper(), link);
+    let (settler, settled) = Settler::new(&places.state_dir, journal.keeper(), link.clone());
     let (drivers, driver_events, running) = drivers::start(&config, &driver_host());
     let check = JournalCheck::begin(places.state_dir.clone(), full_check);
-    let opened = doors::open(
-        &config,
-        places,
-        &drivers,
-        doors::Facing {
-            started_at,
-            is_sam_locked,
-            provider: problem,
-            board: board.clone(),
-            check: check.clone(),
-        },
-    )
-    .await;
+    let facing = doors::Facing {
+        started_at,
+        is_sam_locked,
+        provider: problem,
+        link,
+        board: board.clone(),
+        check: check.clone(),
+    };
+    let opened = doors::open(&config, places, &drivers, facing).await;
     let doors = match opened {
         Ok(doors) => doors,
         Err(exit) => return end_journal(journal, exit),
@@ -213,8 +218,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         journal,
         (drivers, settler),
         (hub, board),
-        check,
-        schedule,
+        (check, schedule),
     );
     let (exit, journal) = match Sources::new((calls, driver_calls), done_queue, (driver_events, settled)) {
         Ok(sources) => turn::turn(core, sources, bus).await,
@@ -225,9 +229,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
     };
     tokio::time::sleep(LAST_WORDS).await;
     open.close();
-    if tokio::time::timeout(DRIVERS_END, running.stop()).await.is_err() {
-        tracing::warn!("a driver does not end in order; it is killed");
-    }
+    running.end().await;
     end_journal(journal, exit)
 }
 

@@ -2,20 +2,21 @@
 
 use std::path::Path;
 
-use purser_api::model::Problem;
+use purser_api::model::{Problem, ProviderReply};
+use purser_engine::ProviderFailure;
 use purser_engine::settlement::Enrolment;
 
 use super::health::problem;
 use crate::config::Config;
-use crate::provider::{Identity, Link, Merchant, Pinned, Settings, SettleFailure, names};
+use crate::provider::{Identity, Link, LinkState, Pinned, Settings, mode_name, names};
 use crate::verbs::chain;
 
 /// See the module.
 pub(super) struct Provider {
-    /// What the engine seals batches with; none where nothing can be settled.
+    /// What the engine seals batches with, and loads cards under; none where neither can be.
     pub(super) enrolment: Option<Enrolment>,
     /// The link, or why there is none.
-    pub(super) link: Result<Link, SettleFailure>,
+    pub(super) link: Result<Link, ProviderFailure>,
     /// What an operator should know of it.
     pub(super) problem: Option<Problem>,
 }
@@ -44,7 +45,7 @@ pub(super) async fn begin(config: &Config, state_dir: &Path) -> Provider {
     }
     match Link::start(settings, identity).await {
         Ok(link) => Provider {
-            enrolment: pinned.merchant().map(|merchant| enrolment(&pinned, merchant)),
+            enrolment: Some(enrolment(&pinned)),
             link: Ok(link),
             problem: None,
         },
@@ -56,13 +57,13 @@ pub(super) async fn begin(config: &Config, state_dir: &Path) -> Provider {
     }
 }
 
-fn enrolment(pinned: &Pinned, merchant: &Merchant) -> Enrolment {
+fn enrolment(pinned: &Pinned) -> Enrolment {
     Enrolment {
         terminal: pinned.terminal.clone(),
         // A restored journal is not told from the one that it was taken from until generations are (money rule T1).
         generation: 0,
         provider: pinned.provider.clone(),
-        accounts: vec![merchant.account],
+        accounts: pinned.merchant().map(|it| it.account).into_iter().collect(),
     }
 }
 
@@ -78,11 +79,53 @@ fn refused(name: &str, cause: &str, remedy: &str) -> Provider {
 fn without(cause: &str, problem: Option<Problem>) -> Provider {
     Provider {
         enrolment: None,
-        link: Err(SettleFailure {
+        link: Err(ProviderFailure {
             name: names::LINK_ENDED,
             is_transient: false,
             text: cause.to_owned(),
         }),
         problem,
+    }
+}
+
+/// What the API tells of it.
+pub(super) fn told(link: &Result<Link, ProviderFailure>) -> ProviderReply {
+    let link = match link {
+        Ok(link) => link,
+        Err(failure) => {
+            return ProviderReply {
+                link: "none".to_owned(),
+                cause: Some(failure.text.clone()),
+                provider: None,
+                terminal: None,
+                role: None,
+                merchant: None,
+                mode: None,
+                certificate_expires_unix_seconds: None,
+            };
+        }
+    };
+    let (state, cause) = match link.state() {
+        LinkState::Listening => ("listening", None),
+        LinkState::Connecting => ("connecting", None),
+        LinkState::Up => ("up", None),
+        LinkState::Down(failure) => ("down", Some(failure.text)),
+    };
+    let pinned = link.pinned();
+    let merchant = pinned.merchant().map(|it| it.name.clone());
+    let role = if merchant.is_some() {
+        "merchant"
+    } else {
+        "provider"
+    };
+    ProviderReply {
+        link: state.to_owned(),
+        cause,
+        provider: Some(pinned.provider.to_string()),
+        terminal: Some(pinned.terminal.to_string()),
+        role: Some(role.to_owned()),
+        merchant,
+        mode: Some(mode_name(pinned.mode).to_owned()),
+        certificate_expires_unix_seconds: Some(pinned.certificate_expires_unix_seconds),
     }
 }

@@ -33,8 +33,10 @@ impl Schedule {
     pub(super) fn new(settle: &Settle, terminal: &str) -> Self {
         let digest = Sha256::digest(terminal.as_bytes());
         let [a, b, c, d, ..] = <[u8; 32]>::from(digest);
-        let spread = i64::from(settle.spread_minutes) * 60;
-        let delay = i64::from(u32::from_be_bytes([a, b, c, d])) % (spread + 1);
+        let spread = settle.spread_minutes.saturating_mul(60);
+        let delay = u64::from(u32::from_be_bytes([a, b, c, d])) % spread.saturating_add(1);
+        // The configuration takes half a day at most.
+        let delay = i64::try_from(delay).unwrap_or(0);
         let moment = |minutes: &u16| i64::from(*minutes) * 60 + delay;
         Self {
             at_seconds: settle.at_minutes.iter().map(moment).collect(),
@@ -105,7 +107,7 @@ mod tests {
 
     const NOON: i64 = 1_900_000_000 - 1_900_000_000 % DAY_SECONDS + DAY_SECONDS / 2;
 
-    fn schedule(at_minutes: &[u16], spread_minutes: u16) -> Schedule {
+    fn schedule(at_minutes: &[u16], spread_minutes: u64) -> Schedule {
         let settle = Settle {
             at_minutes: at_minutes.to_vec(),
             spread_minutes,

@@ -7,16 +7,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use purser_engine::settlement::{self, CountBatch, SendBatch, SettleAnswer};
-use purser_engine::{CallId, Input};
+use purser_engine::settlement::{CountBatch, SendBatch, SettleAnswer};
+use purser_engine::{CallId, Input, ProviderFailure};
 use purser_journal::{KeepError, Keeper, SignedVerdict, VERDICTS_MAX};
 use purser_ledger::OperationId;
 use purser_provider_link::{CheckError, Judged, Permit, PermitCheck};
 use tokio::sync::mpsc;
 
 use super::core::random;
+use super::loading::Loader;
 use crate::counting::{self, Items};
-use crate::provider::{self, Link, SettleFailure};
+use crate::provider::{self, Link};
 use crate::verbs::chain;
 
 /// Answers that may wait for the loop: each currency has one call under way at most.
@@ -37,7 +38,7 @@ enum Fault {
     Stopping,
 }
 
-impl From<Fault> for SettleFailure {
+impl From<Fault> for ProviderFailure {
     fn from(fault: Fault) -> Self {
         let (name, is_transient) = match &fault {
             Fault::Counting(error) => (error.name(), error.is_transient()),
@@ -54,21 +55,12 @@ impl From<Fault> for SettleFailure {
     }
 }
 
-/// The same for the engine.
-fn told(failure: SettleFailure) -> settlement::SettleFailure {
-    settlement::SettleFailure {
-        name: failure.name,
-        is_transient: failure.is_transient,
-        text: failure.text,
-    }
-}
-
 /// What counts and sends batches.
 pub(super) struct Settler {
     state_dir: PathBuf,
     keeper: Keeper,
     /// The link, or why there is none.
-    link: Result<Link, SettleFailure>,
+    link: Result<Link, ProviderFailure>,
     answers: mpsc::Sender<Input>,
 }
 
@@ -77,7 +69,7 @@ impl Settler {
     pub(super) fn new(
         state_dir: &Path,
         keeper: Keeper,
-        link: Result<Link, SettleFailure>,
+        link: Result<Link, ProviderFailure>,
     ) -> (Self, mpsc::Receiver<Input>) {
         let (answers, queue) = mpsc::channel(ANSWERS_MAX);
         let settler = Self {
@@ -89,12 +81,16 @@ impl Settler {
         (settler, queue)
     }
 
+    /// What carries loads over the same link.
+    pub(super) fn loader(&self) -> Loader {
+        Loader::new(self.link.clone(), self.answers.clone())
+    }
+
     /// Counts what can be settled.
     pub(super) fn count(&self, id: CallId, asked: CountBatch) {
         let (state_dir, answers) = (self.state_dir.clone(), self.answers.clone());
         tokio::spawn(async move {
             let counted = blocking(move || Ok(counting::count(&state_dir, asked)?)).await;
-            let counted = counted.map_err(told);
             // The loop has ended: nothing was sealed, and whoever asks again has it counted again.
             let _ = answers.send(Input::Counted { id, counted }).await;
         });
@@ -114,7 +110,7 @@ impl Settler {
         });
     }
 
-    fn ask<A: Future<Output = Result<SettleAnswer, SettleFailure>> + Send>(
+    fn ask<A: Future<Output = Result<SettleAnswer, ProviderFailure>> + Send>(
         &self,
         id: CallId,
         ask: impl FnOnce(Link) -> A + Send + 'static,
@@ -125,7 +121,6 @@ impl Settler {
                 Ok(link) => ask(link).await,
                 Err(failure) => Err(failure),
             };
-            let answered = answered.map_err(told);
             let settled = Input::Settled {
                 id,
                 answered,
@@ -142,7 +137,7 @@ async fn send(
     state_dir: &Path,
     keeper: Keeper,
     act: SendBatch,
-) -> Result<SettleAnswer, SettleFailure> {
+) -> Result<SettleAnswer, ProviderFailure> {
     let items = Arc::new(Mutex::new(Items::new(state_dir, &act)));
     let judge = Arc::new(Mutex::new(Judge {
         id: OperationId::new(act.batch.id.0),
@@ -219,7 +214,7 @@ fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// Does what waits for the disk where waiting is allowed.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
-) -> Result<T, SettleFailure> {
+) -> Result<T, ProviderFailure> {
     let done = tokio::task::spawn_blocking(work).await;
     Ok(done.unwrap_or(Err(Fault::Stopping))?)
 }

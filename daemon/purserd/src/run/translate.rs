@@ -26,7 +26,9 @@ pub(super) fn call(slot: wire::SlotId, query: Query) -> wire::Call {
 /// What the driver is called for when money moves.
 pub(super) fn act(slot: wire::SlotId, act: &Act) -> wire::Call {
     match act {
-        Act::Debit { connection, command } => transmit(slot, *connection, command),
+        Act::Debit { connection, command } | Act::Credit { connection, command } => {
+            transmit(slot, *connection, command)
+        }
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) struct Sources {
     driver_calls: mpsc::Receiver<DriverCall>,
     done: mpsc::Receiver<Done>,
     drivers: drivers::Events,
-    settled: mpsc::Receiver<Input>,
+    provider: mpsc::Receiver<Input>,
     terminate: Signal,
     interrupt: Signal,
     watchdog: Option<Interval>,
@@ -40,7 +40,7 @@ impl Sources {
     pub(super) fn new(
         (calls, driver_calls): (mpsc::Receiver<Call>, mpsc::Receiver<DriverCall>),
         done: mpsc::Receiver<Done>,
-        (drivers, settled): (drivers::Events, mpsc::Receiver<Input>),
+        (drivers, provider): (drivers::Events, mpsc::Receiver<Input>),
     ) -> io::Result<Self> {
         let watchdog = notify::watchdog_interval().map(|time| {
             let mut ticks = interval(time);
@@ -53,7 +53,7 @@ impl Sources {
             driver_calls,
             done,
             drivers,
-            settled,
+            provider,
             terminate,
             interrupt,
             watchdog,
@@ -93,7 +93,7 @@ async fn turn_to_end(core: &mut Core, mut sources: Sources, bus: watch::Receiver
                 return exit;
             },
             event = sources.drivers.next() => core.handle_driver(event),
-            Some(answer) = sources.settled.recv() => core.handle_settlement(answer),
+            Some(answer) = sources.provider.recv() => core.handle_provider(answer),
             Some(call) = sources.calls.recv(), if core.has_room() => core.handle_call(call),
             Some(call) = sources.driver_calls.recv() => core.handle_driver_call(call),
             () = until(core.timer()) => {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use purser_provider_link::call_back::Limits;
 use purser_provider_link::{BatchId, Digest, TerminalName};
-use purserd::provider::{Identity, Link, Settings, SettleAnswer, SettleFailure, names};
+use purserd::provider::{Identity, Link, ProviderFailure, Settings, SettleAnswer, names};
 use serde_json::{Value, json};
 
 use crate::host::{CARD, Host};
@@ -55,7 +55,7 @@ impl Scene {
         }
     }
 
-    async fn told(&self, route: &str, lie: Lie) -> Result<SettleAnswer, SettleFailure> {
+    async fn told(&self, route: &str, lie: Lie) -> Result<SettleAnswer, ProviderFailure> {
         self.server.set_lie(lie);
         let settings = Settings {
             limits: limits(route),

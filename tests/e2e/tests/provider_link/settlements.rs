@@ -149,7 +149,7 @@ async fn a_suspended_till_waits_gets_its_void_and_a_revoked_one_is_told_so_at_on
     // The provider has a part of it.
     let failing = |place: u32| {
         let page = items[..PAGE].to_vec();
-        let failure = purserd::provider::SettleFailure {
+        let failure = purserd::provider::ProviderFailure {
             name: "Journal",
             is_transient: true,
             text: "the journal does not answer".to_owned(),

@@ -9,7 +9,7 @@ use purser_provider_link::call_back::Limits;
 use purser_provider_link::{Batch, BatchVoid, Item, Permit, Sum, VerdictsDigest};
 use purserd::config::Config;
 use purserd::provider::{
-    EnrolError, Enrolment, Identity, Link, Pinned, Settings, SettleAnswer, SettleFailure, SignedVerdict,
+    EnrolError, Enrolment, Identity, Link, Pinned, ProviderFailure, Settings, SettleAnswer, SignedVerdict,
     StartError, enrol_with,
 };
 use tempfile::TempDir;
@@ -125,7 +125,7 @@ pub(crate) async fn settle_once(
     link: &Link,
     batch: &Batch,
     items: &[Item],
-) -> (Result<SettleAnswer, SettleFailure>, Seen) {
+) -> (Result<SettleAnswer, ProviderFailure>, Seen) {
     let seen = Arc::new(Mutex::new(Seen::default()));
     let pages = |place: u32| {
         seen.lock().unwrap().places.push(place);
@@ -144,7 +144,11 @@ pub(crate) async fn settle_once(
 }
 
 /// Settles as the engine does: again and again while it can succeed by itself. What was lost on the way is told too.
-pub(crate) async fn settle(link: &Link, batch: &Batch, items: &[Item]) -> (Permit, Seen, Vec<SettleFailure>) {
+pub(crate) async fn settle(
+    link: &Link,
+    batch: &Batch,
+    items: &[Item],
+) -> (Permit, Seen, Vec<ProviderFailure>) {
     let started = Instant::now();
     let mut lost = Vec::new();
     loop {

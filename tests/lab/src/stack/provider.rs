@@ -189,9 +189,53 @@ impl ProviderHost {
         &self.code
     }
 
-    /// What purserd's configuration says of this provider.
+    /// Adds a terminal that loads cards; the code with which it enrols. It is called at `called_at`, or keeps a standing link.
+    ///
+    /// # Errors
+    /// [`StackError::Provider`]: there is one of this name.
+    pub fn add_loader(&self, name: &str, called_at: Option<SocketAddr>) -> Result<String, StackError> {
+        let called_at = called_at.map(|address| address.to_string());
+        let way: &[&str] = match &called_at {
+            Some(address) => &["--address", address],
+            None => &["--standing-link"],
+        };
+        let added = self.run(&[&["terminal", "add", name, "--role", "provider"], way].concat())?;
+        let code = added.first().and_then(|told| told["enrolment_code"].as_str());
+        Ok(code.unwrap_or_default().to_owned())
+    }
+
+    /// Opens a load by hand, as if a bank had booked it at this terminal; its number.
+    ///
+    /// # Errors
+    /// [`StackError::Provider`]: there is no such terminal.
+    pub fn open_load(&self, terminal: &str, minor: u64) -> Result<String, StackError> {
+        let mut number = [0; 16];
+        getrandom::fill(&mut number).map_err(|_| StackError::Provider {
+            command: "load open".to_owned(),
+            told: "the system gives no random bytes".to_owned(),
+        })?;
+        let (number, minor) = (hex(&number).to_lowercase(), minor.to_string());
+        let opened = [
+            "load",
+            "open",
+            &number,
+            "--terminal",
+            terminal,
+            "--amount",
+            &minor,
+        ];
+        self.run(&[&opened[..], &["--currency", CURRENCY]].concat())?;
+        Ok(number)
+    }
+
+    /// What purserd's configuration says of this provider, for the till.
     pub fn drop_in(&self) -> String {
-        let mode = match self.called_at {
+        self.drop_in_at(self.called_at)
+    }
+
+    /// The same, for a terminal that is called at this address, or keeps a standing link.
+    pub fn drop_in_at(&self, called_at: Option<SocketAddr>) -> String {
+        let mode = match called_at {
             Some(listen) => format!("mode = \"answer\"\nlisten = \"{listen}\""),
             None => "mode = \"standing\"".to_owned(),
         };

@@ -1,6 +1,8 @@
 //! The link between terminal and provider, message by message, and the reader that counts.
 
-use purser_engine::settlement::{Counter, Pages, SendBatch, SettleAnswer, SettleFailure, Settleable, items};
+use purser_engine::settlement::{
+    Counter, Pages, ProviderFailure, SendBatch, SettleAnswer, Settleable, items,
+};
 use purser_engine::{CallId, Input};
 use purser_provider_link::{Item, Permit, PermitCheck};
 
@@ -26,7 +28,7 @@ enum State {
 #[expect(clippy::large_enum_variant, reason = "it lives for one step")]
 enum Then {
     Next(State),
-    Ends(Result<SettleAnswer, SettleFailure>),
+    Ends(Result<SettleAnswer, ProviderFailure>),
 }
 
 impl Run {
@@ -40,7 +42,7 @@ impl Run {
 }
 
 fn failed(name: &'static str, is_transient: bool) -> Then {
-    Then::Ends(Err(SettleFailure {
+    Then::Ends(Err(ProviderFailure {
         name,
         is_transient,
         text: name.to_owned(),
@@ -63,7 +65,7 @@ impl World {
                 counter.take(settleable).expect("the store is whole");
             }
         }
-        let counted = counter.finish(upto, false, open).map_err(|_| SettleFailure {
+        let counted = counter.finish(upto, false, open).map_err(|_| ProviderFailure {
             name: "journal_damaged",
             is_transient: false,
             text: String::new(),

@@ -39,11 +39,12 @@ pub use error::ClientError;
 use wire::Wire;
 
 use crate::model::{
-    BatchArguments, BatchItemsArguments, BatchItemsReply, BatchesArguments, BatchesReply, BeginSaleArguments,
-    BeginSaleReply, ConcludeArguments, DevicesReply, DriverArguments, DriverReply, DriversReply, Event,
-    EventsArguments, EventsReply, HeadReply, InfoReply, JournalArguments, JournalReply, ProvidePinArguments,
-    PurseReply, ReadPurseArguments, RecordDriverArguments, ReferenceArguments, SaleReply, SettleArguments,
-    SettleReply, StatusReply, TotalsReply, WatchArguments, WatchReply, WhereReply,
+    BatchArguments, BatchItemsArguments, BatchItemsReply, BatchesArguments, BatchesReply, BeginLoadArguments,
+    BeginLoadReply, BeginSaleArguments, BeginSaleReply, ConcludeArguments, DevicesReply, DriverArguments,
+    DriverReply, DriversReply, Event, EventsArguments, EventsReply, HeadReply, InfoReply, JournalArguments,
+    JournalReply, LoadReply, ProvidePinArguments, ProviderReply, PurseReply, ReadPurseArguments,
+    RecordDriverArguments, ReferenceArguments, SaleReply, SettleArguments, SettleReply, StatusReply,
+    TotalsReply, WatchArguments, WatchReply, WhereReply,
 };
 
 /// Where an installed daemon listens.
@@ -114,6 +115,12 @@ impl Client {
         events(EventsArguments) -> EventsReply = "Events";
         /// Journal entries after a number.
         journal(JournalArguments) -> JournalReply = "Journal";
+        /// Begins a load that the provider knows, or goes on with it.
+        begin_load(BeginLoadArguments) -> BeginLoadReply = "BeginLoad";
+        /// How a load stands.
+        attach_load(ReferenceArguments) -> LoadReply = "AttachLoad";
+        /// Voids a load that no card has.
+        cancel_load(ReferenceArguments) -> LoadReply = "CancelLoad";
         /// Settles the claims that wait, or joins what is under way.
         settle(SettleArguments) -> SettleReply = "Settle";
         /// Has a batch voided that the provider has not permitted.
@@ -137,6 +144,8 @@ impl Client {
         devices() -> DevicesReply = "Devices";
         /// Every configured driver.
         drivers() -> DriversReply = "Drivers";
+        /// The provider and the link to it.
+        provider() -> ProviderReply = "Provider";
         /// The books.
         totals() -> TotalsReply = "Totals";
         /// The head of the record chain.

@@ -11,13 +11,13 @@ use zbus::{Connection, OwnedFd, OwnedVariant};
 
 use super::callers::Callers;
 use super::refusal::Refusal;
-use super::value::{Dict, add_options, dict, list};
+use super::value::{Dict, add_options, dict, given, list, page};
 use super::watchers::Watchers;
 use crate::access::Caller;
 use crate::model::{
-    BatchArguments, BatchItemsArguments, BatchesArguments, ConcludeArguments, DriverArguments,
-    EventsArguments, Fault, JournalArguments, ReadPurseArguments, ReferenceArguments, SettleArguments,
-    WatchArguments,
+    Amount, BatchArguments, BatchItemsArguments, BatchesArguments, BeginLoadArguments, ConcludeArguments,
+    DriverArguments, EventsArguments, Fault, JournalArguments, ReadPurseArguments, ReferenceArguments,
+    SettleArguments, WatchArguments,
 };
 use crate::parse::arguments;
 use crate::quota::Pass;
@@ -104,6 +104,16 @@ impl Door {
     ) -> Result<Vec<Dict>, Refusal> {
         let _pass = self.enter(connection, &header).await?;
         Ok(list(self.service.devices().devices))
+    }
+
+    #[zbus(out_args("provider"))]
+    async fn provider(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Dict, Refusal> {
+        let _pass = self.enter(connection, &header).await?;
+        Ok(dict(self.service.provider()))
     }
 
     #[zbus(out_args("drivers"))]
@@ -339,6 +349,54 @@ impl Door {
         Ok(dict(self.service.totals(&caller).await?))
     }
 
+    #[zbus(out_args("standing", "load"))]
+    async fn begin_load(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        reference: String,
+        load: String,
+        amount: (u64, String),
+        reader: String,
+    ) -> Result<(String, Dict), Refusal> {
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
+        let ask = BeginLoadArguments {
+            reference,
+            load,
+            amount: Amount {
+                minor: amount.0,
+                currency: amount.1,
+            },
+            reader: given(reader),
+        };
+        let begun = self.service.begin_load(&caller, &ask).await?;
+        Ok((begun.standing, dict(begun.load)))
+    }
+
+    #[zbus(out_args("load"))]
+    async fn attach_load(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        reference: String,
+    ) -> Result<Dict, Refusal> {
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
+        let ask = ReferenceArguments { reference };
+        Ok(dict(self.service.attach_load(&caller, &ask).await?.load))
+    }
+
+    #[zbus(out_args("load"))]
+    async fn cancel_load(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        reference: String,
+    ) -> Result<Dict, Refusal> {
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
+        let ask = ReferenceArguments { reference };
+        Ok(dict(self.service.cancel_load(&caller, &ask).await?.load))
+    }
+
     #[zbus(out_args("batches"))]
     async fn settle(
         &self,
@@ -434,14 +492,4 @@ impl Door {
 
     #[zbus(signal)]
     pub(super) async fn lagged(to: &SignalEmitter<'_>, after: u64) -> zbus::Result<()>;
-}
-
-/// D-Bus has no absent values: an empty text stands for none.
-fn given(text: String) -> Option<String> {
-    (!text.is_empty()).then_some(text)
-}
-
-/// Zero stands for the default.
-fn page(limit: u32) -> Option<u64> {
-    (limit > 0).then_some(u64::from(limit))
 }

@@ -75,6 +75,16 @@ pub(super) fn list(replies: impl IntoIterator<Item = impl Serialize>) -> Vec<Dic
     replies.into_iter().map(dict).collect()
 }
 
+/// D-Bus has no absent values: an empty text stands for none.
+pub(super) fn given(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// Zero stands for the default.
+pub(super) fn page(limit: u32) -> Option<u64> {
+    (limit > 0).then_some(u64::from(limit))
+}
+
 /// Adds a caller's options to the arguments of a method.
 pub(super) fn add_options(
     arguments: &mut Map<String, Value>,

@@ -37,6 +37,8 @@ error_names! {
     InvalidArgument,
     /// The reference belongs to another user's sale.
     ReferenceOfOtherOwner,
+    /// The reference belongs to an operation of another kind: a load's for a sale, or the other way round.
+    ReferenceOfOtherKind,
     /// The reference belongs to a sale in another currency.
     ReferenceWithOtherCurrency,
     /// The reference belongs to a sale over another amount.
@@ -101,6 +103,18 @@ error_names! {
     UnknownBatch,
     /// There is no provider to settle with.
     ProviderNotConfigured,
+    /// The provider has not answered about the load, or refuses it.
+    ProviderFailed,
+    /// The provider has ended the load already.
+    LoadEnded,
+    /// The reference belongs to another load.
+    ReferenceOfOtherLoad,
+    /// The load is known under another reference.
+    LoadOfOtherReference,
+    /// A load is ended by its card and the provider.
+    LoadNotConcluded,
+    /// Too many loads are under way.
+    TooManyLoads,
     /// The price is above the limit for one sale.
     LimitAmount,
     /// As many claims wait for settlement as may.

@@ -8,6 +8,8 @@ mod batch;
 mod device;
 mod error;
 mod journal;
+mod load;
+mod provider;
 mod sale;
 
 pub use arguments::{
@@ -27,6 +29,8 @@ pub use journal::{
     Balance, Counts, Entry, EventsReply, HeadReply, JournalReply, LimitUse, TotalsReply, Transfer,
     WatchReply, WhereReply,
 };
+pub use load::{BeginLoadArguments, BeginLoadReply, Load, LoadReply};
+pub use provider::ProviderReply;
 pub use sale::{Amount, BeginSaleReply, Event, Purse, PurseReply, Sale, SaleReply, Slip, Time};
 
 /// The name of the Varlink interface and of the D-Bus interface.

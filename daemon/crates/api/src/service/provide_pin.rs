@@ -34,7 +34,7 @@ impl Service {
         let presentation = match self.ask(owner_only, Request::Attach(reference.clone())).await? {
             Answered::Reply(Reply::Sale { view, .. }) => view.presentation,
             // No card is being served: the engine refuses whatever the descriptor gives.
-            Answered::Reply(_) | Answered::Told(_) => 0,
+            Answered::Reply(_) | Answered::Told(_) | Answered::ToldLoad(_) => 0,
         };
         let pin = self
             .pins

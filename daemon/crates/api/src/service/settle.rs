@@ -27,7 +27,7 @@ impl Service {
             Answered::Reply(Reply::Settling(views)) => Ok(model::SettleReply {
                 batches: views.iter().map(project::batch).collect(),
             }),
-            Answered::Reply(_) | Answered::Told(_) => Err(fault::other_answer()),
+            Answered::Reply(_) | Answered::Told(_) | Answered::ToldLoad(_) => Err(fault::other_answer()),
         }
     }
 
@@ -47,7 +47,7 @@ impl Service {
             Answered::Reply(Reply::Settling(views)) => Ok(model::SettleReply {
                 batches: views.iter().map(project::batch).collect(),
             }),
-            Answered::Reply(_) | Answered::Told(_) => Err(fault::other_answer()),
+            Answered::Reply(_) | Answered::Told(_) | Answered::ToldLoad(_) => Err(fault::other_answer()),
         }
     }
 

@@ -63,6 +63,10 @@ fn the_contract_file_says_of_every_method_what_the_code_takes_and_gives() {
         ("VoidBatch", method::<BatchArguments, SettleReply>()),
         ("Batches", method::<BatchesArguments, BatchesReply>()),
         ("BatchItems", method::<BatchItemsArguments, BatchItemsReply>()),
+        ("BeginLoad", method::<BeginLoadArguments, BeginLoadReply>()),
+        ("AttachLoad", method::<ReferenceArguments, LoadReply>()),
+        ("CancelLoad", method::<ReferenceArguments, LoadReply>()),
+        ("Provider", method::<Nothing, ProviderReply>()),
         ("Head", method::<Nothing, HeadReply>()),
         ("Where", method::<ReferenceArguments, WhereReply>()),
     ]);
@@ -93,6 +97,7 @@ fn the_contract_file_says_of_every_type_what_the_code_has() {
         Balance::CUSTOM_TYPE,
         Batch::CUSTOM_TYPE,
         BatchItem::CUSTOM_TYPE,
+        Load::CUSTOM_TYPE,
         Counts::CUSTOM_TYPE,
         LimitUse::CUSTOM_TYPE,
         Device::CUSTOM_TYPE,

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::access::Caller;
 use crate::fault::invalid_argument;
 use crate::model::{
-    BatchArguments, BatchItemsArguments, BatchesArguments, BeginSaleArguments, ConcludeArguments,
-    DriverArguments, EventsArguments, Fault, INTERFACE, JournalArguments, ProvidePinArguments,
-    ReadPurseArguments, RecordDriverArguments, ReferenceArguments, SettleArguments, VARLINK_CONTRACT,
-    WatchArguments, WatchReply,
+    BatchArguments, BatchItemsArguments, BatchesArguments, BeginLoadArguments, BeginSaleArguments,
+    ConcludeArguments, DriverArguments, EventsArguments, Fault, INTERFACE, JournalArguments,
+    ProvidePinArguments, RecordDriverArguments, SettleArguments, VARLINK_CONTRACT, WatchArguments,
+    WatchReply,
 };
 use crate::parse::{self, arguments};
 use crate::service::Service;
@@ -142,7 +142,7 @@ async fn ours(service: &Service, caller: &Caller, call: Incoming) -> Answer {
         }
         "ProvidePin" => provide_pin(service, caller, call).await,
         "RecordDriver" => record_driver(service, caller, call).await,
-        "GetInfo" | "Status" | "Devices" | "Drivers" | "Totals" | "Head" => {
+        "GetInfo" | "Status" | "Devices" | "Drivers" | "Provider" | "Totals" | "Head" => {
             without_arguments(service, caller, name, call.parameters).await
         }
         _ => with_arguments(service, caller, name, call.parameters).await,
@@ -178,6 +178,9 @@ pub fn fuzz(data: &[u8]) {
     if let Ok(ask) = arguments::<BatchItemsArguments>(given.clone()) {
         drop((parse::batch(&ask.id), parse::limit(ask.limit)));
     }
+    if let Ok(ask) = arguments::<BeginLoadArguments>(given.clone()) {
+        drop((parse::load(&ask.load), parse::amount(&ask.amount)));
+    }
     if let Ok(ask) = arguments::<SettleArguments>(given.clone()) {
         drop(parse::optional_currency(ask.currency.as_deref()));
     }
@@ -206,6 +209,7 @@ async fn without_arguments(service: &Service, caller: &Caller, name: &str, param
         "Status" => Ok(to_value(service.status().await)),
         "Devices" => Ok(to_value(service.devices())),
         "Drivers" => service.drivers(caller).map(to_value),
+        "Provider" => Ok(to_value(service.provider())),
         "Totals" => service.totals(caller).await.map(to_value),
         "Head" => service.head().await.map(to_value),
         _ => return None,
@@ -213,63 +217,32 @@ async fn without_arguments(service: &Service, caller: &Caller, name: &str, param
 }
 
 async fn with_arguments(service: &Service, caller: &Caller, name: &str, given: Value) -> Answered {
+    macro_rules! call {
+        ($method:ident) => {
+            match arguments(given) {
+                Ok(ask) => service.$method(caller, &ask).await.map(to_value),
+                Err(fault) => Err(fault),
+            }
+        };
+    }
     Some(match name {
-        "BeginSale" => match arguments::<BeginSaleArguments>(given) {
-            Ok(ask) => service.begin_sale(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "Attach" => match arguments::<ReferenceArguments>(given) {
-            Ok(ask) => service.attach(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "Cancel" => match arguments::<ReferenceArguments>(given) {
-            Ok(ask) => service.cancel(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "Where" => match arguments::<ReferenceArguments>(given) {
-            Ok(ask) => service.whereabouts(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "Conclude" => match arguments::<ConcludeArguments>(given) {
-            Ok(ask) => service.conclude(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "ReadPurse" => match arguments::<ReadPurseArguments>(given) {
-            Ok(ask) => service.read_purse(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "Events" => match arguments::<EventsArguments>(given) {
-            Ok(ask) => service.events(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "Journal" => match arguments::<JournalArguments>(given) {
-            Ok(ask) => service.journal(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "Settle" => match arguments::<SettleArguments>(given) {
-            Ok(ask) => service.settle(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "VoidBatch" => match arguments::<BatchArguments>(given) {
-            Ok(ask) => service.void_batch(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "Batches" => match arguments::<BatchesArguments>(given) {
-            Ok(ask) => service.batches(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "BatchItems" => match arguments::<BatchItemsArguments>(given) {
-            Ok(ask) => service.batch_items(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "ReloadDriver" => match arguments::<DriverArguments>(given) {
-            Ok(ask) => service.reload_driver(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
-        "StopRecording" => match arguments::<DriverArguments>(given) {
-            Ok(ask) => service.stop_recording(caller, &ask).await.map(to_value),
-            Err(fault) => Err(fault),
-        },
+        "BeginSale" => call!(begin_sale),
+        "BeginLoad" => call!(begin_load),
+        "AttachLoad" => call!(attach_load),
+        "CancelLoad" => call!(cancel_load),
+        "Attach" => call!(attach),
+        "Cancel" => call!(cancel),
+        "Where" => call!(whereabouts),
+        "Conclude" => call!(conclude),
+        "ReadPurse" => call!(read_purse),
+        "Events" => call!(events),
+        "Journal" => call!(journal),
+        "Settle" => call!(settle),
+        "VoidBatch" => call!(void_batch),
+        "Batches" => call!(batches),
+        "BatchItems" => call!(batch_items),
+        "ReloadDriver" => call!(reload_driver),
+        "StopRecording" => call!(stop_recording),
         _ => return None,
     })
 }

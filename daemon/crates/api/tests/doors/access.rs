@@ -28,6 +28,7 @@ const MATRIX: &[(&str, &str, [&str; 3])] = &[
     ("GetInfo", "{}", ["ok", "ok", "ok"]),
     ("Status", "{}", ["ok", "ok", "ok"]),
     ("Devices", "{}", ["ok", "ok", "ok"]),
+    ("Provider", "{}", ["ok", "ok", "ok"]),
     ("Drivers", "{}", ["NotAllowed", "NotAllowed", "ok"]),
     (
         "ReloadDriver",
@@ -56,6 +57,22 @@ const MATRIX: &[(&str, &str, [&str; 3])] = &[
         BEGIN,
         ["ok", "ReferenceOfOtherOwner", "ReferenceOfOtherOwner"],
     ),
+    (
+        "BeginLoad",
+        LOAD,
+        ["ok", "ReferenceOfOtherOwner", "ReferenceOfOtherOwner"],
+    ),
+    ("AttachLoad", ORDER_LOAD, ["ok", "NotOwner", "ok"]),
+    (
+        "AttachLoad",
+        ORDER,
+        ["ReferenceOfOtherKind", "NotOwner", "ReferenceOfOtherKind"],
+    ),
+    (
+        "CancelLoad",
+        ORDER,
+        ["ReferenceOfOtherKind", "NotOwner", "ReferenceOfOtherKind"],
+    ),
     ("Attach", ORDER, ["ok", "NotOwner", "ok"]),
     ("Where", ORDER, ["ok", "NotOwner", "ok"]),
     ("Cancel", ORDER, ["ok", "NotOwner", "ok"]),
@@ -71,6 +88,8 @@ const MATRIX: &[(&str, &str, [&str; 3])] = &[
     ),
 ];
 const BATCH: &str = r#"{ "id": "07070707070707070707070707070707" }"#;
+const LOAD: &str = r#"{ "reference": "load-1", "load": "07070707070707070707070707070707", "amount": { "minor": 300, "currency": "JPY" } }"#;
+const ORDER_LOAD: &str = r#"{ "reference": "load-1" }"#;
 const DRIVER: &str = r#"{ "driver": "counter" }"#;
 const ORDER: &str = r#"{ "reference": "order-1" }"#;
 const BEGIN: &str = r#"{ "reference": "order-1", "amount": { "minor": 300, "currency": "JPY" } }"#;

@@ -84,6 +84,43 @@ async fn batches_are_settled_listed_and_shown_item_by_item() {
 }
 
 #[tokio::test]
+async fn a_load_is_begun_looked_at_and_voided() {
+    let shop = Shop::open(access()).await;
+    let private = PrivateBus::start(&shop);
+    private.serve(&shop).await;
+    let bus = client(&private.address).await;
+    let number = "0a".repeat(16);
+    let ask = |minor: u64| ("load-1", number.as_str(), (minor, "JPY"), "");
+    let refused: Reply<(String, Dict)> = call(&bus, "BeginLoad", &ask(404)).await;
+    let (error, told) = refused.unwrap_err();
+    assert!(
+        error == "ProviderFailed" && told.contains("UnknownLoad"),
+        "{error}: {told}"
+    );
+    let begun: (String, Dict) = call(&bus, "BeginLoad", &ask(500)).await.unwrap();
+    assert_eq!(
+        (
+            begun.0.as_str(),
+            text(&begun.1, "load"),
+            text(&begun.1, "state").as_str()
+        ),
+        ("new", number.clone(), "waiting_for_card")
+    );
+    let looked: Dict = call(&bus, "AttachLoad", &("load-1",)).await.unwrap();
+    assert_eq!(text(&looked, "outcome"), "under_way");
+    let sale: Reply<Dict> = call(&bus, "Cancel", &("load-1",)).await;
+    assert_eq!(
+        sale.unwrap_err().0,
+        "ReferenceOfOtherKind",
+        "no load is voided as a sale"
+    );
+    let voided: Dict = call(&bus, "CancelLoad", &("load-1",)).await.unwrap();
+    assert_eq!(text(&voided, "outcome"), "voided");
+    let bad: Reply<(String, Dict)> = call(&bus, "BeginLoad", &("load-2", "1", (1_u64, "JPY"), "")).await;
+    assert_eq!(bad.unwrap_err().0, "InvalidArgument");
+}
+
+#[tokio::test]
 async fn doubt_is_told_and_concluded_and_cancel_answers_with_the_end() {
     let shop = Shop::open(access()).await;
     let private = PrivateBus::start(&shop);

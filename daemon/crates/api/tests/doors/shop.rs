@@ -1,23 +1,26 @@
 //! A daemon whose engine is scripted: it keeps sales and entries in memory and moves when a test says so.
 
 mod facts;
+mod loads;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use purser_api::model::{BatchItem, Counts, Device, Driver, Problem, Time};
+use purser_api::model::{BatchItem, Counts, Device, Driver, Problem, ProviderReply, Time};
 use purser_api::{
     Access, Answered, BatchFacts, BusState, Call, DriverRefusal, EntriesQuery, Facts, FactsUnavailable, Hub,
     InfoFacts, News, Recorded, Service, StatusFacts, TotalsFacts,
 };
+use purser_engine::load::{LoadProgress, LoadView};
 use purser_engine::settlement::{BatchState, BatchView};
 use purser_engine::{BeginSale, Limits, Peer, Progress, PurseView, Reply, Request, RequestError, SaleView};
 use purser_ledger::{
-    Amount, Books, CardId, CloseReason, Commit, Conclusion, Content, DebitKey, DeviceName, DoubtReason,
-    Entry, Head, Monotonic, Now, Operation, OperationId, Owner, PaidProof, Part, Reference, Refused,
-    SaleClosed, SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, Scheme, SchemeBytes, Unsettled, Wall,
+    Amount, Asked, Books, CardId, CloseReason, Commit, Conclusion, Content, DebitKey, DeviceName,
+    DoubtReason, Entry, Head, Kind, Monotonic, Now, Operation, OperationId, Owner, PaidProof, Part,
+    Reference, Refused, SaleClosed, SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, Scheme, SchemeBytes,
+    Unsettled, Wall,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -37,6 +40,7 @@ pub(crate) struct Shop {
 pub(crate) struct State {
     live: BTreeMap<Reference, SaleView<Progress>>,
     ended: BTreeMap<Reference, Operation>,
+    loads: BTreeMap<Reference, LoadView<LoadProgress>>,
     entries: Vec<Recorded>,
     books: Books,
     operations: u32,
@@ -74,6 +78,14 @@ pub(crate) fn sealed_batch() -> BatchFacts {
         },
         sealed: SEALED,
         sealed_at: at(5),
+    }
+}
+
+fn asked(owner: Owner, amount: Amount) -> Asked {
+    Asked {
+        owner,
+        kind: Kind::Sale,
+        amount,
     }
 }
 
@@ -276,7 +288,11 @@ impl State {
 
     fn begin(&mut self, peer: Peer, ask: BeginSale) -> Result<Answered, RequestError> {
         if let Some(operation) = self.ended.get(&ask.reference) {
-            return match Refused::by_existing(operation, peer.owner, ask.amount) {
+            let (existing, new) = (
+                asked(operation.owner, operation.amount),
+                asked(peer.owner, ask.amount),
+            );
+            return match Refused::by_asked(existing, new) {
                 Refused::Exists => Ok(Answered::Told(SaleView::of(operation))),
                 refused => Err(refused.into()),
             };
@@ -360,7 +376,11 @@ impl State {
         request: Request,
         news: &mut Vec<News>,
     ) -> Result<Answered, RequestError> {
+        if let Some(answered) = self.answer_load(peer, &request) {
+            return answered;
+        }
         match request {
+            Request::BeginLoad(_) => unreachable!("answered with the loads"),
             Request::BeginSale(ask) => self.begin(peer, ask),
             Request::Attach(reference) => self.look(peer, &reference),
             Request::ProvidePin { reference, pin, .. } => {

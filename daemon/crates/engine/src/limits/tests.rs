@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use purser_ledger::{
-    Amount, Currency, DeviceName, Head, JournalReceipt, Monotonic, Now, Operation, Owner, Reference, Refused,
-    Snapshot, Store, StoreBroken, Unsettled, Wall,
+    Amount, Currency, DeviceName, Head, JournalReceipt, Monotonic, Now, Owner, Reference, Refused, Snapshot,
+    Store, StoreBroken, Unsettled, Wall,
 };
 use purser_purse::pboc::{IssuerId, Profile, PsamTerminalNumber, SoftwareSam};
 
@@ -71,7 +71,10 @@ impl Store for Anything {
         Ok(taken.collect())
     }
 
-    fn find(&self, _: &purser_ledger::Find) -> Result<Option<Operation>, purser_ledger::FindError> {
+    fn find(
+        &self,
+        _: &purser_ledger::Find,
+    ) -> Result<Option<purser_ledger::AnyOperation>, purser_ledger::FindError> {
         Ok(None)
     }
 

@@ -15,7 +15,7 @@ use crate::{Act, CallFailure, Engine, Output};
 
 /// How long a card may take to tell what came of a debit that it did not prove, in milliseconds: several times what an honest
 /// one takes for its whole log. Whoever waits for the outcome is told then that it is in doubt.
-pub(super) const CHECK_WAIT_MS: u64 = 20_000;
+pub(crate) const CHECK_WAIT_MS: u64 = 20_000;
 
 impl Engine {
     /// The intent is durable: sends DEBIT, once (S22). If card or PSAM have left meanwhile, it is not sent; the terminal SN is

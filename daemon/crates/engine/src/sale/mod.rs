@@ -19,8 +19,10 @@ mod resume;
 mod serve;
 
 use purser_ledger::{
-    CloseReason, Commit, DeviceName, Entry, Monotonic, OperationId, Owner, Refused, SaleClosed,
+    Asked, CloseReason, Commit, DeviceName, Entry, Kind, Monotonic, OperationId, Owner, Refused, SaleClosed,
 };
+
+pub(crate) use debit::CHECK_WAIT_MS;
 
 pub(crate) use resume::Decision;
 
@@ -87,6 +89,15 @@ impl Sale {
             deadline: None,
             presentations: 0,
             hinted: None,
+        }
+    }
+
+    /// What is asked for under its reference.
+    pub(crate) fn asked_for(&self) -> Asked {
+        Asked {
+            owner: self.owner,
+            kind: Kind::Sale,
+            amount: self.asked.amount,
         }
     }
 
@@ -197,6 +208,7 @@ impl Engine {
             self.handle_visit_expired(&reader);
         }
         self.handle_psam_expired();
+        self.handle_expired_loads();
     }
 
     /// Tells how a sale under way stands.
@@ -230,16 +242,7 @@ impl Engine {
     }
 
     fn waiting_progress(&self, sale: &Sale) -> Progress {
-        let cards = self
-            .devices
-            .readers(sale.asked.reader.as_ref())
-            .map(|reader| self.devices.card_at(reader));
-        let (fresh, served) = cards.fold((0_usize, 0_usize), |(fresh, served), card| match card {
-            CardAt::None => (fresh, served),
-            CardAt::Fresh => (fresh.saturating_add(1), served),
-            CardAt::Served => (fresh, served.saturating_add(1)),
-        });
-        match (fresh, served) {
+        match self.cards_there(sale.asked.reader.as_ref()) {
             (0, 0) => Progress::WaitingForCard,
             (0, _) => Progress::TakeCardOut,
             (1, _) => Progress::ReadingCard,
@@ -252,6 +255,7 @@ impl Engine {
         for index in 0..self.sales.len() {
             self.find_card_for(index);
         }
+        self.find_cards_for_loads();
         self.look_for_earlier_payments();
     }
 
@@ -260,36 +264,44 @@ impl Engine {
         if sale.phase != Phase::WaitingForCard {
             return;
         }
-        let fresh: Vec<_> = self
-            .devices
-            .readers(sale.asked.reader.as_ref())
-            .filter(|reader| self.devices.card_at(reader) == CardAt::Fresh)
-            .cloned()
-            .collect();
-        let [reader] = fresh.as_slice() else { return };
-        let operation = sale.operation;
-        let served = match self.visits.get_mut(reader) {
-            None => {
-                self.devices.may_connect(reader, self.now.monotonic) && {
-                    self.begin_visit(reader, Serving::Sale(operation));
-                    true
-                }
-            }
-            Some(visit) => visit.adopt(operation),
-        };
-        if served {
+        let (operation, named) = (sale.operation, sale.asked.reader.clone());
+        if let Some(reader) = self.take_card(named.as_ref(), Serving::Sale(operation)) {
             let sale = &mut self.sales[index];
-            sale.phase = Phase::AtCard(reader.clone());
+            sale.phase = Phase::AtCard(reader);
             sale.deadline = None;
             sale.presentations = sale.presentations.saturating_add(1);
         }
+    }
+
+    /// Has the only fresh card at the named reader, or at all, served for this; none where there is none to be had now.
+    pub(crate) fn take_card(&mut self, named: Option<&DeviceName>, serving: Serving) -> Option<DeviceName> {
+        let mut fresh = self
+            .devices
+            .readers(named)
+            .filter(|reader| self.devices.card_at(reader) == CardAt::Fresh);
+        let reader = fresh.next()?.clone();
+        if fresh.next().is_some() {
+            return None;
+        }
+        drop(fresh);
+        let is_served = match self.visits.get_mut(&reader) {
+            Some(visit) => visit.adopt(serving),
+            None => {
+                let is_free = self.devices.may_connect(&reader, self.now.monotonic);
+                if is_free {
+                    self.begin_visit(&reader, serving);
+                }
+                is_free
+            }
+        };
+        is_served.then_some(reader)
     }
 
     fn look_for_earlier_payments(&mut self) {
         // An operation with an entry on its way is looked at when that is recorded: it may be the outcome.
         let mut open = self.open.values();
         let card_could_tell = open.any(|it| self.can_be_asked(it) && !self.is_changing(it.id));
-        if !card_could_tell || self.is_stopping {
+        if !(card_could_tell || self.loads_ask_for_cards()) || self.is_stopping {
             return;
         }
         let waiting: Vec<_> = self

@@ -19,11 +19,11 @@
 use purser_ledger::{CloseReason, DeviceName, DoubtReason, OperationId, QueryReason, Standing};
 use purser_purse::pboc::{DebitAnswer, Proof, Recover};
 
-use super::debit::CHECK_WAIT_MS;
+use super::CHECK_WAIT_MS;
 use super::resume::{Decision, Outcome, attempt_of};
 use crate::psam::{AskedAt, Known, Question, Unchecked};
 use crate::visit::{Serving, State, Visit};
-use crate::{Engine, RequestError};
+use crate::{Engine, LoadRefusal, RequestError};
 
 impl Engine {
     /// The card answered the debit with a TAC and a MAC2 that only the PSAM can check.
@@ -141,6 +141,9 @@ impl Engine {
         self.devices.set_resolved(&reader);
         match visit.serving {
             Serving::Sale(_) => self.close_at(&reader, visit, CloseReason::PsamNotReady),
+            Serving::Load(_) => {
+                self.refuse_load(&reader, visit, LoadRefusal::Card(CloseReason::PsamNotReady));
+            }
             Serving::Reader(request) => {
                 self.reply(request, Err(RequestError::CardNotReadable));
                 self.leave(&reader, visit);

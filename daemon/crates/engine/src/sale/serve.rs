@@ -48,6 +48,14 @@ impl Engine {
         if self.suspects.is_left_alone(&card_id(card), self.now.monotonic) {
             return Some(CloseReason::CardSuspect);
         }
+        self.unfit(card, amount)
+    }
+
+    /// What speaks against this card for a sale or a load in this currency (money rules L4, P7).
+    pub(crate) fn unfit(&self, card: &CardFacts, amount: Amount) -> Option<CloseReason> {
+        if self.held.contains(&card_id(card)) {
+            return Some(CloseReason::CardHeld);
+        }
         let Some(currency) = self.currency_of(card) else {
             return Some(CloseReason::ForeignCard);
         };
@@ -238,6 +246,7 @@ impl Engine {
                 CloseReason::TerminalSnRepeated
             }
             Refused::ExistsWithDifferentOwner
+            | Refused::ExistsWithDifferentKind
             | Refused::ExistsWithDifferentCurrency
             | Refused::ExistsWithDifferentAmount
             | Refused::Exists

@@ -3,11 +3,11 @@
 use purser_ledger::{BatchExchanged, BatchVoided, Entry};
 use purser_provider_link::{BatchId, BatchVoid, Digest, Judged, Permit};
 
-use super::{SealedBatch, SettleAnswer, SettleFailure};
+use super::{ProviderFailure, SealedBatch, SettleAnswer};
 use crate::Engine;
 
-fn refused(name: &'static str, text: &str) -> SettleFailure {
-    SettleFailure {
+fn refused(name: &'static str, text: &str) -> ProviderFailure {
+    ProviderFailure {
         name,
         is_transient: false,
         text: text.to_owned(),
@@ -16,7 +16,11 @@ fn refused(name: &'static str, text: &str) -> SettleFailure {
 
 impl Engine {
     /// The entry that ends a sealed batch with this answer.
-    pub(super) fn ending(&self, sealed: &SealedBatch, answer: SettleAnswer) -> Result<Entry, SettleFailure> {
+    pub(super) fn ending(
+        &self,
+        sealed: &SealedBatch,
+        answer: SettleAnswer,
+    ) -> Result<Entry, ProviderFailure> {
         let entry = match answer {
             SettleAnswer::Permit {
                 permit,
@@ -45,7 +49,7 @@ impl Engine {
         }
     }
 
-    fn check_permit(&self, batch: Digest, permit: &Permit, judged: Judged) -> Result<(), SettleFailure> {
+    fn check_permit(&self, batch: Digest, permit: &Permit, judged: Judged) -> Result<(), ProviderFailure> {
         if permit.batch != batch {
             return Err(refused("permit_of_other_batch", "the permit is another batch's"));
         }
@@ -81,7 +85,7 @@ impl Engine {
     }
 }
 
-fn check_void(sealed: &SealedBatch, void: &BatchVoid) -> Result<(), SettleFailure> {
+fn check_void(sealed: &SealedBatch, void: &BatchVoid) -> Result<(), ProviderFailure> {
     let id = BatchId(*sealed.settlement.id.bytes());
     if (void.batch_id, void.batch) == (id, sealed.digest) {
         Ok(())

@@ -42,7 +42,8 @@ pub struct Enrolment {
     pub generation: u32,
     /// The provider's name: the one in its certificate.
     pub provider: ProviderName,
-    /// The provider's accounts, one at each bank: no permit of another one is taken (money rule T4).
+    /// The provider's accounts, one at each bank: no permit of another one is taken (money rule T4). None for a terminal that loads
+    /// cards and settles nothing.
     pub accounts: Vec<BankAccount>,
 }
 
@@ -113,10 +114,11 @@ pub enum SettleAnswer {
     },
 }
 
-/// Why a batch was not counted, or is not answered yet. Shown to people; the engine tries again whatever it says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettleFailure {
-    /// What it is, by a stable name in small letters and underscores.
+/// Why the provider has not answered, or a batch was not counted. Shown to people; the engine tries again whatever it says.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text} ({name})")]
+pub struct ProviderFailure {
+    /// What it is, by a stable name: the provider's own where it refuses.
     pub name: &'static str,
     /// True for what passes by itself. What does not is tried again more seldom.
     pub is_transient: bool,
@@ -133,6 +135,13 @@ const RETRY_MS_MAX: u64 = 15 * 60_000;
 /// Requests that may wait for batches to be sealed: more than there are operators.
 const WAITING_MAX: usize = 16;
 
+impl Settling {
+    /// True for the settlement of this number.
+    pub(crate) fn is_of(&self, id: OperationId) -> bool {
+        self.id == id
+    }
+}
+
 /// The settlement of one currency that is under way.
 #[derive(Debug)]
 pub(crate) struct Settling {
@@ -141,7 +150,7 @@ pub(crate) struct Settling {
     state: State,
     /// Attempts that failed in a row.
     failures: u32,
-    why: Option<SettleFailure>,
+    why: Option<ProviderFailure>,
     /// True when another batch is to follow.
     has_more: bool,
 }

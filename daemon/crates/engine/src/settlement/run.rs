@@ -9,8 +9,8 @@ use purser_ledger::{
 use purser_provider_link::{Batch, BatchId};
 
 use super::{
-    BatchState, BatchTold, BatchView, CountBatch, Counted, Ending, RETRY_MS, RETRY_MS_MAX, SealedBatch,
-    SendBatch, SettleAnswer, SettleFailure, SettleRequest, Settling, State, WAITING_MAX,
+    BatchState, BatchTold, BatchView, CountBatch, Counted, Ending, ProviderFailure, RETRY_MS, RETRY_MS_MAX,
+    SealedBatch, SendBatch, SettleAnswer, SettleRequest, Settling, State, WAITING_MAX,
 };
 use crate::{CallId, Engine, Output, Peer, Reply, RequestError, RequestId};
 
@@ -19,8 +19,10 @@ impl Engine {
     pub(crate) fn resume_settlements(&mut self, snapshot: &Snapshot) {
         self.batches = snapshot.batches.clone();
         for receipt in snapshot.receipts() {
-            let settlement = self.batches.by_id(receipt.operation()).cloned();
-            let settlement = settlement.expect("there is a receipt for each batch under way");
+            // The others are of loads.
+            let Some(settlement) = self.batches.by_id(receipt.operation()).cloned() else {
+                continue;
+            };
             let currency = settlement.currency();
             let settling = Settling {
                 id: settlement.id,
@@ -49,7 +51,13 @@ impl Engine {
         if self.is_stopping {
             return Err(RequestError::Stopping);
         }
-        if self.config.provider.is_none() {
+        // A terminal that loads cards is enrolled too, and has no account to be paid from.
+        if self
+            .config
+            .provider
+            .as_ref()
+            .is_none_or(|it| it.accounts.is_empty())
+        {
             return Err(RequestError::ProviderNotConfigured);
         }
         // What a batch is counted over may be what is damaged. What is sealed goes on.
@@ -148,7 +156,7 @@ impl Engine {
     }
 
     /// The journal's reader has counted. An answer to a call that nobody waits for any more changes nothing.
-    pub(crate) fn handle_counted(&mut self, call: CallId, counted: Result<Option<Counted>, SettleFailure>) {
+    pub(crate) fn handle_counted(&mut self, call: CallId, counted: Result<Option<Counted>, ProviderFailure>) {
         let waits = |settling: &Settling| matches!(settling.state, State::Counting(of) if of == call);
         let Some((currency, settling)) = self.take_settling(waits) else {
             return;
@@ -180,7 +188,7 @@ impl Engine {
         currency: Currency,
         settling: &Settling,
         counted: Counted,
-    ) -> Result<(Commit, bool), SettleFailure> {
+    ) -> Result<(Commit, bool), ProviderFailure> {
         let Counted {
             batch,
             upto,
@@ -192,7 +200,7 @@ impl Engine {
             && batch.claimed.currency() == currency
             && enrolment.is_some_and(|it| it.terminal == batch.owner && it.provider == batch.provider);
         if !is_ours {
-            return Err(SettleFailure {
+            return Err(ProviderFailure {
                 name: "counted_other_batch",
                 is_transient: false,
                 text: "the batch that was counted is not the one that was asked for".to_owned(),
@@ -221,7 +229,7 @@ impl Engine {
     }
 
     /// There is no batch after all: whoever waits for it is told why.
-    fn not_sealed(&mut self, currency: Currency, id: OperationId, failure: SettleFailure) {
+    fn not_sealed(&mut self, currency: Currency, id: OperationId, failure: ProviderFailure) {
         let view = BatchView {
             id,
             currency,
@@ -253,7 +261,7 @@ impl Engine {
             let text = text.to_owned();
             Settling {
                 state: State::Parked(settlement.clone()),
-                why: Some(SettleFailure {
+                why: Some(ProviderFailure {
                     name,
                     is_transient: false,
                     text,
@@ -308,7 +316,7 @@ impl Engine {
     pub(crate) fn handle_settled(
         &mut self,
         call: CallId,
-        answered: Result<SettleAnswer, SettleFailure>,
+        answered: Result<SettleAnswer, ProviderFailure>,
         random: [u8; 16],
     ) {
         let waits = |settling: &Settling| matches!(settling.state, State::Sending(of, _) if of == call);
@@ -341,7 +349,7 @@ impl Engine {
                 }
             }
             Err(failure) => {
-                let until = self.settle_again_at(settling.failures, failure.is_transient, random);
+                let until = self.ask_again_at(settling.failures, failure.is_transient, random);
                 Settling {
                     state: State::Waiting(Some(until), sealed),
                     failures: settling.failures.saturating_add(1),
@@ -354,7 +362,7 @@ impl Engine {
     }
 
     /// When to ask again: between half and all of a pause that doubles, so that terminals do not come together.
-    fn settle_again_at(&self, failures: u32, is_transient: bool, random: [u8; 16]) -> Monotonic {
+    pub(crate) fn ask_again_at(&self, failures: u32, is_transient: bool, random: [u8; 16]) -> Monotonic {
         let doubled = RETRY_MS.checked_shl(failures.min(16)).unwrap_or(RETRY_MS_MAX);
         let pause = if is_transient { doubled } else { RETRY_MS_MAX }.min(RETRY_MS_MAX);
         let [a, b, c, d, ..] = random;
@@ -410,7 +418,7 @@ impl Engine {
         let Some((currency, settling)) = self.take_settling(|settling| settling.id == id) else {
             return false;
         };
-        let failure = SettleFailure {
+        let failure = ProviderFailure {
             name: "journal_refused",
             is_transient: refused.is_transient(),
             text: refused.to_string(),
@@ -418,7 +426,7 @@ impl Engine {
         match settling.state {
             State::Exchanging(sealed, ending) => {
                 // The seal reserved room in the journal and in the books; whatever this is, the batch stays sealed.
-                let until = self.settle_again_at(settling.failures, failure.is_transient, ending.random);
+                let until = self.ask_again_at(settling.failures, failure.is_transient, ending.random);
                 let state = State::Waiting(Some(until), sealed);
                 let settling = Settling {
                     state,

@@ -1,10 +1,10 @@
 //! Answers of readers and PIN pads, each to the state that waits for it.
 
 use purser_ledger::{CardId, CloseReason, Currency, DeviceName, Scheme};
-use purser_purse::pboc::{CardFacts, GetBalance, Identify, PurseAmount};
+use purser_purse::pboc::{CardFacts, CreditLoad, GetBalance, Identify, PurseAmount};
 use purser_purse::{CardError, Dialogue, Turn};
 
-use super::{Connection, Serving, State, Visit};
+use super::{Connection, Crediting, Serving, State, Visit};
 use crate::{Answer, CallFailure, CallId, Engine, PurseView, Query, Reply, RequestError};
 
 /// A card's response, and the visit that it belongs to.
@@ -96,7 +96,24 @@ impl Engine {
                     engine.debit_checked(reader, visit, operation, known, verdict);
                 });
             }
+            State::InitialisingLoad(over, it) => {
+                let state = move |dialogue| State::InitialisingLoad(over, dialogue);
+                self.turn(heard, it, state, move |engine, reader, visit, answer| {
+                    engine.load_initialised(reader, visit, over, answer);
+                });
+            }
+            State::ProvingLoad(load, it) => {
+                let state = move |dialogue| State::ProvingLoad(load, dialogue);
+                self.turn(heard, it, state, move |engine, reader, visit, answer| {
+                    engine.load_proved(reader, visit, load, answer);
+                });
+            }
+            State::Crediting(crediting, it) => self.credit_turn(heard, crediting, it),
+            State::ProvingCredit(it) => self.turn(heard, it, State::ProvingCredit, Self::credit_proved),
             State::Connecting
+            | State::AskingProvider(_)
+            | State::RecordingAttempt(_)
+            | State::Releasing(_)
             | State::WaitingForPin { .. }
             | State::AwaitingPsam(_)
             | State::Authorising(_)
@@ -106,6 +123,17 @@ impl Engine {
                 let visit = Visit { state, ..heard.visit };
                 self.fail_visit(heard.reader, visit, CallFailure::DriverLost);
             }
+        }
+    }
+
+    /// A credit that is answered in pieces goes on; its end is the load's.
+    fn credit_turn(&mut self, heard: Heard<'_>, crediting: Box<Crediting>, dialogue: CreditLoad) {
+        match dialogue.handle_response(heard.response) {
+            Turn::Transmit(dialogue) => {
+                let state = move |dialogue| State::Crediting(crediting, dialogue);
+                self.transmit(heard.reader, heard.visit, dialogue, state);
+            }
+            Turn::Done(result) => self.credit_answered(heard.reader, heard.visit, &crediting, result),
         }
     }
 
@@ -141,10 +169,12 @@ impl Engine {
     /// and told of it anew: the sale waits until it was taken out. Of earlier payments it is asked all the same.
     fn turn_away(&mut self, reader: &DeviceName, visit: &mut Visit, card: CardId) {
         self.devices.set_served(reader, Some(card));
-        if let Serving::Sale(operation) = visit.serving {
-            self.wait_for_card(operation);
-            visit.serving = Serving::Nobody;
+        match visit.serving {
+            Serving::Sale(operation) => self.wait_for_card(operation),
+            Serving::Load(load) => self.load_waits_for_card(load),
+            Serving::Reader(_) | Serving::Nobody => return,
         }
+        visit.serving = Serving::Nobody;
     }
 
     /// Goes on with the next thing that this card is here for.
@@ -153,7 +183,12 @@ impl Engine {
             self.ask_about(reader, visit, operation, &attempt);
             return;
         }
+        if let Some((load, attempt)) = self.earlier_load(&visit) {
+            self.prove_load(reader, visit, load, &attempt);
+            return;
+        }
         match visit.serving {
+            Serving::Load(load) => self.serve_load(reader, visit, load),
             Serving::Sale(operation) => self.serve_sale(reader, visit, operation),
             Serving::Reader(_) => {
                 let balance = GetBalance::new(self.config.profile.purse, visit.protocol());
@@ -169,6 +204,7 @@ impl Engine {
     /// Ends what the card is here for, because of what it answered.
     pub(crate) fn refuse_card(&mut self, reader: &DeviceName, visit: Visit, error: CardError) {
         match visit.serving {
+            Serving::Load(_) => return self.refuse_card_for_load(reader, visit, error),
             Serving::Sale(operation) => self.close_sale(operation, close_reason(error)),
             Serving::Reader(request) => {
                 let needs_pin = error == CardError::PinNeeded;
@@ -216,7 +252,7 @@ pub(crate) fn card_id(card: &CardFacts) -> CardId {
 }
 
 /// Why a sale ends when a card answers so before any debit. The one map from a card's errors to a sale's end.
-fn close_reason(error: CardError) -> CloseReason {
+pub(crate) fn close_reason(error: CardError) -> CloseReason {
     match error {
         CardError::ForeignCard => CloseReason::ForeignCard,
         CardError::PinBlocked => CloseReason::PinBlocked,

@@ -9,6 +9,8 @@
 //!                             │                   └───────────────┘                             CheckingDebit ◄┘    │
 //!                             │      (with a PSAM: Initialising ─► AwaitingPsam ─► Authorising ─► Intending, and after
 //!                             │       Debiting and CheckingDebit ─► CheckingMac2; see crate::psam)   │             │
+//!                             ├─► (load) ─► AskingProvider ─► WaitingForPin … InitialisingLoad ─► RecordingAttempt           │
+//!                             │      ─► AskingProvider ─► Releasing ─► Crediting (─► ProvingCredit) ──┤ (crate::load)        │
 //!                             ├─► (purse) ─► ReadingBalance ─┐                                        │             │
 //!                             └─► (nobody) ──────────────────┴──────────► Leaving ◄───────────────────┴─────────────┘
 //! ```
@@ -16,20 +18,23 @@
 //! puts the sale in doubt; before that nothing has moved. At most one call to the reader is outstanding.
 
 mod calls;
+mod end;
 mod pin;
 
-pub(crate) use calls::card_id;
+pub(crate) use calls::{card_id, close_reason};
 pub(crate) use pin::TriesLeft;
 
 use std::collections::BTreeSet;
 
-use purser_ledger::{CloseReason, DeviceName, Monotonic, OperationId};
+use purser_ledger::{DeviceName, Monotonic, OperationId};
 use purser_purse::pboc::{
-    Attempt, CardFacts, Debit, GetBalance, Identify, InitializePurchase, Mac1, Recover, VerifyPin,
+    Attempt, CardFacts, CreditLoad, Debit, GetBalance, Identify, InitializeLoad, InitializePurchase,
+    LoadAttempt, LoadRelease, Mac1, ProveLoad, PsamTerminalNumber, Recover, VerifyPin,
 };
 use purser_purse::{Dialogue, Protocol};
 
 use crate::devices::Devices;
+use crate::load::AtProvider;
 use crate::psam::{Known, Waiting};
 use crate::{CallFailure, CallId, DeviceEvent, Engine, Progress, Query, RequestError, RequestId};
 
@@ -38,6 +43,8 @@ use crate::{CallFailure, CallId, DeviceEvent, Engine, Progress, Query, RequestEr
 pub(crate) enum Serving {
     /// A sale.
     Sale(OperationId),
+    /// A load.
+    Load(OperationId),
     /// A client that reads the purse.
     Reader(RequestId),
     /// Nobody waits: the card is asked for earlier payments.
@@ -59,8 +66,12 @@ pub(crate) struct Visit {
     pub(crate) call: Option<CallId>,
     /// When a card that has to tell what came of a debit has taken too long, whatever it answers meanwhile.
     pub(crate) checked_until: Option<Monotonic>,
-    /// When the outstanding call, or the wait for a PIN, ends by itself.
+    /// When the outstanding call, or the wait for a PIN or the provider, ends by itself.
     pub(crate) deadline: Monotonic,
+    /// How often what the provider said was gone on with.
+    pub(crate) rounds: u8,
+    /// The provider says that the card has executed the load, and nobody has the proof.
+    pub(crate) is_proof_missing: bool,
     /// The insertion that it began with.
     insertion: u64,
 }
@@ -104,7 +115,27 @@ pub(crate) enum State {
     },
     /// The PSAM is asked about this operation's MAC2: the visit's own, or an earlier payment.
     CheckingMac2(OperationId),
+    /// The provider is asked about the load.
+    AskingProvider(AtProvider),
+    /// The card is asked for a load, over this PSAM terminal number or void challenge.
+    InitialisingLoad(PsamTerminalNumber, InitializeLoad),
+    /// The attempt of a load is on its way to the store.
+    RecordingAttempt(Box<LoadAttempt>),
+    /// That MAC2 may be used is on its way to the store.
+    Releasing(Box<Crediting>),
+    Crediting(Box<Crediting>, CreditLoad),
+    /// The credit had no valid answer; the card is asked at once what came of it (money rule P2).
+    ProvingCredit(ProveLoad),
+    /// The card is asked for the proof of an earlier load, or of one that the provider says it has executed.
+    ProvingLoad(OperationId, ProveLoad),
     Leaving,
+}
+
+/// A load that the provider has released.
+#[derive(Debug)]
+pub(crate) struct Crediting {
+    pub(crate) attempt: LoadAttempt,
+    pub(crate) release: LoadRelease,
 }
 
 impl Visit {
@@ -120,6 +151,8 @@ impl Visit {
             call: Some(call),
             checked_until: None,
             deadline,
+            rounds: 0,
+            is_proof_missing: false,
             insertion,
         }
     }
@@ -128,13 +161,26 @@ impl Visit {
     pub(crate) fn sale(&self) -> Option<OperationId> {
         match self.serving {
             Serving::Sale(operation) => Some(operation),
-            Serving::Reader(_) | Serving::Nobody => None,
+            Serving::Load(_) | Serving::Reader(_) | Serving::Nobody => None,
         }
     }
 
-    /// Lets a sale take over a card that is being asked for earlier payments. False when it has to wait: a PIN that was
+    /// The load that is served.
+    pub(crate) fn load(&self) -> Option<OperationId> {
+        match self.serving {
+            Serving::Load(operation) => Some(operation),
+            Serving::Sale(_) | Serving::Reader(_) | Serving::Nobody => None,
+        }
+    }
+
+    /// The sale or the load that is served.
+    pub(crate) fn served(&self) -> Option<OperationId> {
+        self.sale().or(self.load())
+    }
+
+    /// Lets a sale or a load take over a card that is being asked for earlier payments. False when it has to wait: a PIN that was
     /// entered while no amount was shown is no consent to this one (S21).
-    pub(crate) fn adopt(&mut self, operation: OperationId) -> bool {
+    pub(crate) fn adopt(&mut self, serving: Serving) -> bool {
         let free = self.serving == Serving::Nobody
             && !self.pin_verified
             && !matches!(
@@ -142,7 +188,7 @@ impl Visit {
                 State::Leaving | State::WaitingForPin { .. } | State::VerifyingPin(_)
             );
         if free {
-            self.serving = Serving::Sale(operation);
+            self.serving = serving;
         }
         free
     }
@@ -178,7 +224,7 @@ impl Visit {
             State::Connecting | State::Identifying(_) | State::ReadingBalance(_) | State::Initialising(_) => {
                 Progress::ReadingCard
             }
-            State::Recovering(..) => Progress::Resolving,
+            State::Recovering(..) | State::ProvingLoad(..) => Progress::Resolving,
             State::AwaitingPsam(_) | State::Authorising(_) => Progress::WaitingForSam,
             State::CheckingMac2(operation) if self.sale() != Some(*operation) => Progress::Resolving,
             State::WaitingForPin { pad } => Progress::WaitingForPin {
@@ -190,6 +236,12 @@ impl Visit {
             | State::Debiting { .. }
             | State::CheckingDebit { .. }
             | State::CheckingMac2(_)
+            | State::AskingProvider(_)
+            | State::InitialisingLoad(..)
+            | State::RecordingAttempt(_)
+            | State::Releasing(_)
+            | State::Crediting(..)
+            | State::ProvingCredit(_)
             | State::Leaving => Progress::Debiting,
         }
     }
@@ -199,24 +251,34 @@ impl Visit {
         matches!(self.state, State::Leaving) && self.connection.is_none()
     }
 
-    /// True while a call about the debit is outstanding. Its answer may be on its way although the device has left, and may
+    /// True while a call about the debit or the credit is outstanding. Its answer may be on its way although the device has left, and may
     /// hold the only proof: the visit stays until it is answered.
     fn awaits_debit(&self) -> bool {
         match self.state {
-            State::Debiting { .. } | State::CheckingDebit { .. } => self.call.is_some(),
+            State::Debiting { .. }
+            | State::CheckingDebit { .. }
+            | State::Crediting(..)
+            | State::ProvingCredit(_) => self.call.is_some(),
             State::CheckingMac2(_) => true,
             _ => false,
         }
     }
 
-    /// True from the intent's commit on: the sale ends by its outcome only.
+    /// True from the commit of the intent, or of the release, on: the sale ends by its outcome only, and the load goes on from it.
     pub(crate) fn is_committed_to(&self, operation: OperationId) -> bool {
         match &self.state {
             State::Intending { .. } | State::Debiting { .. } | State::CheckingDebit { .. } => {
                 self.sale() == Some(operation)
             }
             State::CheckingMac2(asked) => self.sale() == Some(operation) && *asked == operation,
-            State::Connecting
+            State::Releasing(_) | State::Crediting(..) | State::ProvingCredit(_) => {
+                self.load() == Some(operation)
+            }
+            State::AskingProvider(_)
+            | State::InitialisingLoad(..)
+            | State::RecordingAttempt(_)
+            | State::ProvingLoad(..)
+            | State::Connecting
             | State::Identifying(_)
             | State::ReadingBalance(_)
             | State::Recovering(..)
@@ -268,7 +330,7 @@ impl Engine {
 
     /// Ends the visit: the card loses its power, and with it its PIN state (S24, money rule P4).
     pub(crate) fn leave(&mut self, reader: &DeviceName, mut visit: Visit) {
-        if let (Some(_), Some(card)) = (visit.sale(), &visit.card) {
+        if let (Some(_), Some(card)) = (visit.served(), &visit.card) {
             self.devices.set_served(reader, Some(card_id(card)));
         }
         self.abort_pin_entry(&mut visit);
@@ -322,6 +384,8 @@ impl Engine {
             return;
         }
         match visit.serving {
+            Serving::Load(load) if visit.is_committed_to(load) => self.lose_credit(reader, load),
+            Serving::Load(load) => self.load_waits_for_card(load),
             Serving::Sale(operation) => self.wait_for_card(operation),
             Serving::Reader(request) => self.reply(request, Err(purse_failure(failure))),
             Serving::Nobody => {}
@@ -358,7 +422,10 @@ impl Engine {
                 let waits = |visit: &Visit| {
                     matches!(
                         visit.state,
-                        State::WaitingForPin { .. } | State::AwaitingPsam(_) | State::Authorising(_)
+                        State::WaitingForPin { .. }
+                            | State::AwaitingPsam(_)
+                            | State::Authorising(_)
+                            | State::AskingProvider(_)
                     )
                 };
                 if self.visits.get(&name).is_some_and(waits) {
@@ -374,54 +441,6 @@ impl Engine {
                     }
                 }
             }
-        }
-    }
-
-    /// Ends the sale at this reader before its debit. From the intent on it does nothing: the outcome answers.
-    pub(crate) fn end_sale_at_card(&mut self, reader: &DeviceName, reason: CloseReason) {
-        let Some(visit) = self.visits.remove(reader) else {
-            return;
-        };
-        match visit.sale() {
-            Some(operation) if !visit.is_committed_to(operation) => {
-                self.close_sale(operation, reason);
-                self.leave(reader, visit);
-            }
-            Some(_) | None => {
-                self.visits.insert(reader.clone(), visit);
-            }
-        }
-    }
-
-    /// Ends a visit that serves no sale and has nothing to record.
-    pub(crate) fn end_idle_visit(&mut self, reader: &DeviceName) {
-        let Some(visit) = self.visits.remove(reader) else {
-            return;
-        };
-        if visit.sale().is_some() || matches!(visit.state, State::Leaving) {
-            self.visits.insert(reader.clone(), visit);
-            return;
-        }
-        if let Serving::Reader(request) = visit.serving {
-            self.reply(request, Err(RequestError::Stopping));
-        }
-        self.leave(reader, visit);
-    }
-
-    pub(crate) fn handle_visit_expired(&mut self, reader: &DeviceName) {
-        let mut visit = self.visits.remove(reader).expect("the caller saw the visit");
-        match visit.state {
-            // The end of this process ends its drivers, and they take the cards' power.
-            State::Leaving if self.is_stopping => {}
-            State::WaitingForPin { .. } => self.end_wait_for_pin(reader, visit, CloseReason::NoPinInTime),
-            State::AwaitingPsam(_) => self.give_up_psam(reader, visit),
-            State::Intending { .. } | State::Leaving | State::Authorising(_) | State::CheckingMac2(_) => {
-                // The store answers, or the process ends; the driver answers, or leaves; the PSAM has a time limit of its
-                // own: there is nothing to give up here.
-                visit.deadline = self.call_deadline();
-                self.visits.insert(reader.clone(), visit);
-            }
-            _ => self.give_up_visit(reader, visit),
         }
     }
 }

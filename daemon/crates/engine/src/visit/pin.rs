@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use purser_ledger::{CardId, CloseReason, DeviceName};
+use purser_ledger::{Amount, CardId, CloseReason, DeviceName};
 use purser_purse::CardError;
 use purser_purse::pboc::{Pin, VerifyPin};
 
@@ -39,9 +39,8 @@ impl TriesLeft {
 impl Engine {
     /// Waits for a PIN for this card: through the API where the sale says so, else at the reader's PIN pad.
     pub(crate) fn wait_for_pin(&mut self, reader: &DeviceName, mut visit: Visit) {
-        let sale = visit.sale().and_then(|operation| self.sale(operation));
-        let amount = sale.map(|sale| sale.asked.amount);
-        let through_api = sale.is_some_and(|sale| sale.asked.pin_through_api);
+        let amount = self.amount_of_visit(&visit);
+        let through_api = self.is_pin_through_api(&visit);
         let pad = self.pad_of(reader);
         match pad {
             _ if through_api => visit.state = State::WaitingForPin { pad: None },
@@ -61,9 +60,27 @@ impl Engine {
 
     /// True when there is a way to have a PIN for this card.
     pub(crate) fn can_have_pin(&self, reader: &DeviceName, visit: &Visit) -> bool {
-        let sale = visit.sale().and_then(|operation| self.sale(operation));
         let is_asked = !matches!(visit.serving, Serving::Reader(_));
-        is_asked && (sale.is_some_and(|sale| sale.asked.pin_through_api) || self.pad_of(reader).is_some())
+        is_asked && (self.is_pin_through_api(visit) || self.pad_of(reader).is_some())
+    }
+
+    /// The amount of the sale or the load that the card is here for.
+    fn amount_of_visit(&self, visit: &Visit) -> Option<Amount> {
+        match visit.serving {
+            Serving::Sale(operation) => self.sale(operation).map(|sale| sale.asked.amount),
+            Serving::Load(load) => Some(self.load(load).asked.amount),
+            Serving::Reader(_) | Serving::Nobody => None,
+        }
+    }
+
+    fn is_pin_through_api(&self, visit: &Visit) -> bool {
+        match visit.serving {
+            Serving::Sale(operation) => self
+                .sale(operation)
+                .is_some_and(|sale| sale.asked.pin_through_api),
+            Serving::Load(load) => self.load(load).asked.pin_through_api,
+            Serving::Reader(_) | Serving::Nobody => false,
+        }
     }
 
     fn pad_of(&self, reader: &DeviceName) -> Option<DeviceName> {
@@ -90,6 +107,7 @@ impl Engine {
     /// Ends a visit that gets no PIN.
     pub(crate) fn end_wait_for_pin(&mut self, reader: &DeviceName, visit: Visit, reason: CloseReason) {
         match visit.serving {
+            Serving::Load(load) => return self.load_without_pin(reader, visit, load, reason),
             Serving::Sale(operation) => self.close_sale(operation, reason),
             Serving::Reader(request) => self.reply(request, Err(RequestError::PinNeeded)),
             Serving::Nobody => {}

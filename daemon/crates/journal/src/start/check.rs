@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use purser_ledger::{Account, Currency, Entry, Head};
+use purser_ledger::{Account, Amount, AnyOperation, Currency, Entry, Head, LoadStanding};
 use rusqlite::Connection;
 
 use crate::chain::ChainKey;
@@ -64,32 +64,46 @@ fn check_tail(conn: &Connection, key: &ChainKey) -> Result<Option<u32>, OpenErro
     Ok(terminal_sn)
 }
 
-/// What is in doubt in the books is what the open operations are about: none of them is missing. Of one that cannot be read
-/// nobody knows the amount.
+/// What is in doubt in the books is what the open sales are about, and what is owed of loads is what the open loads are about: none
+/// of them is missing. Of one that cannot be read nobody knows the amount. A load that is proven is in neither: that its row is
+/// not lost is the full check's work, and its card has the value.
 fn check_open(memory: &Memory) -> Result<(), OpenError> {
-    let mut open: BTreeMap<Currency, u64> = BTreeMap::new();
-    for operation in memory.open.values() {
-        let sum = open.entry(operation.amount.currency()).or_default();
-        *sum = sum.saturating_add(operation.amount.minor());
+    let mut open: BTreeMap<(Account, Currency), u64> = BTreeMap::new();
+    for (account, amount) in memory.open.values().filter_map(booked) {
+        let sum = open.entry((account, amount.currency())).or_default();
+        *sum = sum.saturating_add(amount.minor());
     }
     let books = memory.totals.books();
-    let is_booked = |currency: Currency| {
-        let booked = books.balance(Account::InDoubt, currency).minor();
-        let open = open.get(&currency).copied().unwrap_or(0);
-        booked == open || (!memory.held.is_empty() && booked > open)
+    let is_booked = |(account, currency): (Account, Currency)| {
+        let booked = books.balance(account, currency).minor();
+        let open = open.get(&(account, currency)).copied().unwrap_or(0);
+        booked == open || (memory.unreadable > 0 && booked > open)
     };
-    if books
+    let of_books = books
         .currencies()
         .into_iter()
-        .chain(open.keys().copied())
-        .all(is_booked)
-    {
+        .flat_map(|currency| [Account::InDoubt, Account::LoadsOwed].map(|account| (account, currency)));
+    if of_books.chain(open.keys().copied()).all(is_booked) {
         Ok(())
     } else {
         Err(ReadError::Row {
             table: "open_operations",
         }
         .into())
+    }
+}
+
+/// In which account an open operation's amount stands until its end is proven.
+fn booked(operation: &AnyOperation) -> Option<(Account, Amount)> {
+    match operation {
+        AnyOperation::Sale(sale) => Some((Account::InDoubt, sale.amount)),
+        AnyOperation::Load(load) => match load.standing {
+            LoadStanding::Begun | LoadStanding::Attempted(_) | LoadStanding::Released { .. } => {
+                Some((Account::LoadsOwed, load.amount))
+            }
+            LoadStanding::Proven(_) | LoadStanding::Confirmed(_) | LoadStanding::Voided => None,
+        },
+        AnyOperation::Settlement(_) => None,
     }
 }
 

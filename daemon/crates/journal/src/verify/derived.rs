@@ -2,27 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use purser_ledger::{AnyOperation, Currency, Operation, OperationId};
+use purser_ledger::{AnyOperation, Currency, Load, Operation, OperationId, Reference};
 use rusqlite::Connection;
 
 use super::batches::Row;
 use super::{Derived, Finding, VerifyError};
 use crate::rows::{scheme_name, signed};
-use crate::{ReadError, Totals};
+use crate::{ReadError, Totals, loads};
 
 pub(super) fn check_operation(conn: &Connection, operation: &AnyOperation) -> Result<(), VerifyError> {
     let mut statement = conn.prepare_cached(
         "SELECT 1 FROM operations WHERE id = ?1 AND opening = ?2 AND reference IS ?3 AND owner = ?4",
     )?;
-    let (reference, owner) = match operation {
-        AnyOperation::Sale(sale) => (Some(sale.reference.as_str()), sale.owner),
-        AnyOperation::Settlement(settlement) => (None, settlement.sealed.owner),
-    };
     let row = (
         operation.id().bytes().to_owned(),
         signed(operation.head().number),
-        reference,
-        owner.0,
+        operation.reference().map(Reference::as_str),
+        operation.owner().0,
     );
     found(statement.exists(row)?, Derived::Operations)
 }
@@ -76,11 +72,17 @@ pub(super) fn check_debit(conn: &Connection, operation: &Operation) -> Result<()
     found(statement.exists(row)?, Derived::Debits)
 }
 
+/// A load's row as it is after the newest of its entries.
+pub(super) fn check_load(conn: &Connection, load: &Load) -> Result<(), VerifyError> {
+    found(loads::is_right(conn, load)?, Derived::Loads)
+}
+
 /// Each entry found its own row by a unique key: as many rows as entries means that there are no others.
 pub(super) fn check_count(conn: &Connection, table: Derived, expected: u64) -> Result<(), VerifyError> {
     let sql = match table {
         Derived::Operations => "SELECT count(*) FROM operations",
         Derived::Debits => "SELECT count(*) FROM debits",
+        Derived::Loads => "SELECT count(*) FROM loads",
         Derived::OpenOperations => "SELECT count(*) FROM open_operations",
         Derived::Balances => "SELECT count(*) FROM balances",
         Derived::Settleable => "SELECT count(*) FROM settleable",

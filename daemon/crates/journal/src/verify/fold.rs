@@ -20,6 +20,7 @@ pub(super) struct Refold {
     batches: Rebatch,
     operations: u64,
     debits: u64,
+    loads: u64,
 }
 
 struct Alive {
@@ -51,10 +52,16 @@ impl Refold {
                 self.debits = self.debits.saturating_add(1);
                 derived::check_debit(conn, sale)?;
             }
+            if operation.load().is_some() {
+                self.loads = self.loads.saturating_add(1);
+            }
         }
         let entry = &recorded.content.entry;
         match &operation {
             AnyOperation::Sale(sale) => self.batches.sale(conn, number, entry, sale)?,
+            // While it is open its row is ahead of its entries so far: it is compared at its end, or behind them all.
+            AnyOperation::Load(load) if load.is_open() => {}
+            AnyOperation::Load(load) => derived::check_load(conn, load)?,
             AnyOperation::Settlement(settlement) => self.batches.settlement(conn, number, settlement)?,
         }
         let mut books: Books = self.totals.books().clone();
@@ -74,6 +81,10 @@ impl Refold {
     pub(super) fn compare(&self, conn: &Connection) -> Result<(), VerifyError> {
         derived::check_count(conn, Derived::Operations, self.operations)?;
         derived::check_count(conn, Derived::Debits, self.debits)?;
+        derived::check_count(conn, Derived::Loads, self.loads)?;
+        for load in self.alive.values().filter_map(|alive| alive.operation.load()) {
+            derived::check_load(conn, load)?;
+        }
         let open: BTreeMap<u64, OperationId> = self
             .open()
             .map(|alive| (alive.opening, alive.operation.id()))
@@ -97,7 +108,7 @@ impl Refold {
     }
 
     fn open(&self) -> impl Iterator<Item = &Alive> {
-        let is_open = |alive: &&Alive| alive.operation.sale().is_some_and(|sale| sale.is_open());
+        let is_open = |alive: &&Alive| alive.operation.settlement().is_none() && alive.operation.is_open();
         self.alive.values().filter(is_open)
     }
 }

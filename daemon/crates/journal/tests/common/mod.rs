@@ -8,6 +8,7 @@
 
 pub mod batch;
 pub mod disk;
+pub mod load;
 
 use std::path::Path;
 use std::thread;

@@ -8,8 +8,9 @@
 
 use purser_ledger::{
     Amount, CardId, CloseReason, Commit, Conclusion, Content, Currency, DebitKey, DeviceName, DoubtReason,
-    Entry, Head, Operation, OperationId, Owner, PaidProof, QueryReason, Reference, SaleClosed, SaleConcluded,
-    SaleInDoubt, SaleIntended, SalePaid, SaleQueried, SaleVoided, Scheme, SchemeBytes, VoidProof, Wall,
+    Entry, Head, LoadAttempted, LoadBegun, LoadConfirmed, LoadProof, LoadProven, LoadReleased, LoadVoided,
+    Operation, OperationId, Owner, PaidProof, QueryReason, Reference, SaleClosed, SaleConcluded, SaleInDoubt,
+    SaleIntended, SalePaid, SaleQueried, SaleVoided, Scheme, SchemeBytes, VoidProof, Wall,
 };
 
 pub const OWNER: Owner = Owner(1000);
@@ -112,6 +113,48 @@ pub fn closed() -> Entry {
         amount: yen(300),
         reason: CloseReason::NoCardInTime,
     })
+}
+
+pub fn load_begun() -> Entry {
+    Entry::LoadBegun(LoadBegun {
+        reference: reference(),
+        owner: OWNER,
+        amount: yen(300),
+    })
+}
+
+pub fn load_attempted(number: u8) -> Entry {
+    Entry::LoadAttempted(LoadAttempted {
+        number,
+        card: CardId::new(Scheme::Pboc, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        online_sn: 7,
+        initialize: SchemeBytes::new(Scheme::Pboc, vec![0xAB, 0xCD]).expect("short"),
+    })
+}
+
+pub fn load_released(number: u8) -> Entry {
+    Entry::LoadReleased(LoadReleased {
+        number,
+        date_time: [0x20, 0x26, 0x11, 0x23, 0x18, 0x30, 0x59],
+    })
+}
+
+pub fn load_proven(number: u8) -> Entry {
+    Entry::LoadProven(LoadProven {
+        amount: yen(300),
+        number,
+        proof: LoadProof::Answer,
+        tac: SchemeBytes::new(Scheme::Pboc, vec![0xDE, 0xF0]).expect("short"),
+        balance_after: Some(yen(1_000)),
+    })
+}
+
+pub fn load_confirmed() -> Entry {
+    Entry::LoadConfirmed(LoadConfirmed {})
+}
+
+pub fn load_voided() -> Entry {
+    Entry::LoadVoided(LoadVoided { amount: yen(300) })
 }
 
 pub fn commit(step: u8, entry: Entry) -> Commit {

@@ -145,12 +145,31 @@ byte_id! {
     Tac, 4, "a TAC"
 }
 
-shown_in_full! { IssuerId PsamTerminalNumber CardRandom Mac2 Tac }
+byte_id! {
+    /// The card's authenticator of one INITIALIZE FOR LOAD. Only the provider can check it.
+    LoadMac1, 4, "a load's MAC1"
+}
+byte_id! {
+    /// The provider's authenticator of one CREDIT FOR LOAD. `Debug` shows nothing: it lets a card take value.
+    LoadMac2, 4, "a load's MAC2"
+}
+byte_id! {
+    /// The card's evidence for the issuer that it has taken a load. **No terminal can check it.**
+    LoadTac, 4, "a load's TAC"
+}
+
+shown_in_full! { IssuerId PsamTerminalNumber CardRandom Mac2 Tac LoadMac1 LoadTac }
 shown_by_its_end! { SerialNumber Asn }
 
 impl fmt::Debug for Mac1 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Mac1(****)")
+    }
+}
+
+impl fmt::Debug for LoadMac2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LoadMac2(****)")
     }
 }
 
@@ -179,6 +198,32 @@ impl OfflineSn {
     }
 
     /// The value after one more debit; None at the end of the counter.
+    pub fn next(self) -> Option<Self> {
+        self.0.checked_add(1).map(Self)
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 2] {
+        self.0.to_be_bytes()
+    }
+}
+
+/// The card's counter of loads of one purse. Range: 0 to FFFF, where the card ends (`9402`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OnlineSn(u16);
+
+impl OnlineSn {
+    /// From the number.
+    pub const fn new(sn: u16) -> Self {
+        Self(sn)
+    }
+
+    /// The number.
+    pub const fn value(self) -> u16 {
+        self.0
+    }
+
+    /// The value after one more load; none at the end of the counter.
     pub fn next(self) -> Option<Self> {
         self.0.checked_add(1).map(Self)
     }

@@ -7,6 +7,9 @@
 //! [`Debit`] · the SAM checks MAC2 · the reader resets the card, which locks the purse (rule P4). After a lost answer:
 //! [`Recover`], whose decision table stands at the module [`recover`].
 //!
+//! A load: [`Identify`] · [`VerifyPin`] · [`InitializeLoad`], and the [`LoadAttempt`] stored · the provider's MAC2, and that it
+//! may be used stored · [`CreditLoad`] · the provider checks the [`LoadTac`]. After a lost answer: [`ProveLoad`].
+//!
 //! The terminal can check MAC2 and never the [`Tac`]: the key of the TAC is the issuer's alone.
 
 mod amount;
@@ -17,6 +20,7 @@ mod date;
 mod evidence;
 mod identify;
 mod ids;
+mod load;
 mod log;
 mod mac;
 mod pin;
@@ -35,8 +39,11 @@ pub use date::{BcdDate, BcdTime, TerminalTime, TimeError};
 pub use evidence::{AnswerMissing, ClaimEvidence, Proof};
 pub use identify::{CardFacts, Identify};
 pub use ids::{
-    AlgorithmId, Asn, CardRandom, IdError, IssuerId, KeyVersion, Mac1, Mac2, OfflineSn, PsamTerminalNumber,
-    SerialNumber, Tac, TerminalSn,
+    AlgorithmId, Asn, CardRandom, IdError, IssuerId, KeyVersion, LoadMac1, LoadMac2, LoadTac, Mac1, Mac2,
+    OfflineSn, OnlineSn, PsamTerminalNumber, SerialNumber, Tac, TerminalSn,
+};
+pub use load::{
+    CreditLoad, InitLoadAnswer, InitializeLoad, LOAD_ATTEMPT_LENGTH, LoadAttempt, LoadRelease, ProveLoad,
 };
 pub use log::{LOG_RECORDS_MAX, LogRecord, ReadLog};
 pub(crate) use mac::DoubleKey;

@@ -25,6 +25,14 @@ impl PurseKind {
         [Self::Ed, Self::Ep].into_iter().find(|kind| kind.p2() == p2)
     }
 
+    /// The kind (TT) that a load of this purse has in MACs and in the log. Source: epurse facts §1.4.
+    pub(crate) fn load_type(self) -> u8 {
+        match self {
+            Self::Ed => 0x01,
+            Self::Ep => 0x02,
+        }
+    }
+
     /// The kind (TT) that a purchase from this purse has in MACs and in the log. Source: epurse facts §1.4.
     pub(crate) fn purchase_type(self) -> u8 {
         match self {

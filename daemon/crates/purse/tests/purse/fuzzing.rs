@@ -24,6 +24,8 @@ fn corpus() -> Vec<Vec<u8>> {
         vec!["6C08", "6C08", "6C08", "6C08", "6C08", "6C08"],
         vec!["6100", "6100", "6100", "6100", "6100", "6100"],
         vec!["0008 000000 0000012C 06 545454545454 20261123 093015 9000"; 40],
+        vec!["000003E8 0007 03 00 A1B2C3D4 2988AE5A 9000"],
+        vec!["422E9358 9000"],
         vec!["63C2"],
         vec!["", "90", "00"],
         vec![
@@ -100,6 +102,7 @@ proptest! {
         fuzz::psam_responses(&data);
         fuzz::stored_answer(&data);
         fuzz::stored_attempt(&data);
+        fuzz::stored_load(&data);
         fuzz::stored_evidence(&data);
         fuzz::credential(&data);
     }

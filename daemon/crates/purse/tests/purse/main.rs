@@ -6,6 +6,7 @@ mod apdus;
 mod credential;
 mod exchange;
 mod fuzzing;
+mod loads;
 mod pin;
 mod psam;
 mod recover;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use purser_api::model::{Balance, BatchItem, Counts, Sale, TotalsReply};
+use purser_api::model::{Balance, BatchItem, Counts, Load, Sale, TotalsReply};
 use purser_lab::card::Card;
 use purser_lab::claims::{self, Claim};
 use purser_lab::stack::{CURRENCY, Stack, StackError};
@@ -13,7 +13,7 @@ use super::show::Show;
 use super::story::{ISSUED, Told};
 
 /// What the brackets of the story mean.
-const RULES: [(&str, &str); 10] = [
+const RULES: [(&str, &str); 12] = [
     (
         "rule 1",
         "record, then act: what lets money move exists only after its entry is durable",
@@ -34,6 +34,14 @@ const RULES: [(&str, &str); 10] = [
     (
         "B2",
         "that commit is one flip of the batch's row, however many claims it has",
+    ),
+    (
+        "L1",
+        "value leaves the provider only for money that a bank has booked",
+    ),
+    (
+        "L2",
+        "a load has numbered attempts: a torn card tries again, and an old MAC2 is dead",
     ),
     (
         "P1",
@@ -66,6 +74,7 @@ pub(super) struct Findings {
     counts: Counts,
     sales: Vec<Sale>,
     claims: Vec<Claim>,
+    loaded: Load,
     settled: Settled,
     head: String,
     checks: Vec<Check>,
@@ -128,7 +137,7 @@ impl Books {
         }];
         let claims = read.unwrap_or_default();
         checks.extend(self.compare(&told.sales, &claims, &card));
-        checks.extend(self.compare_parties(&told.settled, &claims));
+        checks.extend(self.compare_parties(&told.settled, &claims, &card));
         let heads = told
             .sales
             .iter()
@@ -156,6 +165,7 @@ impl Books {
             counts: self.totals.counts,
             sales: told.sales,
             claims,
+            loaded: told.loaded,
             settled: told.settled,
             head: self.head,
             checks,
@@ -215,12 +225,20 @@ impl Books {
 
 impl Books {
     /// The shop's books beside the provider's.
-    fn compare_parties(&self, settled: &Settled, claims: &[Claim]) -> [Check; 3] {
+    fn compare_parties(&self, settled: &Settled, claims: &[Claim], card: &Card) -> [Check; 4] {
         let check = |name, holds, found: Option<String>| Check { name, holds, found };
         let is_paid = |item: &BatchItem| item.decision.as_deref() == Some("pay");
         let (here, there) = (self.balance("permits"), settled.provider_permits_minor);
         let beside = format!("shop: permits {here} {CURRENCY}; provider: permits {there} {CURRENCY}");
+        let (issued, outstanding) = (settled.provider_issued_minor, settled.provider_outstanding_minor);
+        let worth =
+            format!("the provider has issued {issued} {CURRENCY}, and {outstanding} {CURRENCY} are out");
         [
+            check(
+                "what the provider says that it has issued was loaded, and what is out is on the card",
+                issued == u64::from(ISSUED.0) && outstanding == card.money(),
+                Some(worth),
+            ),
             check(
                 "the provider pays each claim of the batch, once",
                 settled.items.len() == claims.len() && settled.items.iter().all(is_paid),

@@ -2,6 +2,7 @@
 
 mod acts;
 mod books;
+mod load;
 mod settle;
 mod show;
 mod story;
@@ -12,7 +13,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use clap::Args;
-use purser_api::model::{Batch, Sale};
+use purser_api::model::{Batch, Load, Sale};
 use purser_lab::issuer::LAB_SERIAL;
 use purser_lab::stack::{Options, Programs, ProviderHost, Stack, StackError};
 use serde_json::json;
@@ -22,8 +23,8 @@ use self::show::Show;
 use self::story::Story;
 use self::tamper::TamperError;
 
-/// Builds purserd and a provider, sells three times with a virtual card, kills purserd once, settles, and checks that no money was
-/// lost or made.
+/// Builds purserd and a provider, loads a virtual card, sells three times with it, kills purserd once, settles, and checks that no
+/// money was lost or made.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// No story; one JSON object on standard output
@@ -58,7 +59,10 @@ pub(crate) enum DemoError {
     /// The batch has not come to its permit.
     #[error("batch {} is {}: {}", .0.id, .0.state, .0.cause.as_deref().unwrap_or("no cause is told"))]
     NotSettled(Box<Batch>),
-    /// The shop cannot enrol.
+    /// The card has not been loaded.
+    #[error("load {} is {}: {}", .0.load, .0.state, .0.cause.as_deref().unwrap_or("no cause is told"))]
+    NotLoaded(Box<Load>),
+    /// A terminal cannot enrol.
     #[error("purserd enrol failed: {0}")]
     NotEnrolled(String),
     /// The tampering that was asked for.
@@ -111,13 +115,19 @@ fn begin(folder: &Path) -> Result<(ProviderHost, Stack), DemoError> {
     let shop = folder.join("shop");
     std::fs::create_dir(&shop).map_err(DemoError::Folder)?;
     let mut stack = Stack::prepare(&shop, options)?;
-    let enrolled = stack.run_verb(&["enrol", "--code", provider.code()])?;
-    if !enrolled.status.success() {
-        let told = String::from_utf8_lossy(&enrolled.stderr).into_owned();
-        return Err(DemoError::NotEnrolled(told));
-    }
+    enrol(&stack, provider.code())?;
     stack.start_again()?;
     Ok((provider, stack))
+}
+
+/// Makes a terminal known to the provider that its configuration names.
+fn enrol(stack: &Stack, code: &str) -> Result<(), DemoError> {
+    let enrolled = stack.run_verb(&["enrol", "--code", code])?;
+    if enrolled.status.success() {
+        return Ok(());
+    }
+    let told = String::from_utf8_lossy(&enrolled.stderr).into_owned();
+    Err(DemoError::NotEnrolled(told))
 }
 
 fn play(show: &mut Show<'_>, tampers: bool) -> Result<Findings, DemoError> {
@@ -144,9 +154,10 @@ fn play(show: &mut Show<'_>, tampers: bool) -> Result<Findings, DemoError> {
     )?;
     show.step(
         "enrolled",
-        "a provider runs beside it: it has issued the card, and knows the shop's device key by a one-time code",
+        "a provider runs beside it: it has issued a card, and knows the shop's device key by a one-time code",
     )?;
-    let told = Story::begin(show, &mut stack)?.play(&provider)?;
+    let (card, loaded) = load::load(show, &folder.path().join("counter"), &provider)?;
+    let told = Story::begin(show, &mut stack, card)?.play(&provider, loaded)?;
     let books = Books::ask(&stack)?;
     stack.stop()?;
     show.heading("purserd has stopped in order. What is left is the card and the shop's files.")?;

@@ -22,6 +22,10 @@ pub(super) struct Settled {
     pub(super) items: Vec<BatchItem>,
     /// What the provider's books say that it owes by permits.
     pub(super) provider_permits_minor: u64,
+    /// What it says that it has issued.
+    pub(super) provider_issued_minor: u64,
+    /// What it says that cards hold.
+    pub(super) provider_outstanding_minor: u64,
     /// Whether the provider's books balance, and its audit finds nothing.
     pub(super) is_provider_sound: bool,
 }
@@ -69,14 +73,14 @@ impl Story<'_, '_> {
         let items = self.till.call(async |purser| purser.batch_items(&asked).await)?;
         let books = provider.run(&["liability"])?;
         let audit = provider.run(&["audit"])?;
+        let minor = |key: &str| books.first().and_then(|books| books[key].as_u64()).unwrap_or(0);
         let is_true = |key: &str| books.first().is_some_and(|books| books[key] == true);
         Ok(Settled {
             batch,
             items: items.items,
-            provider_permits_minor: books
-                .first()
-                .and_then(|books| books["permits"].as_u64())
-                .unwrap_or(0),
+            provider_permits_minor: minor("permits"),
+            provider_issued_minor: minor("issued"),
+            provider_outstanding_minor: minor("outstanding"),
             is_provider_sound: is_true("is_balanced")
                 && audit.first().is_some_and(|audit| audit["findings"] == 0),
         })

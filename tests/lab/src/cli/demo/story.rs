@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use purser_api::model::Sale;
-use purser_lab::card::{Fault, Minor, ScriptedFault, instruction};
-use purser_lab::issuer::{LAB_PIN, LAB_SERIAL};
+use purser_api::model::{Load, Sale};
+use purser_lab::card::{Card, Fault, Minor, ScriptedFault, instruction};
+use purser_lab::issuer::LAB_PIN;
 use purser_lab::stack::{CURRENCY, PATIENCE, ProviderHost, Stack, StackError, Till};
 use purser_lab::vpcd::{CardThread, Place};
 
@@ -12,7 +12,7 @@ use super::DemoError;
 use super::settle::Settled;
 use super::show::Show;
 
-/// What is on the card in the beginning: all the money in the world.
+/// What the card is loaded with: all the money in the world.
 pub(super) const ISSUED: Minor = Minor(10_000);
 /// The three sales, and one that is dearer than the purse is full.
 const COFFEE: u64 = 300;
@@ -34,6 +34,8 @@ pub(super) struct Story<'a, 'b> {
 pub(super) struct Told {
     /// The card, out of the reader.
     pub(super) card: CardThread,
+    /// The load as it was told last.
+    pub(super) loaded: Load,
     /// Every sale as it was told last.
     pub(super) sales: Vec<Sale>,
     /// What became of their claims.
@@ -42,12 +44,8 @@ pub(super) struct Told {
 
 impl<'a, 'b> Story<'a, 'b> {
     /// Sets the scene.
-    pub(super) fn begin(show: &'a mut Show<'b>, stack: &'a mut Stack) -> Result<Self, DemoError> {
-        let card = stack.new_card("buyer.card", LAB_SERIAL, ISSUED)?;
-        show.step(
-            "card",
-            &format!("the issuer puts {ISSUED} {CURRENCY} on a purse card; its PIN is {LAB_PIN}"),
-        )?;
+    pub(super) fn begin(show: &'a mut Show<'b>, stack: &'a mut Stack, card: Card) -> Result<Self, DemoError> {
+        let card = stack.put_card("buyer.card", card, stack.layout().reader)?;
         Ok(Self {
             till: stack.till()?,
             show,
@@ -57,7 +55,7 @@ impl<'a, 'b> Story<'a, 'b> {
     }
 
     /// Plays everything.
-    pub(super) fn play(mut self, provider: &ProviderHost) -> Result<Told, DemoError> {
+    pub(super) fn play(mut self, provider: &ProviderHost, loaded: Load) -> Result<Told, DemoError> {
         let first = self.with_a_wrong_pin()?;
         self.repeat(&first)?;
         let second = self.torn()?;
@@ -66,6 +64,7 @@ impl<'a, 'b> Story<'a, 'b> {
         let settled = self.settle(provider)?;
         Ok(Told {
             card: self.card,
+            loaded,
             sales: vec![first, second, third, declined],
             settled,
         })

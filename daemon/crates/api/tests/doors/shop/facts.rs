@@ -67,6 +67,19 @@ impl Facts for Journal {
         Ok(self.lock().entries.last().map_or(Head::EMPTY, |entry| entry.head))
     }
 
+    fn provider(&self) -> ProviderReply {
+        ProviderReply {
+            link: "up".to_owned(),
+            cause: None,
+            provider: Some("provider.example".to_owned()),
+            terminal: Some("till-1".to_owned()),
+            role: Some("merchant".to_owned()),
+            merchant: Some("kiosk".to_owned()),
+            mode: Some("standing".to_owned()),
+            certificate_expires_unix_seconds: Some(1_900_000_000),
+        }
+    }
+
     fn devices(&self) -> Vec<Device> {
         vec![Device {
             name: "front".to_owned(),

@@ -4,7 +4,7 @@ use purser_ledger::{Entry, Refused};
 use purser_provider_link::{BatchId, BatchVoid, VoidReason};
 
 use super::till::{Till, Wants, batch_of, count, failure, jpy, permit, snapshot_of, yen};
-use crate::settlement::{BatchState, SettleAnswer, SettleFailure};
+use crate::settlement::{BatchState, ProviderFailure, SettleAnswer};
 use crate::{Input, Request, RequestError};
 
 #[test]
@@ -349,7 +349,7 @@ fn claims_in_a_batch_count_against_the_limits_until_they_are_exchanged() {
 fn a_failure_is_told_in_its_own_words() {
     let mut till = Till::new();
     let (call, _) = till.sealed();
-    let told = SettleFailure {
+    let told = ProviderFailure {
         name: "certificate_expired",
         is_transient: false,
         text: "the provider's certificate has expired".to_owned(),

@@ -15,7 +15,7 @@ use purser_purse::pboc::{IssuerId, Profile, PsamTerminalNumber, SoftwareSam};
 
 use crate::settlement::items::item;
 use crate::settlement::{
-    BatchView, CountBatch, Counter, Enrolment, SendBatch, SettleAnswer, SettleFailure, Settleable,
+    BatchView, CountBatch, Counter, Enrolment, ProviderFailure, SendBatch, SettleAnswer, Settleable,
 };
 use crate::{CallId, Config, Engine, Input, Limits, Output, Peer, Reply, Request, RequestError, RequestId};
 
@@ -63,7 +63,10 @@ impl Store for Anything {
         Ok(taken.collect())
     }
 
-    fn find(&self, _: &purser_ledger::Find) -> Result<Option<Operation>, purser_ledger::FindError> {
+    fn find(
+        &self,
+        _: &purser_ledger::Find,
+    ) -> Result<Option<purser_ledger::AnyOperation>, purser_ledger::FindError> {
         Ok(None)
     }
 
@@ -199,7 +202,7 @@ impl Till {
     pub(super) fn settled(
         &mut self,
         id: CallId,
-        answered: Result<SettleAnswer, SettleFailure>,
+        answered: Result<SettleAnswer, ProviderFailure>,
     ) -> Vec<Wants> {
         self.handle(Input::Settled {
             id,
@@ -214,8 +217,8 @@ impl Till {
     }
 }
 
-pub(super) fn failure(is_transient: bool) -> SettleFailure {
-    SettleFailure {
+pub(super) fn failure(is_transient: bool) -> ProviderFailure {
+    ProviderFailure {
         name: "no_line",
         is_transient,
         text: "the provider cannot be reached".to_owned(),
