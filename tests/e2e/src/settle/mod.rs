@@ -1,4 +1,4 @@
-//! A settlement, cut at every call of either program that writes, and what both books say afterwards.
+//! A settlement, the void of one, and a load: cut at every call of either program that writes, and what both books say afterwards.
 //!
 //! * [`shop`]: a shop with claims and its provider, on copies of folders that were prepared once.
 //! * [`life`]: one settlement, watched or cut.

@@ -93,9 +93,7 @@ impl Template {
             card.remove();
         }
         sell_and_abandon(stack, &card)?;
-        stack.stop()?;
-        shop.provider.kill();
-        Ok(Self(shop.folder))
+        Self::of(shop)
     }
 }
 
