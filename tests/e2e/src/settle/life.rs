@@ -95,7 +95,7 @@ impl Cutter {
     }
 
     /// The environment of a process that is killed at this point.
-    fn env(&self, point: &Point, dir: &Path) -> Vec<(OsString, OsString)> {
+    pub(super) fn env(&self, point: &Point, dir: &Path) -> Vec<(OsString, OsString)> {
         let object = if point.object == SOCKET {
             SOCKET.into()
         } else {
@@ -190,7 +190,7 @@ fn begin(pos: &mut Pos, batch: Option<&str>, is_to_die: bool) -> Result<bool, Fa
 }
 
 /// An strace that strikes purserd so.
-fn aim(shop: &Shop, blow: &Blow, objects: &Objects) -> Result<Strace, Fault> {
+pub(super) fn aim(shop: &Shop, blow: &Blow, objects: &Objects) -> Result<Strace, Fault> {
     let blow = phase::Blow {
         process: Process::Purserd,
         point: blow.point.clone(),
@@ -222,13 +222,13 @@ fn wait_for_end(shop: &mut Shop, is_hit: impl Fn() -> bool) -> Result<(), Fault>
 }
 
 /// All threads of a process, watched.
-struct Watch {
+pub(super) struct Watch {
     side: Side,
     process: u32,
     strace: Strace,
 }
 
-fn watch(shop: &Shop, side: Side) -> Result<Watch, Fault> {
+pub(super) fn watch(shop: &Shop, side: Side) -> Result<Watch, Fault> {
     let process = match side {
         Side::Purserd => shop.purserd()?,
         Side::Provider => shop.provider.id().ok_or("the provider does not run")?,
@@ -245,7 +245,7 @@ fn watch(shop: &Shop, side: Side) -> Result<Watch, Fault> {
 }
 
 impl Watch {
-    fn finish(self, objects: &Objects) -> Result<Vec<Blow>, Fault> {
+    pub(super) fn finish(self, objects: &Objects) -> Result<Vec<Blow>, Fault> {
         let names: BTreeMap<u32, String> = point::threads(self.process)?.into_iter().collect();
         let mut points = Vec::new();
         for (thread, log) in self.strace.finish_threads()? {

@@ -67,6 +67,13 @@ pub struct Shop {
 }
 
 impl Template {
+    /// What is left of a shop that has ended.
+    pub(super) fn of(mut shop: Shop) -> Result<Self, Fault> {
+        shop.stack.stop()?;
+        shop.provider.kill();
+        Ok(Self(shop.folder))
+    }
+
     /// A terminal that is enrolled and has sold, and a provider that knows of no sale.
     ///
     /// # Errors
@@ -86,9 +93,7 @@ impl Template {
             card.remove();
         }
         sell_and_abandon(stack, &card)?;
-        stack.stop()?;
-        shop.provider.kill();
-        Ok(Self(shop.folder))
+        Self::of(shop)
     }
 }
 
@@ -132,11 +137,20 @@ impl Shop {
     /// # Errors
     /// Enrolment fails.
     pub fn enrolled(cards: &[Serial], more: &str) -> Result<Self, Fault> {
+        Self::enrolled_as(cards, more, None)
+    }
+
+    /// The same as the till, or as a terminal of this name that loads.
+    pub(super) fn enrolled_as(cards: &[Serial], more: &str, loader: Option<&str>) -> Result<Self, Fault> {
         let folder = tempfile::tempdir()?;
         let mut provider = ProviderHost::new(&folder.path().join("provider"), cards, None)?;
+        let code = match loader {
+            None => provider.code().to_owned(),
+            Some(name) => provider.add_loader(name, None)?,
+        };
         provider.serve()?;
         let stack = prepare(folder.path(), &provider, more)?;
-        let enrolled = stack.run_verb(&["enrol", "--code", provider.code()])?;
+        let enrolled = stack.run_verb(&["enrol", "--code", &code])?;
         ensure(enrolled.status.success(), || format!("{enrolled:?}"))?;
         Ok(Self {
             provider,
@@ -153,7 +167,7 @@ impl Shop {
         let folder = tempfile::tempdir()?;
         let (from, to) = (template.0.path(), folder.path());
         fs::create_dir(to.join("shop"))?;
-        for part in ["provider", "shop/state"] {
+        for part in ["provider", "shop/state", "shop/cards"] {
             copy_folder(&from.join(part), &to.join(part))?;
         }
         let provider = ProviderHost::at(&to.join("provider"))?;

@@ -9,6 +9,11 @@ use crate::journal::Plant::Sql;
 /// In the rows that follow from it.
 pub(crate) const ROWS: &[Kind] = &[
     (
+        "a load's row is added",
+        Sql("INSERT INTO loads SELECT id, 'pboc', zeroblob(10) FROM operations WHERE opening = 1"),
+        "Derived(Loads)",
+    ),
+    (
         "a sale has another id",
         Sql("UPDATE operations SET id = x'00' WHERE opening = 1"),
         "Derived(Operations)",
