@@ -65,6 +65,8 @@ pub(super) enum Blow {
     Swap(u64),
     /// This message to the provider.
     Message(u64, Fate),
+    /// From this message on so many are lost.
+    Outage(u64, u64),
     /// The POS cancels before this step.
     Cancel(u64),
     /// Purser is asked to stop before this step, and dies when it has.
@@ -165,7 +167,7 @@ impl Story {
             | Blow::NoRoom(at)
             | Blow::Stop(at) => at <= steps,
             Blow::InAppend(at, _) => at == appends,
-            Blow::Card(..) | Blow::Message(..) => false,
+            Blow::Card(..) | Blow::Message(..) | Blow::Outage(..) => false,
         };
         let Some(index) = self.blows.iter().position(is_due) else {
             return;
@@ -192,13 +194,14 @@ impl Story {
                 self.world.remove();
                 self.is_empty_handed = true;
             }
-            Blow::Card(..) | Blow::Message(..) => {}
+            Blow::Card(..) | Blow::Message(..) | Blow::Outage(..) => {}
         }
     }
 
     fn fate(&self, step: Step) -> Fate {
         let of_message = self.blows.iter().find_map(|blow| match *blow {
             Blow::Message(at, fate) if at == self.world.messages => Some(fate),
+            Blow::Outage(at, length) if (at..at + length).contains(&self.world.messages) => Some(Fate::Lost),
             _ => None,
         });
         of_message.filter(|_| step == Step::Line).unwrap_or(Fate::Arrives)
@@ -283,7 +286,7 @@ impl Story {
                 world.now.monotonic = world.now.monotonic.max(at);
                 world.handle(purser_engine::Input::Timer);
             }
-            None if self.asked > 20 => {
+            None if self.asked > 60 => {
                 return Err(format!(
                     "nothing is left to do, and the load has no end: {}",
                     world.state()
@@ -343,6 +346,7 @@ fn blows(world: &World) -> Vec<Blow> {
     }
     for at in 0..world.messages {
         blows.extend([Fate::Lost, Fate::Unanswered, Fate::Twice].map(|fate| Blow::Message(at, fate)));
+        blows.extend([3, 40].map(|length| Blow::Outage(at, length)));
     }
     blows
 }
