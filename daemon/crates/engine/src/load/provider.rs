@@ -96,6 +96,7 @@ impl Engine {
             ) => {
                 load.failures = 0;
                 load.retry_at = None;
+                load.why = load.why.filter(|why| !matches!(why, OwedReason::Provider(_)));
                 load.last_attempt = Some(last_attempt);
                 load.challenge = void_challenge;
                 self.handle_standing(id, asked, phase, random);

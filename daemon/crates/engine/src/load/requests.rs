@@ -287,7 +287,10 @@ impl Engine {
         match phase {
             Phase::Checking(_) | Phase::Opening(_) => self.load_mut(id).aim = Aim::Void,
             // An entry of it may be on its way, of a card that has left: the void is asked for when that is recorded.
-            Phase::WaitingForCard | Phase::Owed => self.begin_void(id),
+            Phase::WaitingForCard | Phase::Owed => {
+                self.load_mut(id).presentations = 0;
+                self.begin_void(id);
+            }
             Phase::AtCard(reader) => {
                 let is_too_late = self.visits.get(&reader).is_some_and(|it| it.is_committed_to(id));
                 if !is_too_late {
