@@ -136,6 +136,7 @@ struct World {
     refusals: Vec<LoadRefusal>,
     /// The last durable word.
     told: Option<LoadEnd>,
+    is_stopping: bool,
     is_stopped: bool,
     /// What a rule of the world itself found.
     broken: Option<String>,
@@ -227,6 +228,7 @@ impl World {
             progress: None,
             refusals: Vec::new(),
             told: None,
+            is_stopping: false,
             is_stopped: false,
             broken: None,
         }
@@ -263,6 +265,7 @@ impl World {
         }
         self.requests = self.answered;
         self.progress = None;
+        self.is_stopping = false;
         self.store.crash();
     }
 

@@ -189,7 +189,10 @@ impl Story {
             Blow::NoPin(_) => self.world.refuses_pin = true,
             Blow::Driver(_) => self.world.loses_driver(),
             Blow::NoRoom(_) => self.world.store.refusals = 1,
-            Blow::Stop(_) => self.world.ask(Request::Stop),
+            Blow::Stop(_) => {
+                self.world.is_stopping = true;
+                self.world.ask(Request::Stop);
+            }
             Blow::NoCard(_) => {
                 self.world.remove();
                 self.is_empty_handed = true;
@@ -278,6 +281,9 @@ impl Story {
     /// Nothing happens: the time comes that the engine waits for, or the POS asks again.
     fn wait(&mut self) -> Result<bool, String> {
         let world = &mut self.world;
+        if world.is_stopping {
+            return Err(format!("a stop is not answered: {}", world.state()));
+        }
         if world.is_over() {
             return Ok(false);
         }
@@ -286,7 +292,7 @@ impl Story {
                 world.now.monotonic = world.now.monotonic.max(at);
                 world.handle(purser_engine::Input::Timer);
             }
-            None if self.asked > 60 => {
+            None if self.asked > 200 => {
                 return Err(format!(
                     "nothing is left to do, and the load has no end: {}",
                     world.state()
@@ -446,7 +452,7 @@ fn disturb(story: &mut Story) {
             return;
         }
         14 if world.rng.one_in(3) => Blow::Sale(0),
-        15 if world.rng.one_in(3) => Blow::NoPin(0),
+        15 if world.rng.one_in(12) => Blow::NoPin(0),
         16 if world.rng.one_in(2) => Blow::Driver(0),
         17 if world.rng.one_in(3) => Blow::NoRoom(0),
         _ => return,

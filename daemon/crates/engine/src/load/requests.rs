@@ -319,27 +319,28 @@ impl Engine {
     pub(crate) fn stop_loads(&mut self) {
         let ids: Vec<OperationId> = self.loads.keys().copied().collect();
         for id in ids {
-            let load = self.load_mut(id);
-            match load.phase.clone() {
-                Phase::Opening(_) if load.changing.is_none() => {
-                    self.refuse_to_begin(id, RequestError::Stopping);
-                }
-                Phase::WaitingForCard | Phase::Ending if load.changing.is_none() => {
+            self.stop_load(id);
+        }
+    }
+
+    /// Stops one, unless an entry of it is on its way: then when that is recorded.
+    pub(super) fn stop_load(&mut self, id: OperationId) {
+        let load = self.load(id);
+        match load.phase.clone() {
+            Phase::Opening(_) if load.changing.is_none() => {
+                self.refuse_to_begin(id, RequestError::Stopping);
+            }
+            Phase::WaitingForCard | Phase::Ending if load.changing.is_none() => {
+                self.owe(id, OwedReason::Stopped);
+            }
+            Phase::AtCard(reader) => {
+                let visit = self.visits.get(&reader);
+                let waits = |state: &State| !matches!(state, State::RecordingAttempt(_));
+                if visit.is_some_and(|it| !it.is_committed_to(id) && waits(&it.state)) {
                     self.owe(id, OwedReason::Stopped);
                 }
-                Phase::AtCard(reader) => {
-                    let visit = self.visits.get(&reader);
-                    let waits = |state: &State| !matches!(state, State::RecordingAttempt(_));
-                    if visit.is_some_and(|it| !it.is_committed_to(id) && waits(&it.state)) {
-                        self.owe(id, OwedReason::Stopped);
-                    }
-                }
-                Phase::Checking(_)
-                | Phase::Opening(_)
-                | Phase::WaitingForCard
-                | Phase::Ending
-                | Phase::Owed => {}
             }
+            Phase::Checking(_) | Phase::Opening(_) | Phase::WaitingForCard | Phase::Ending | Phase::Owed => {}
         }
     }
 
