@@ -72,9 +72,6 @@ impl Engine {
             }
             entry => unreachable!("no load sends {entry:?}"),
         }
-        if self.is_stopping && self.loads.contains_key(&id) {
-            self.stop_load(id);
-        }
         None
     }
 

@@ -324,7 +324,7 @@ impl Engine {
     }
 
     /// Stops one, unless an entry of it is on its way: then when that is recorded.
-    pub(super) fn stop_load(&mut self, id: OperationId) {
+    fn stop_load(&mut self, id: OperationId) {
         let load = self.load(id);
         match load.phase.clone() {
             Phase::Opening(_) if load.changing.is_none() => {
