@@ -121,7 +121,11 @@ fn a_void_whose_line_is_lost_at_the_card_is_asked_for_again_while_the_card_waits
     story.cancels_when_torn = true;
     let world = end(story);
     is_void(&world);
-    assert_eq!(times(&world, CommandName::Verify), 2, "one for the load, one for the void");
+    assert_eq!(
+        times(&world, CommandName::Verify),
+        2,
+        "one for the load, one for the void"
+    );
 }
 
 #[test]
