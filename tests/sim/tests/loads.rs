@@ -13,7 +13,7 @@ fn no_crash_tear_lost_message_or_cancel_in_a_load_loses_or_doubles_its_value() {
 
 #[test]
 fn no_schedule_of_faults_loses_or_doubles_the_value_of_a_load() {
-    let summary = loads::seeded(Planted::Nothing, 1, 3_000).unwrap_or_else(|what| panic!("{what}"));
+    let summary = loads::seeded(Planted::Nothing, 1, 10_000).unwrap_or_else(|what| panic!("{what}"));
     println!("{summary}");
     assert!(summary.crashes > 100 && summary.voided > 100, "{summary}");
 }

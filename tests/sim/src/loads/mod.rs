@@ -11,6 +11,7 @@
 mod check;
 mod device;
 mod elsewhere;
+mod pos;
 mod provider;
 mod run;
 #[cfg(test)]
@@ -21,13 +22,12 @@ use std::sync::Arc;
 
 use purser_engine::settlement::Enrolment;
 use purser_engine::{
-    Abilities, Answer, BeginLoad, BeginSale, CallFailure, CallId, Config, DeviceEvent, Engine, FindId, Input,
-    LoadAsk, LoadEnd, LoadOutcome, LoadProgress, LoadRefusal, LoadView, Output, Peer, ProviderFailure, Query,
-    Reply, Request, RequestId, SendAttempt,
+    Abilities, Answer, CallFailure, CallId, Config, DeviceEvent, Engine, FindId, Input, LoadAsk, LoadEnd,
+    LoadOutcome, LoadProgress, LoadRefusal, LoadView, Output, ProviderFailure, Query, Reply, SendAttempt,
 };
 use purser_lab::card::{Card, Minor, Opening, PurseKind};
 use purser_ledger::{
-    Commit, DeviceName, Find, FindError, Monotonic, Now, Owner, Reference, Store, Wall, commit, find,
+    Commit, DeviceName, Find, FindError, Monotonic, Now, Reference, Store, Wall, commit, find,
 };
 use purser_provider_link::{BankAccount, LoadId, ProviderName, TerminalName};
 use purser_purse::CommandName;
@@ -136,6 +136,7 @@ struct World {
     refusals: Vec<LoadRefusal>,
     /// The last durable word.
     told: Option<LoadEnd>,
+    is_stopping: bool,
     is_stopped: bool,
     /// What a rule of the world itself found.
     broken: Option<String>,
@@ -227,6 +228,7 @@ impl World {
             progress: None,
             refusals: Vec::new(),
             told: None,
+            is_stopping: false,
             is_stopped: false,
             broken: None,
         }
@@ -263,6 +265,7 @@ impl World {
         }
         self.requests = self.answered;
         self.progress = None;
+        self.is_stopping = false;
         self.store.crash();
     }
 
@@ -411,17 +414,6 @@ impl World {
         }
     }
 
-    /// The POS sends the PIN for a presentation, and that it may use the last try.
-    fn send_pin(&mut self, digits: &str, presentation: u8) {
-        let pin = Pin::from_digits(&mut digits.as_bytes().to_vec()).expect("a PIN");
-        self.ask(Request::ProvidePin {
-            reference: reference(),
-            pin,
-            presentation,
-            last_try: false,
-        });
-    }
-
     fn enter_pin(&mut self) {
         if let Some(id) = self.pad.take() {
             let pin = Pin::from_digits(&mut PIN.as_bytes().to_vec()).expect("a PIN");
@@ -455,47 +447,6 @@ impl World {
         }
         let random = self.rng.sixteen_bytes();
         self.inputs.push_back(Input::Provider { id, answered, random });
-    }
-
-    fn ask(&mut self, request: Request) {
-        self.requests += 1;
-        let input = Input::Request {
-            id: RequestId(self.requests),
-            peer: Peer {
-                owner: Owner(0),
-                operator: false,
-            },
-            request,
-            random: self.rng.sixteen_bytes(),
-        };
-        self.inputs.push_back(input);
-    }
-
-    /// The POS asks for what it wants, again.
-    fn ask_again(&mut self) {
-        if self.wants_void && self.store.load(self.operation()).is_some() {
-            return self.ask(Request::Cancel(reference()));
-        }
-        let begin = BeginLoad {
-            reference: reference(),
-            load: self.operation(),
-            amount: self.kit.amount(u64::from(LOADED)),
-            reader: None,
-            pin_through_api: self.pin_through_api,
-        };
-        self.ask(Request::BeginLoad(begin));
-    }
-
-    /// Somebody begins a sale.
-    fn sell(&mut self) {
-        self.sales += 1;
-        let begin = BeginSale {
-            reference: Reference::new(format!("sale-{}", self.sales)).expect("a name"),
-            amount: self.kit.amount(10),
-            reader: None,
-            pin_through_api: false,
-        };
-        self.ask(Request::BeginSale(begin));
     }
 
     fn balance(&self, card: usize) -> u32 {

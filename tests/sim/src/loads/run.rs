@@ -65,6 +65,8 @@ pub(super) enum Blow {
     Swap(u64),
     /// This message to the provider.
     Message(u64, Fate),
+    /// From this message on so many are lost.
+    Outage(u64, u64),
     /// The POS cancels before this step.
     Cancel(u64),
     /// Purser is asked to stop before this step, and dies when it has.
@@ -165,7 +167,7 @@ impl Story {
             | Blow::NoRoom(at)
             | Blow::Stop(at) => at <= steps,
             Blow::InAppend(at, _) => at == appends,
-            Blow::Card(..) | Blow::Message(..) => false,
+            Blow::Card(..) | Blow::Message(..) | Blow::Outage(..) => false,
         };
         let Some(index) = self.blows.iter().position(is_due) else {
             return;
@@ -187,18 +189,22 @@ impl Story {
             Blow::NoPin(_) => self.world.refuses_pin = true,
             Blow::Driver(_) => self.world.loses_driver(),
             Blow::NoRoom(_) => self.world.store.refusals = 1,
-            Blow::Stop(_) => self.world.ask(Request::Stop),
+            Blow::Stop(_) => {
+                self.world.is_stopping = true;
+                self.world.ask(Request::Stop);
+            }
             Blow::NoCard(_) => {
                 self.world.remove();
                 self.is_empty_handed = true;
             }
-            Blow::Card(..) | Blow::Message(..) => {}
+            Blow::Card(..) | Blow::Message(..) | Blow::Outage(..) => {}
         }
     }
 
     fn fate(&self, step: Step) -> Fate {
         let of_message = self.blows.iter().find_map(|blow| match *blow {
             Blow::Message(at, fate) if at == self.world.messages => Some(fate),
+            Blow::Outage(at, length) if (at..at + length).contains(&self.world.messages) => Some(Fate::Lost),
             _ => None,
         });
         of_message.filter(|_| step == Step::Line).unwrap_or(Fate::Arrives)
@@ -275,6 +281,9 @@ impl Story {
     /// Nothing happens: the time comes that the engine waits for, or the POS asks again.
     fn wait(&mut self) -> Result<bool, String> {
         let world = &mut self.world;
+        if world.is_stopping {
+            return Err(format!("a stop is not answered: {}", world.state()));
+        }
         if world.is_over() {
             return Ok(false);
         }
@@ -283,7 +292,7 @@ impl Story {
                 world.now.monotonic = world.now.monotonic.max(at);
                 world.handle(purser_engine::Input::Timer);
             }
-            None if self.asked > 20 => {
+            None if self.asked > 200 => {
                 return Err(format!(
                     "nothing is left to do, and the load has no end: {}",
                     world.state()
@@ -343,6 +352,7 @@ fn blows(world: &World) -> Vec<Blow> {
     }
     for at in 0..world.messages {
         blows.extend([Fate::Lost, Fate::Unanswered, Fate::Twice].map(|fate| Blow::Message(at, fate)));
+        blows.extend([3, 40].map(|length| Blow::Outage(at, length)));
     }
     blows
 }
@@ -442,7 +452,7 @@ fn disturb(story: &mut Story) {
             return;
         }
         14 if world.rng.one_in(3) => Blow::Sale(0),
-        15 if world.rng.one_in(3) => Blow::NoPin(0),
+        15 if world.rng.one_in(12) => Blow::NoPin(0),
         16 if world.rng.one_in(2) => Blow::Driver(0),
         17 if world.rng.one_in(3) => Blow::NoRoom(0),
         _ => return,

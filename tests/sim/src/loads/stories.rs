@@ -116,6 +116,19 @@ fn an_attempt_whose_line_is_lost_is_sent_again_while_the_card_waits() {
 }
 
 #[test]
+fn a_void_whose_line_is_lost_at_the_card_is_asked_for_again_while_the_card_waits() {
+    let mut story = story(&[Blow::Card(CREDIT, Fault::TearBeforeExecute), Blow::Outage(3, 4)]);
+    story.cancels_when_torn = true;
+    let world = end(story);
+    is_void(&world);
+    assert_eq!(
+        times(&world, CommandName::Verify),
+        2,
+        "one for the load, one for the void"
+    );
+}
+
+#[test]
 fn a_cancel_before_the_card_needs_no_card() {
     let world = told(&[Blow::Pull(0), Blow::Cancel(0)]);
     is_void(&world);

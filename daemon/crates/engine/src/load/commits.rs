@@ -110,6 +110,7 @@ impl Engine {
         let load = self.load_mut(id);
         load.phase = Phase::Owed;
         load.deadline = None;
+        load.why = None;
         let requests = std::mem::take(&mut load.waiting);
         let stored = load.stored.as_ref().expect("an entry of it has just been stored");
         let view = LoadView::of(stored);

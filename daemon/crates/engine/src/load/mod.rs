@@ -50,7 +50,7 @@ const LOADS_MAX: usize = 16;
 /// How long a card keeps its power while the provider is asked, in milliseconds: several times what a call-back takes.
 const PROVIDER_WAIT_MS: u64 = 60_000;
 
-/// How soon an attempt whose line was lost is sent again, in milliseconds: the card waits with its power on.
+/// How soon the provider is asked again when the line was lost, in milliseconds: the card waits with its power on.
 const ATTEMPT_AGAIN_MS: u64 = 2_000;
 
 /// How often one presentation goes on with what the provider says: twice as often as its refusals can ask for.

@@ -33,7 +33,11 @@ impl Load {
 impl Engine {
     /// Asks the provider whatever is due. What nobody waits for goes on for ever, with longer and longer pauses.
     pub(crate) fn serve_loads(&mut self) {
-        if self.is_stopping || self.config.provider.is_none() {
+        if self.is_stopping {
+            // Also what an answer has set going since.
+            return self.stop_loads();
+        }
+        if self.config.provider.is_none() {
             return;
         }
         let now = self.now.monotonic;
@@ -96,6 +100,7 @@ impl Engine {
             ) => {
                 load.failures = 0;
                 load.retry_at = None;
+                load.why = load.why.filter(|why| !matches!(why, OwedReason::Provider(_)));
                 load.last_attempt = Some(last_attempt);
                 load.challenge = void_challenge;
                 self.handle_standing(id, asked, phase, random);
@@ -271,6 +276,12 @@ impl Engine {
             }
             (AtProvider::Mac2(it), _) if failure.is_transient && !refusal::OF_CARD.contains(&name) => {
                 self.send_attempt_later(reader, visit, it);
+            }
+            (AtProvider::Standing | AtProvider::Void { .. }, _)
+                if failure.is_transient && visit.asked_until > Some(self.now.monotonic) =>
+            {
+                let until = visit.asked_until.expect("it was just compared");
+                self.ask_again_at_card(reader, visit, until);
             }
             (AtProvider::Standing | AtProvider::Mac2(_) | AtProvider::Void { .. }, _) => {
                 self.refuse_load(reader, visit, LoadRefusal::Provider(name));

@@ -287,7 +287,10 @@ impl Engine {
         match phase {
             Phase::Checking(_) | Phase::Opening(_) => self.load_mut(id).aim = Aim::Void,
             // An entry of it may be on its way, of a card that has left: the void is asked for when that is recorded.
-            Phase::WaitingForCard | Phase::Owed => self.begin_void(id),
+            Phase::WaitingForCard | Phase::Owed => {
+                self.load_mut(id).presentations = 0;
+                self.begin_void(id);
+            }
             Phase::AtCard(reader) => {
                 let is_too_late = self.visits.get(&reader).is_some_and(|it| it.is_committed_to(id));
                 if !is_too_late {
@@ -316,27 +319,28 @@ impl Engine {
     pub(crate) fn stop_loads(&mut self) {
         let ids: Vec<OperationId> = self.loads.keys().copied().collect();
         for id in ids {
-            let load = self.load_mut(id);
-            match load.phase.clone() {
-                Phase::Opening(_) if load.changing.is_none() => {
-                    self.refuse_to_begin(id, RequestError::Stopping);
-                }
-                Phase::WaitingForCard | Phase::Ending if load.changing.is_none() => {
+            self.stop_load(id);
+        }
+    }
+
+    /// Stops one, unless an entry of it is on its way: then when that is recorded.
+    fn stop_load(&mut self, id: OperationId) {
+        let load = self.load(id);
+        match load.phase.clone() {
+            Phase::Opening(_) if load.changing.is_none() => {
+                self.refuse_to_begin(id, RequestError::Stopping);
+            }
+            Phase::WaitingForCard | Phase::Ending if load.changing.is_none() => {
+                self.owe(id, OwedReason::Stopped);
+            }
+            Phase::AtCard(reader) => {
+                let visit = self.visits.get(&reader);
+                let waits = |state: &State| !matches!(state, State::RecordingAttempt(_));
+                if visit.is_some_and(|it| !it.is_committed_to(id) && waits(&it.state)) {
                     self.owe(id, OwedReason::Stopped);
                 }
-                Phase::AtCard(reader) => {
-                    let visit = self.visits.get(&reader);
-                    let waits = |state: &State| !matches!(state, State::RecordingAttempt(_));
-                    if visit.is_some_and(|it| !it.is_committed_to(id) && waits(&it.state)) {
-                        self.owe(id, OwedReason::Stopped);
-                    }
-                }
-                Phase::Checking(_)
-                | Phase::Opening(_)
-                | Phase::WaitingForCard
-                | Phase::Ending
-                | Phase::Owed => {}
             }
+            Phase::Checking(_) | Phase::Opening(_) | Phase::WaitingForCard | Phase::Ending | Phase::Owed => {}
         }
     }
 

@@ -1,7 +1,8 @@
 //! What a load does with a card in the reader, up to the attempt that is sent (S5 to S9).
 
 use purser_ledger::{
-    CloseReason, DeviceName, Entry, JournalReceipt, LoadAttempted, OperationId, Scheme, SchemeBytes,
+    CloseReason, DeviceName, Entry, JournalReceipt, LoadAttempted, Monotonic, OperationId, Scheme,
+    SchemeBytes,
 };
 use purser_provider_link::CardSaid;
 use purser_purse::CardError;
@@ -131,6 +132,7 @@ impl Engine {
         id: OperationId,
         name: &'static str,
     ) {
+        visit.asked_until = None;
         visit.rounds = visit.rounds.saturating_add(1);
         if visit.rounds > ROUNDS_MAX {
             self.refuse_load(reader, visit, LoadRefusal::Provider(name));
@@ -186,7 +188,8 @@ impl Engine {
         asking: AtProvider,
     ) {
         self.ask_provider(id, what);
-        visit.deadline = self.now.monotonic.after_ms(PROVIDER_WAIT_MS);
+        let until = self.now.monotonic.after_ms(PROVIDER_WAIT_MS);
+        visit.deadline = *visit.asked_until.get_or_insert(until);
         visit.state = State::AskingProvider(asking);
         self.visits.insert(reader.clone(), visit);
     }
@@ -380,7 +383,14 @@ impl Engine {
         self.visits.insert(reader.clone(), visit);
     }
 
-    /// The provider is not answering, or an attempt is to be sent again.
+    /// The line was lost: the provider is asked again a little later, while the card keeps its power.
+    pub(super) fn ask_again_at_card(&mut self, reader: &DeviceName, mut visit: Visit, until: Monotonic) {
+        visit.deadline = self.now.monotonic.after_ms(ATTEMPT_AGAIN_MS).min(until);
+        visit.state = State::AskingProvider(AtProvider::Standing);
+        self.visits.insert(reader.clone(), visit);
+    }
+
+    /// The provider is not answering, or is to be asked again.
     pub(crate) fn provider_wait_expired(&mut self, reader: &DeviceName, mut visit: Visit) {
         let id = visit.load().expect("the provider is asked for a load");
         let now = self.now.monotonic;
@@ -388,6 +398,9 @@ impl Engine {
         match std::mem::replace(&mut visit.state, State::Leaving) {
             State::AskingProvider(AtProvider::Mac2(it)) if is_unasked && now < it.until => {
                 self.ask_for_mac2(reader, visit, id, it);
+            }
+            State::AskingProvider(AtProvider::Standing) if is_unasked && visit.asked_until > Some(now) => {
+                self.serve_load(reader, visit, id);
             }
             _ => {
                 self.load_mut(id).call = None;

@@ -70,6 +70,8 @@ pub(crate) struct Visit {
     pub(crate) deadline: Monotonic,
     /// How often what the provider said was gone on with.
     pub(crate) rounds: u8,
+    /// How long the provider is asked again and again while its line is bad; none while it is not asked, or has answered.
+    pub(crate) asked_until: Option<Monotonic>,
     /// The provider says that the card has executed the load, and nobody has the proof.
     pub(crate) is_proof_missing: bool,
     /// The insertion that it began with.
@@ -152,6 +154,7 @@ impl Visit {
             checked_until: None,
             deadline,
             rounds: 0,
+            asked_until: None,
             is_proof_missing: false,
             insertion,
         }
