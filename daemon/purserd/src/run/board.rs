@@ -273,7 +273,7 @@ impl Loads {
             problem(
                 "loads_owed",
                 &format!("{} loads are owed to their users", self.owed),
-                "complete each by beginning it again with its card, or cancel it; purserctl journal tells their references",
+                "whoever began one begins it again with its card, or cancels it, as an operator may; purserctl journal tells their references",
             )
         });
         let refused = self.refused.map(|name| {

@@ -153,6 +153,8 @@ fn on_runtime(config: Config, places: &Places, parts: Parts) -> Exit {
 
 fn schedule(config: &Config, enrolment: Option<&Enrolment>) -> Option<Schedule> {
     let (enrolled, provider) = enrolment.zip(config.provider.as_ref())?;
+    // A terminal that loads cards settles nothing.
+    enrolled.accounts.first()?;
     Some(Schedule::new(&provider.settle, enrolled.terminal.as_str()))
 }
 

@@ -9,7 +9,7 @@ pub(super) fn words(error: RequestError) -> (ErrorName, &'static str, &'static s
     match error {
         RequestError::LoadEnded => (
             ErrorName::LoadEnded,
-            "the provider says that this load has ended; it was not begun here",
+            "the provider says that this load has ended, and no load of this terminal has the reference",
             "ask the provider's operator where it was completed or voided",
         ),
         RequestError::OtherLoad => (

@@ -1,6 +1,6 @@
 //! Loads in the words of the API.
 
-use purser_engine::load::{LoadEnd, LoadOutcome, LoadProgress, LoadRefusal, LoadView, OwedReason};
+use purser_engine::load::{LoadEnd, LoadOutcome, LoadProgress, LoadRefusal, LoadView, OwedReason, refusal};
 
 use super::{UNDER_WAY, amount, masked, time};
 use crate::model;
@@ -29,7 +29,7 @@ pub(crate) fn loading(view: &LoadView<LoadProgress>) -> model::Load {
         _ => UNDER_WAY,
     };
     let mut load = bare(view, outcome, state);
-    set_reason(&mut load, refused.map(refusal));
+    set_reason(&mut load, refused.map(of_card));
     if let LoadProgress::WaitingForPin { tries_left, .. } = view.state {
         load.tries_left = tries_left.map(u64::from);
     }
@@ -117,7 +117,7 @@ fn set_reason(load: &mut model::Load, why: Option<Why>) {
 }
 
 /// Why a card was not loaded.
-fn refusal(refused: LoadRefusal) -> Why {
+fn of_card(refused: LoadRefusal) -> Why {
     match refused {
         LoadRefusal::OtherCard => why(
             "other_card",
@@ -130,10 +130,15 @@ fn refusal(refused: LoadRefusal) -> Why {
             "present another card, or cancel the load",
         ),
         LoadRefusal::Card(close) => reasons::of_close(close).into(),
-        LoadRefusal::Provider(name) => why(
+        LoadRefusal::Provider(name) if refusal::OF_CARD.contains(&name) => why(
             name,
             format!("the provider refuses this card by {name}"),
             "present another card, or cancel the load",
+        ),
+        LoadRefusal::Provider(name) => why(
+            name,
+            format!("the provider has not answered, or refuses the load, by {name}"),
+            "put the same card in again, or cancel the load",
         ),
     }
 }
@@ -162,7 +167,7 @@ fn owed(reason: OwedReason) -> Why {
         OwedReason::NotRecorded => why(
             "not_recorded",
             "the journal takes no further attempt",
-            "free disk space; after some hundred attempts, cancel the load",
+            "free disk space; where there is room, cancel the load, or show the provider the card",
         ),
         OwedReason::Stopped => why("stopped", "Purser is stopping", GO_ON),
     }
