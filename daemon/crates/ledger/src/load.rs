@@ -314,7 +314,12 @@ impl Load {
 
     /// True while a card may hold the value without proof: that card is asked whenever it is presented (money rules L3, P1).
     pub fn waits_for_card(&self) -> bool {
-        matches!(self.standing, LoadStanding::Released { .. })
+        let is_unproven = matches!(
+            self.standing,
+            LoadStanding::Attempted(_) | LoadStanding::Released { .. }
+        );
+        // A further attempt takes nothing back: the released one may have been executed all the same.
+        is_unproven && self.released.is_some()
     }
 
     /// The card that may hold the value, or has it: none before CREDIT FOR LOAD could be sent to one.

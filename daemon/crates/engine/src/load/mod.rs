@@ -243,9 +243,10 @@ impl Load {
     /// True when the load could take the card that a sale or another load is meant for.
     pub(crate) fn competes_for(&self, reader: Option<&DeviceName>) -> bool {
         let holds = match &self.phase {
-            Phase::WaitingForCard => self.asked.reader.as_ref(),
-            Phase::AtCard(at) => Some(at),
-            Phase::Checking(_) | Phase::Opening(_) | Phase::Ending | Phase::Owed => return false,
+            // Also one that is at a card: when that is pulled out it waits for any card again. And one that the provider is asked about:
+            // it waits for a card as soon as the answer is there.
+            Phase::Opening(_) | Phase::WaitingForCard | Phase::AtCard(_) => self.asked.reader.as_ref(),
+            Phase::Checking(_) | Phase::Ending | Phase::Owed => return false,
         };
         holds.is_none() || reader.is_none() || holds == reader
     }

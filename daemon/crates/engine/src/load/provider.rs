@@ -222,6 +222,7 @@ impl Engine {
     pub(super) fn load_tac_fetched(&mut self, id: OperationId, tac: LoadTac) {
         let load = self.load_mut(id);
         load.fetched = Some(tac);
+        load.call = None;
         load.retry_at = None;
         load.deadline = None;
         if load.is_under_way() {

@@ -55,8 +55,10 @@ impl Engine {
     }
 
     fn has_place_for_load(&self) -> Result<(), RequestError> {
-        let under_way = self.loads.values().filter(|load| load.is_under_way());
-        if under_way.count() >= LOADS_MAX {
+        // One that only waits for the provider's void keeps no place.
+        let takes_place =
+            |load: &&Load| load.is_under_way() && (load.phase != Phase::Ending || !load.waiting.is_empty());
+        if self.loads.values().filter(takes_place).count() >= LOADS_MAX {
             return Err(RequestError::TooManyLoads);
         }
         Ok(())

@@ -94,7 +94,10 @@ impl Engine {
         result: Result<LoadTac, CardError>,
     ) {
         let is_own = visit.load() == Some(id);
+        let is_at_card = |load: &Load| matches!(load.phase, Phase::AtCard(_));
         match result {
+            // Meanwhile its card is served at another reader, or one that says so: that visit finds out.
+            Ok(_) if !is_own && self.loads.get(&id).is_some_and(is_at_card) => self.advance(reader, visit),
             Ok(tac) => {
                 if self.loads.contains_key(&id) {
                     self.load_tac_fetched(id, tac);
@@ -175,6 +178,10 @@ impl Engine {
             .is_some_and(|released| released.card != card_id(card))
         {
             return Some(LoadRefusal::OtherCard);
+        }
+        // Whatever speaks against loading it: that it has not executed the load it may prove (money rule L3).
+        if load.aim == Aim::Void {
+            return None;
         }
         self.unfit(card, load.asked.amount).map(LoadRefusal::Card)
     }
@@ -293,13 +300,12 @@ impl Engine {
         });
         let is_admitted = load.stored.as_ref().is_some_and(|stored| stored.admits(&entry));
         if let Some(before) = released.filter(|before| *before != sn) {
-            let why = if before.checked_add(1) == Some(sn) {
-                // It has executed the load, and has just refused to prove it.
-                OwedReason::ProofMissing
+            if before.checked_add(1) == Some(sn) {
+                // It has executed a load: this one, says its proof.
+                self.fetch_tac_before(reader, visit, id, sn);
             } else {
-                OwedReason::CounterMoved
-            };
-            self.owe_at_card(reader, visit, id, why);
+                self.owe_at_card(reader, visit, id, OwedReason::CounterMoved);
+            }
         } else if attempt.new_balance().is_none() {
             self.refuse_load(reader, visit, LoadRefusal::PurseFull);
         } else if attempt.init.online_sn.next().is_none() {

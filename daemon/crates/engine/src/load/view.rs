@@ -156,14 +156,10 @@ impl LoadView<LoadOutcome> {
             is_confirmed,
         };
         let end = match &load.standing {
-            LoadStanding::Begun | LoadStanding::Attempted(_) => LoadEnd::Owed {
-                may_be_on_card: false,
-                why,
-            },
-            LoadStanding::Released { .. } => LoadEnd::Owed {
-                may_be_on_card: true,
-                why,
-            },
+            LoadStanding::Begun | LoadStanding::Attempted(_) | LoadStanding::Released { .. } => {
+                let may_be_on_card = load.waits_for_card();
+                LoadEnd::Owed { may_be_on_card, why }
+            }
             LoadStanding::Proven(proven) => loaded(proven, false),
             LoadStanding::Confirmed(proven) => loaded(proven, true),
             LoadStanding::Voided => LoadEnd::Voided,

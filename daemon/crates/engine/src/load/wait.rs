@@ -53,6 +53,8 @@ impl Engine {
         let load = self.load_mut(id);
         load.aim = Aim::Void;
         load.phase = Phase::Ending;
+        // What was asked before says nothing about the void.
+        load.call = None;
         load.deadline = None;
         load.retry_at = None;
         load.challenge = None;
@@ -63,6 +65,7 @@ impl Engine {
         self.free_card(id);
         let load = self.load_mut(id);
         load.phase = Phase::Owed;
+        load.call = None;
         load.deadline = None;
         load.why = Some(why);
         self.tell_owed(id);

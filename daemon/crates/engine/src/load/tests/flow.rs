@@ -171,6 +171,36 @@ fn a_load_that_a_card_may_have_is_voided_by_no_time_and_by_no_cancel_without_the
 }
 
 #[test]
+fn a_further_attempt_takes_back_nothing_of_what_was_released() {
+    let mut store = stored(3);
+    let bytes = SchemeBytes::new(Scheme::Pboc, vec![0; 48]).unwrap();
+    let attempted = Entry::LoadAttempted(LoadAttempted {
+        number: 2,
+        card: CardId::new(Scheme::Pboc, [9; 10]),
+        online_sn: 7,
+        initialize: bytes,
+    });
+    let commit = Commit {
+        operation: OperationId::new([1; 16]),
+        step: 3,
+        at: purser_ledger::Wall {
+            unix_seconds: 1_800_000_000,
+            utc_offset_seconds: 0,
+            trusted: true,
+        },
+        entry: attempted,
+    };
+    assert!(store.append(&[commit]).unwrap()[0].is_ok());
+    let mut till = Till::started(store, true);
+    till.arrive();
+    let owed = LoadEnd::Owed {
+        may_be_on_card: true,
+        why: None,
+    };
+    assert_eq!(told(&till.ask(Request::Attach(load()))), (owed, 1));
+}
+
+#[test]
 fn what_is_proven_is_confirmed_for_ever() {
     let mut till = Till::started(stored(4), true);
     let wants = till.arrive();

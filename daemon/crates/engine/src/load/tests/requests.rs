@@ -1,6 +1,6 @@
 //! What may begin, and what a reference is for.
 
-use purser_ledger::{Conclusion, Reference, Refused};
+use purser_ledger::{Conclusion, DeviceName, Reference, Refused};
 
 use super::till::{Kept, Till, Wants, asked, begin, told, yen};
 use crate::{
@@ -33,6 +33,24 @@ fn nothing_is_recorded_before_the_provider_knows_the_load() {
     );
     assert!(till.recorded.is_empty() && till.engine.loads().is_empty());
     till.begun("load", 1);
+    assert_eq!(till.recorded, ["begun"]);
+}
+
+#[test]
+fn of_two_loads_that_could_take_the_same_card_one_is_begun_however_late_the_provider_answers() {
+    let mut till = Till::new();
+    till.arrive();
+    let (first, _) = asked(&till.ask(Request::BeginLoad(begin("one", 1, 300))));
+    let second = till.refusal(Request::BeginLoad(begin("two", 2, 500)));
+    assert_eq!(second, RequestError::ReaderInUse);
+    let sale = crate::BeginSale {
+        reference: reference("sale"),
+        amount: yen(100),
+        reader: None,
+        pin_through_api: false,
+    };
+    assert_eq!(till.refusal(Request::BeginSale(sale)), RequestError::ReaderInUse);
+    till.stands(first, LoadPhase::Open);
     assert_eq!(till.recorded, ["begun"]);
 }
 
@@ -179,11 +197,21 @@ fn a_full_journal_begins_no_load_and_forgets_it() {
 #[test]
 fn there_are_so_many_loads_at_once_and_no_more() {
     let mut till = Till::new();
-    till.arrive();
+    let mut at_its_own_reader = |number: u8| {
+        let name = format!("reader-{number}");
+        till.arrive_as(&name);
+        let asked = begin(&format!("load-{number}"), number, 300);
+        till.ask(Request::BeginLoad(crate::BeginLoad {
+            reader: Some(DeviceName::new(name).unwrap()),
+            ..asked
+        }))
+    };
     for number in 1..=16 {
-        asked(&till.ask(Request::BeginLoad(begin(&format!("load-{number}"), number, 300))));
+        asked(&at_its_own_reader(number));
     }
-    let refused = till.refusal(Request::BeginLoad(begin("load-17", 17, 300)));
+    let [Wants::Reply(Err(refused))] = at_its_own_reader(17)[..] else {
+        panic!("it is refused");
+    };
     assert_eq!(refused, RequestError::TooManyLoads);
     assert!(refused.is_transient());
 }

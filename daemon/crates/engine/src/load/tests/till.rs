@@ -154,11 +154,15 @@ impl Till {
 
     /// The reader is there; gives what the engine has wanted since its start.
     pub(super) fn arrive(&mut self) -> Vec<Wants> {
+        self.arrive_as("reader")
+    }
+
+    pub(super) fn arrive_as(&mut self, name: &str) -> Vec<Wants> {
         let abilities = Abilities {
             card_reader: true,
             pin_pad: true,
         };
-        let name = DeviceName::new("reader").unwrap();
+        let name = DeviceName::new(name).unwrap();
         let event = DeviceEvent::Arrived(abilities);
         self.handle(Input::Device { name, event })
     }
