@@ -97,7 +97,7 @@ pub(crate) struct Doctor {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Provider {
-    /// How the link does, and what this terminal is there; exit code 1 when it is down
+    /// How the link does, and what this terminal is there; exit code 1 unless it is up or listening
     Status,
 }
 

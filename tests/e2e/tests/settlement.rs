@@ -115,6 +115,9 @@ fn a_shop_settles_by_itself_when_a_limit_comes_near() -> Result<(), Fault> {
     loop {
         let list = shop.lines(&["batch", "list"], 0)?;
         if list.first().is_some_and(|batch| batch["state"] == "exchanged") {
+            ensure(list.len() == 1 && list[0]["count"] == 2, || {
+                format!("both in one batch: {list:?}")
+            })?;
             break;
         }
         ensure(Instant::now() < end, || format!("{list:?}"))?;

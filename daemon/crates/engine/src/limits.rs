@@ -198,7 +198,8 @@ impl Engine {
         counted
     }
 
-    fn judged_now(&self) -> Now {
+    /// The time of the newest input, its wall clock as far as it is believed (money rule T2).
+    pub fn judged_now(&self) -> Now {
         Now {
             wall: self.present(),
             ..self.now

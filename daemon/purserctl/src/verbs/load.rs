@@ -25,7 +25,11 @@ pub(super) async fn run(cli: &Cli, mut client: Client, asked: &cli::Load) -> Res
             tell(cli, &load)
         }
         cli::Load::Cancel(asked) => {
-            let load = client.cancel_load(&about(&asked.reference)).await?.load;
+            let about = about(&asked.reference);
+            if client.attach_load(&about).await?.load.may_be_on_card == Some(true) {
+                eprintln!("it may be on its card, which alone can prove that it is not: present the card");
+            }
+            let load = client.cancel_load(&about).await?.load;
             tell(cli, &load)?;
             // To have it voided is what was asked for.
             Ok(match load.outcome.as_str() {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use purser_api::{Answered, Call, DriverCall, Hub, News};
 use purser_engine::load::LoadTold;
+use purser_engine::settlement::BatchState;
 use purser_engine::{Engine, Input, Output, Peer, Reply, Request, RequestError, RequestId, Told};
 use purser_journal::{Done, Job, JournalThread, NotTaken};
 use purser_ledger::{Entry, Monotonic, Operation, Owner, StoreBroken};
@@ -116,12 +117,17 @@ impl Core {
         let under_way: Vec<_> = self.engine.batches().iter().map(|it| it.currency).collect();
         let waiting = self.engine.unsettled().open();
         let waiting = waiting.filter(|(currency, _)| !under_way.contains(currency));
-        let due = schedule.due(waiting, &self.engine.claim_uses(), self.clock.now());
+        let due = schedule.due(waiting, &self.engine.claim_uses(), self.engine.judged_now());
         for currency in due {
             tracing::info!(%currency, step = "S30", "settling by itself");
-            // What comes of it is told in the log and by the status.
-            let (reply, _) = oneshot::channel();
+            let (reply, answer) = oneshot::channel();
             self.request(ourselves(), Request::Settle(Some(currency)), reply);
+            tokio::spawn(async move {
+                // What comes of a batch is told in the log and by the status.
+                if let Ok(Err(error)) = answer.await {
+                    tracing::warn!(%currency, %error, "not settled by itself; it is tried again");
+                }
+            });
         }
     }
 
@@ -253,7 +259,17 @@ impl Core {
                 Output::Count(id, asked) => self.settler.count(id, asked),
                 Output::Settle(id, act) => self.settler.send(id, act.into_act()),
                 Output::Void(id, act) => self.settler.void(id, act.into_act()),
-                Output::TellBatch(told) => journey::batch(&told.act().view),
+                Output::TellBatch(told) => {
+                    let view = &told.act().view;
+                    journey::batch(view);
+                    if let Some(schedule) = self
+                        .schedule
+                        .as_mut()
+                        .filter(|_| view.state == BatchState::Voided)
+                    {
+                        schedule.voided(view.currency, self.engine.judged_now());
+                    }
+                }
                 Output::HintBatch(view) => journey::batch(&view),
                 Output::AskProvider(id, ask) => self.loader.ask(id, ask),
                 Output::Attempt(id, act) => self.loader.attempt(id, act.into_act()),

@@ -24,6 +24,8 @@ pub(super) struct Schedule {
     at_seconds: Vec<i64>,
     near_limits: bool,
     asked: BTreeMap<Currency, Monotonic>,
+    /// When a batch was voided, in seconds since 1970: its claims wait for a later moment.
+    voided: BTreeMap<Currency, i64>,
     look_at: Monotonic,
 }
 
@@ -42,6 +44,7 @@ impl Schedule {
             at_seconds: settle.at_minutes.iter().map(moment).collect(),
             near_limits: settle.near_limits,
             asked: BTreeMap::new(),
+            voided: BTreeMap::new(),
             look_at: Monotonic(0),
         }
     }
@@ -55,19 +58,29 @@ impl Schedule {
     ) -> Vec<Currency> {
         let is_near = self.near_limits && uses.iter().any(|it| it.level() != LimitLevel::Within);
         let newest = self.newest(now.wall);
-        let is_due = |claims: &Claims| {
-            let missed = newest.zip(claims.oldest_unix_seconds);
-            is_near || missed.is_some_and(|(moment, oldest)| oldest < moment)
+        let is_due = |currency: &Currency, claims: &Claims| {
+            // The age of claims that were taken under a clock that nobody trusted is not known.
+            let is_missed = |moment: i64| {
+                claims.oldest_unix_seconds.is_none_or(|oldest| oldest < moment)
+                    && self.voided.get(currency).is_none_or(|voided| *voided < moment)
+            };
+            is_near || newest.is_some_and(is_missed)
         };
         let due = waiting.filter(|(currency, claims)| {
             let asked = self.asked.get(currency);
-            is_due(claims) && asked.is_none_or(|at| at.after_ms(TRY_AGAIN_MS) <= now.monotonic)
+            is_due(currency, claims) && asked.is_none_or(|at| at.after_ms(TRY_AGAIN_MS) <= now.monotonic)
         });
         let due: Vec<_> = due.map(|(currency, _)| currency).collect();
         self.look_at = self.next(now);
         self.asked
             .extend(due.iter().map(|currency| (*currency, now.monotonic)));
         due
+    }
+
+    /// A batch was voided: what it held is not sealed again at once, whoever had it voided.
+    pub(super) fn voided(&mut self, currency: Currency, now: Now) {
+        self.asked.insert(currency, now.monotonic);
+        self.voided.insert(currency, now.wall.unix_seconds);
     }
 
     /// When to ask [`Self::due`] again, whatever has happened since.
@@ -173,6 +186,28 @@ mod tests {
             due(NOON + 1, NOON + 3 * DAY_SECONDS, 9_000_000).0,
             "missed while off"
         );
+    }
+
+    #[test]
+    fn what_a_voided_batch_held_waits_for_the_next_moment() {
+        let mut schedule = schedule(&[12 * 60], 0);
+        let yen: Currency = "JPY".parse().expect("a currency");
+        let waiting = Claims {
+            count: 1,
+            minor: 300,
+            oldest_unix_seconds: None,
+        };
+        let due = |schedule: &mut Schedule, unix_seconds: i64, ms: u64| {
+            let now = Now {
+                monotonic: Monotonic(ms),
+                ..now(unix_seconds, 0)
+            };
+            !schedule.due(std::iter::once((yen, waiting)), &[], now).is_empty()
+        };
+        assert!(due(&mut schedule, NOON, 0), "its age is not known");
+        schedule.voided(yen, now(NOON + 3_600, 0));
+        assert!(!due(&mut schedule, NOON + 7_200, 7_200_000));
+        assert!(due(&mut schedule, NOON + DAY_SECONDS, 86_400_000));
     }
 
     #[test]

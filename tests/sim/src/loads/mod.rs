@@ -50,8 +50,6 @@ pub enum Planted {
     AnswersBeforeSync,
     /// The provider voids a load whose MAC2 has left, without the card's proof.
     VoidsWithoutProof,
-    /// The reader sends each CREDIT, and what was answered to the first is lost.
-    LosesTheCreditsAnswer,
     /// The card takes a credit twice.
     CreditsTwice,
 }

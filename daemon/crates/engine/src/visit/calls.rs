@@ -195,7 +195,10 @@ impl Engine {
                 self.transmit(reader, visit, balance, State::ReadingBalance);
             }
             Serving::Nobody => {
-                self.devices.set_resolved(reader);
+                // Another card may have come before this one's answer: that one is still to be asked.
+                if visit.has_its_card(reader, &self.devices) {
+                    self.devices.set_resolved(reader);
+                }
                 self.leave(reader, visit);
             }
         }

@@ -333,7 +333,10 @@ impl Engine {
 
     /// Ends the visit: the card loses its power, and with it its PIN state (S24, money rule P4).
     pub(crate) fn leave(&mut self, reader: &DeviceName, mut visit: Visit) {
-        if let (Some(_), Some(card)) = (visit.served(), &visit.card) {
+        // Another card may have come before this one's answer: that one has not served.
+        if let (Some(_), Some(card)) = (visit.served(), &visit.card)
+            && visit.has_its_card(reader, &self.devices)
+        {
             self.devices.set_served(reader, Some(card_id(card)));
         }
         self.abort_pin_entry(&mut visit);
