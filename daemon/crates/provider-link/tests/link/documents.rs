@@ -101,9 +101,8 @@ fn samples() -> Vec<Sample> {
 }
 
 fn query() -> Query {
-    let bytes = |bytes: &[u8]| {
-        purser_ledger::SchemeBytes::new(purser_ledger::Scheme::Pboc, bytes.to_vec()).unwrap()
-    };
+    let bytes =
+        |bytes: &[u8]| purser_ledger::SchemeBytes::new(purser_ledger::Scheme::Pboc, bytes.to_vec()).unwrap();
     Query {
         operation: purser_ledger::OperationId::new([0xA1; 16]),
         key: key(41),

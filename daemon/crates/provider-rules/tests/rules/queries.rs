@@ -137,10 +137,7 @@ fn a_sale_has_one_query() {
 
 #[test]
 fn an_operator_decides_once_and_never_pays_a_forged_debit() {
-    assert_eq!(
-        query::decide(None, false, true),
-        Ok(QueryProof::DecidedHappened)
-    );
+    assert_eq!(query::decide(None, false, true), Ok(QueryProof::DecidedHappened));
     assert_eq!(query::decide(None, true, false), Ok(QueryProof::DecidedNot));
     assert_eq!(query::decide(None, true, true), Err(Refusal::ForgedBefore));
     for proof in QueryProof::ALL {
