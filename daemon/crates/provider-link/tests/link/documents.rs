@@ -85,18 +85,26 @@ fn samples() -> Vec<Sample> {
             |bytes| Parameters::decode(bytes).map(|_| ()),
             "d7e1e5c0e3fb83fbcaf5febfdc49bc63f1c93160f4409f0c7b1aeb06074b8bd3",
         ),
-        sample(
-            Document::Query,
-            query().encode(),
-            |bytes| Query::decode(bytes).map(|_| ()),
-            "853fda2106f5787b9eed3c6b8efe0a7e17a6b86778d89561b388d8e0cfd7c7e0",
-        ),
-        sample(
-            Document::QueryAnswer,
-            query_answer(QueryProof::OtherDebit).encode(),
-            |bytes| QueryAnswer::decode(bytes).map(|_| ()),
-            "686ed4483af7903c5804964a58643b149cc59ddf203c90b0d161f1d3be4f43a8",
-        ),
+    ]
+    .into_iter()
+    .chain(query_samples())
+    .collect()
+}
+
+fn query_samples() -> [Sample; 2] {
+    [
+        Sample {
+            document: Document::Query,
+            bytes: query().encode(),
+            decode: |bytes| Query::decode(bytes).map(|_| ()),
+            golden: "853fda2106f5787b9eed3c6b8efe0a7e17a6b86778d89561b388d8e0cfd7c7e0",
+        },
+        Sample {
+            document: Document::QueryAnswer,
+            bytes: query_answer(QueryProof::OtherDebit).encode(),
+            decode: |bytes| QueryAnswer::decode(bytes).map(|_| ()),
+            golden: "686ed4483af7903c5804964a58643b149cc59ddf203c90b0d161f1d3be4f43a8",
+        },
     ]
 }
 
