@@ -13,6 +13,7 @@ mod limits;
 pub mod load;
 mod output;
 mod psam;
+pub mod query;
 mod requests;
 mod sale;
 pub mod settlement;
@@ -31,6 +32,7 @@ pub use load::{
 };
 pub use output::{Act, EnterPin, Output, Query, Reply, RequestError, Told};
 pub use psam::{PsamFault, PsamSettings, PsamState, PsamView, Sam};
+pub use query::QueryTold;
 pub use settlement::ProviderFailure;
 pub use view::{End, Outcome, Progress, PurseView, SaleView, Slip};
 

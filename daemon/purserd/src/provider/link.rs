@@ -1,5 +1,6 @@
 //! The handle of the link, and what it begins with.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use purser_provider_link::call_back::{Limits, Mode, Purpose};
 use purser_provider_link::{Digest, ProviderName};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_rustls::TlsConnector;
 
 use super::address::Address;
 use super::failure::{self, names};
@@ -171,6 +173,23 @@ pub struct Link {
     identity: Arc<Identity>,
     state: watch::Receiver<LinkState>,
     pub(super) limits: Limits,
+    pub(super) plain: Plain,
+}
+
+/// What a connection that needs no call-back is made with.
+#[derive(Clone)]
+pub(super) struct Plain {
+    pub(super) connector: TlsConnector,
+    pub(super) address: Address,
+}
+
+impl fmt::Debug for Plain {
+    /// Without the device key's certificate chain.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plain")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Link {
@@ -197,6 +216,10 @@ impl Link {
         let (commands, queue) = mpsc::channel(WAITING_MAX);
         let identity = Arc::new(identity);
         let limits = settings.limits;
+        let plain = Plain {
+            connector: connector.clone(),
+            address: settings.address.clone(),
+        };
         let (told, state) = watch::channel(match settings.mode {
             Mode::Answer => LinkState::Listening,
             Mode::Standing => LinkState::Connecting,
@@ -208,6 +231,7 @@ impl Link {
             identity,
             state,
             limits,
+            plain,
         })
     }
 

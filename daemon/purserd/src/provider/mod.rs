@@ -22,6 +22,7 @@ mod legs;
 mod link;
 mod listen;
 mod load;
+mod query;
 mod settle;
 mod task;
 mod tls;

@@ -272,6 +272,7 @@ impl Core {
                 }
                 Output::HintBatch(view) => journey::batch(&view),
                 Output::AskProvider(id, ask) => self.loader.ask(id, ask),
+                Output::QuerySale(id, query) => self.loader.query(id, query),
                 Output::Attempt(id, act) => self.loader.attempt(id, act.into_act()),
                 Output::TellLoad(told) => {
                     let LoadTold { requests, view } = told.into_act();

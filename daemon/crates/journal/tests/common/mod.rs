@@ -130,6 +130,7 @@ impl Sale {
             evidence: self.bytes(),
             balance_after: Some(yen(700)),
             refund_owed,
+            answer: None,
         });
         self.commit(step, entry)
     }
@@ -138,6 +139,7 @@ impl Sale {
         let entry = SaleVoided {
             amount: self.amount,
             proof: VoidProof::CounterUnchanged,
+            answer: None,
         };
         self.commit(step, Entry::SaleVoided(entry))
     }
