@@ -92,6 +92,7 @@ impl World {
             | Output::HintBatch(_)
             | Output::AskProvider(..)
             | Output::Attempt(..)
+            | Output::QuerySale(..)
             | Output::TellLoad(_)
             | Output::HintLoad(_) => {
                 unreachable!("no POS of this world settles or loads");
