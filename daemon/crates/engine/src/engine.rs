@@ -152,6 +152,7 @@ impl Engine {
             Input::Device { name, event } => self.handle_device(name, event),
             Input::Provider { id, answered, random } => self.handle_provider(id, answered, random),
             Input::Counted { id, counted } => self.handle_counted(id, counted),
+            Input::Sent { id, sent } => self.handle_sent(id, sent),
             Input::Settled { id, answered, random } => self.handle_settled(id, answered, random),
             Input::Timer => {}
         }

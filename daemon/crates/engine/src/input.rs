@@ -73,6 +73,13 @@ pub enum Input {
         /// The batch, none where there is nothing to settle, or why it could not be counted.
         counted: Result<Option<Counted>, ProviderFailure>,
     },
+    /// The provider has taken so many of the items of the batch that a `Settle` sends. May be lost.
+    Sent {
+        /// The call's number.
+        id: CallId,
+        /// How many.
+        sent: u32,
+    },
     /// The link to the provider answers an `AskProvider` or an `Attempt`. Exactly one for each call.
     Provider {
         /// The call's number.
