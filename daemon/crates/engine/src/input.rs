@@ -9,7 +9,7 @@ use purser_purse::pboc::Pin;
 
 use crate::load::LoadAnswer;
 use crate::settlement::{Counted, ProviderFailure, SettleAnswer};
-use crate::{CallId, FindId, RequestId};
+use crate::{CallId, FindId, HeardParameters, RequestId};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -100,6 +100,9 @@ pub enum Input {
     },
     /// The time of `poll_timeout` has come. May come early or late.
     Timer,
+    /// The provider's parameters, verified and durable: in force from here on, as a whole (money rule T3). An earlier version than
+    /// the one in force changes nothing.
+    Parameters(HeardParameters),
 }
 
 /// Who asks.

@@ -19,6 +19,7 @@ use super::journal_wait::JournalWait;
 use super::journey;
 use super::loading::Loader;
 use super::orders::Reloads;
+use super::parameters::{Follower, Parameters};
 use super::schedule::Schedule;
 use super::settling::Settler;
 
@@ -43,6 +44,8 @@ pub(super) struct Core {
     check: JournalCheck,
     /// None where nothing can be settled.
     schedule: Option<Schedule>,
+    /// None where none are taken.
+    parameters: Option<Parameters>,
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     request_last: u64,
     wait: JournalWait,
@@ -74,12 +77,20 @@ impl Core {
             board,
             check,
             schedule,
+            parameters: None,
             waiting: BTreeMap::new(),
             request_last: 0,
             wait: JournalWait::default(),
             inputs: VecDeque::new(),
             fresh: None,
         }
+    }
+
+    /// Takes the provider's parameters, those that were kept before anything else.
+    pub(super) fn follow(&mut self, (parameters, follower): (Parameters, Follower)) {
+        self.inputs.extend(follower.kept());
+        self.parameters = Some(parameters);
+        tokio::spawn(follower.follow());
     }
 
     /// True while another request may be taken in.
@@ -220,7 +231,7 @@ impl Core {
         self.settle();
     }
 
-    /// Takes what became of a batch, or what the provider says of a load, in.
+    /// Takes what became of a batch, or what the provider says of a load or as its parameters, in.
     pub(super) fn handle_provider(&mut self, answer: Input) {
         self.handle(answer);
         self.board.update(&self.engine);
@@ -240,6 +251,9 @@ impl Core {
             self.carry_out();
         }
         self.drivers.lock().set_psam(self.engine.psam());
+        if let Some(parameters) = &self.parameters {
+            parameters.in_force(self.engine.parameters());
+        }
     }
 
     fn carry_out(&mut self) {
@@ -291,6 +305,11 @@ impl Core {
                 Output::HintLoad(view) => {
                     journey::loading(&view);
                     self.hub.publish(&News::HintLoad(view));
+                }
+                Output::AcknowledgeHotList(taken) => {
+                    if let Some(parameters) = &self.parameters {
+                        parameters.acknowledge(taken);
+                    }
                 }
                 Output::Reply(id, reply) => self.reply(id, reply),
                 Output::Tell(told) => self.tell(told.into_act()),

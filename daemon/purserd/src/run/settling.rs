@@ -81,6 +81,13 @@ impl Settler {
         (settler, queue)
     }
 
+    /// The link of a merchant's terminal, and where answers for the engine go; none where nothing is claimed.
+    pub(super) fn merchant_link(&self) -> Option<(Link, mpsc::Sender<Input>)> {
+        let link = self.link.as_ref().ok()?;
+        link.pinned().merchant()?;
+        Some((link.clone(), self.answers.clone()))
+    }
+
     /// What carries loads over the same link.
     pub(super) fn loader(&self) -> Loader {
         Loader::new(self.link.clone(), self.answers.clone())

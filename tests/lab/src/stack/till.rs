@@ -1,15 +1,21 @@
 //! A till: POS software, as a test writes it. Blocking calls around Purser's own Varlink client.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use purser_api::client::{Client, ClientError, Events};
-use purser_api::model::{Amount, BeginSaleArguments, BeginSaleReply, Event, Sale, WatchArguments};
+use purser_api::model::{
+    Amount, BeginSaleArguments, BeginSaleReply, Event, ProviderReply, Sale, WatchArguments,
+};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 use super::daemon::tail;
 use super::error::{StackError, io_error};
 use super::{Layout, PATIENCE};
+
+/// How often a state is looked at that nobody announces.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Connections to a running purserd. It breaks when purserd ends: take a new one after a restart.
 #[derive(Debug)]
@@ -62,6 +68,32 @@ impl Till {
             pin_through_api: None,
         };
         self.call(async |purser| purser.begin_sale(&asked).await)
+    }
+
+    /// Waits until the provider is known so, which nobody announces; `wanted` names that in an error.
+    ///
+    /// # Errors
+    /// As [`Till::call`].
+    pub fn wait_for_provider(
+        &mut self,
+        wanted: &str,
+        is_wanted: impl Fn(&ProviderReply) -> bool,
+    ) -> Result<ProviderReply, StackError> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let provider = self.call(async |purser| purser.provider().await)?;
+            if is_wanted(&provider) {
+                return Ok(provider);
+            }
+            if Instant::now() >= end {
+                return Err(StackError::TooLate {
+                    awaited: format!("{wanted} ({provider:?})"),
+                    time: PATIENCE,
+                    log: tail(&self.log),
+                });
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
     }
 
     /// How a sale stands.

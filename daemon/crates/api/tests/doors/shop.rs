@@ -257,6 +257,7 @@ impl State {
             },
             attempt: SchemeBytes::new(Scheme::Pboc, vec![1]).expect("one byte fits"),
             pin_verified: true,
+            parameters_version: 0,
         })
     }
 
