@@ -193,6 +193,7 @@ fn paid_proof(proof: PaidProof) -> &'static str {
         PaidProof::Prove => "prove",
         PaidProof::ProveNotCheckable => "prove_not_checkable",
         PaidProof::LogOnly => "log_only",
+        PaidProof::Provider => "provider",
     }
 }
 
@@ -409,6 +410,7 @@ mod tests {
             PaidProof::Prove,
             PaidProof::ProveNotCheckable,
             PaidProof::LogOnly,
+            PaidProof::Provider,
         ] {
             assert_eq!(
                 serde_json::to_value(proof).expect("a proof is a name"),

@@ -8,6 +8,7 @@ use purser_purse::Protocol;
 use purser_purse::pboc::Pin;
 
 use crate::load::LoadAnswer;
+use crate::query::QueryTold;
 use crate::settlement::{Counted, ProviderFailure, SettleAnswer};
 use crate::{CallId, FindId, HeardParameters, RequestId};
 
@@ -96,6 +97,15 @@ pub enum Input {
         /// The provider's answer, or why there is none yet.
         answered: Result<SettleAnswer, ProviderFailure>,
         /// Sixteen fresh random bytes: for the length of a pause, or for the batch that follows.
+        random: [u8; 16],
+    },
+    /// The link to the provider answers a `QuerySale`. Exactly one for each call.
+    Queried {
+        /// The call's number.
+        id: CallId,
+        /// What the provider says, or why there is no answer.
+        answered: Result<QueryTold, ProviderFailure>,
+        /// Sixteen fresh random bytes: for the length of a pause.
         random: [u8; 16],
     },
     /// The time of `poll_timeout` has come. May come early or late.

@@ -290,6 +290,7 @@ impl Core {
                     self.hub.publish(&News::HintBatch(view));
                 }
                 Output::AskProvider(id, ask) => self.loader.ask(id, ask),
+                Output::QuerySale(id, query) => self.loader.query(id, query),
                 Output::Attempt(id, act) => self.loader.attempt(id, act.into_act()),
                 Output::TellLoad(told) => {
                     let LoadTold { requests, view } = told.into_act();

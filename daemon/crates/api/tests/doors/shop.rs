@@ -269,6 +269,7 @@ impl State {
             evidence: SchemeBytes::new(Scheme::Pboc, vec![2]).expect("one byte fits"),
             balance_after: Some(Amount::zero(operation.amount.currency())),
             refund_owed: operation.conclusion == Some(Conclusion::Abandoned),
+            answer: None,
         })
     }
 
