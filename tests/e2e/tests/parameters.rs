@@ -247,7 +247,6 @@ impl Shop {
             limit: 1_000,
             owner: None,
             reference: None,
-            sales_only: false,
         };
         let entries = reader.entries(&query)?;
         let stamps: Vec<_> = entries

@@ -92,6 +92,7 @@ impl World {
             | Output::HintBatch(_)
             | Output::AskProvider(..)
             | Output::Attempt(..)
+            | Output::QuerySale(..)
             | Output::TellLoad(_)
             | Output::HintLoad(_)
             | Output::AcknowledgeHotList(_) => {

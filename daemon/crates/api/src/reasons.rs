@@ -224,6 +224,11 @@ pub(crate) fn of_void(proof: VoidProof) -> Reason {
             "the debit was recorded but never sent to the card",
             "begin a new sale if the buyer still wants to pay",
         ),
+        VoidProof::Provider => reason(
+            "provider",
+            "the provider has answered, signed, that the card was not debited",
+            "begin a new sale if the buyer still wants to pay",
+        ),
     }
 }
 
@@ -271,7 +276,7 @@ pub(crate) fn of_doubt(why: DoubtReason) -> Reason {
 
 /// Why the card could not tell what became of a debit.
 pub(crate) fn of_query(why: QueryReason) -> Reason {
-    let remedy = "the provider is asked at settlement; choose the end for the buyer with Conclude";
+    let remedy = "the provider is asked, again every hour; choose the end for the buyer with Conclude";
     match why {
         QueryReason::CardMovedOn => reason(
             "card_moved_on",
@@ -365,6 +370,7 @@ mod tests {
                 VoidProof::CounterUnchanged,
                 VoidProof::OtherDebit,
                 VoidProof::NotSent,
+                VoidProof::Provider,
             ]
             .map(of_void),
         );

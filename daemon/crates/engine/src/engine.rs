@@ -11,6 +11,7 @@ use crate::commits::{Changing, Resolved};
 use crate::devices::Devices;
 use crate::load::Load;
 use crate::psam::{Authority, Sam, Suspects};
+use crate::query::Queries;
 use crate::requests::PendingFind;
 use crate::sale::{Decision, Sale};
 use crate::settlement::{SettleRequest, Settling};
@@ -39,6 +40,8 @@ pub struct Engine {
     pub(crate) sales: Vec<Sale>,
     /// Loads that are open or about to begin.
     pub(crate) loads: BTreeMap<OperationId, Load>,
+    /// What the provider is asked about sales in doubt.
+    pub(crate) queries: Queries,
     /// Cards being served, by reader.
     pub(crate) visits: BTreeMap<DeviceName, Visit>,
     /// Operations whose debit is intended and not proven either way.
@@ -99,6 +102,7 @@ impl Engine {
             devices: Devices::without(reserved),
             sales: Vec::new(),
             loads: BTreeMap::new(),
+            queries: Queries::default(),
             visits: BTreeMap::new(),
             open: std::mem::take(&mut snapshot.open)
                 .into_iter()
@@ -128,6 +132,7 @@ impl Engine {
         engine.resume_settlements(&snapshot);
         engine.resume_loads(&mut snapshot);
         engine.serve_loads();
+        engine.keep_queries();
         engine
     }
 
@@ -155,7 +160,9 @@ impl Engine {
             Input::Answer { id, answer } => self.handle_answer(id, answer),
             Input::Device { name, event } => self.handle_device(name, event),
             Input::Provider { id, answered, random } => self.handle_provider(id, answered, random),
+            Input::Queried { id, answered, random } => self.handle_queried(id, answered, random),
             Input::Counted { id, counted } => self.handle_counted(id, counted),
+            Input::Sent { id, sent } => self.handle_sent(id, sent),
             Input::Settled { id, answered, random } => self.handle_settled(id, answered, random),
             Input::Timer => {}
             Input::Parameters(heard) => self.take_parameters(heard),
@@ -165,6 +172,7 @@ impl Engine {
         self.serve_psam();
         self.serve_settlements();
         self.serve_loads();
+        self.serve_queries();
         self.hint_progress();
         self.hint_loads();
         self.answer_stop();
@@ -186,6 +194,7 @@ impl Engine {
             .chain(psam)
             .chain(self.settle_timeout())
             .chain(self.load_timeout())
+            .chain(self.query_timeout())
             .min()
     }
 

@@ -14,6 +14,7 @@ pub mod load;
 mod output;
 mod parameters;
 mod psam;
+pub mod query;
 mod requests;
 mod sale;
 pub mod settlement;
@@ -33,6 +34,7 @@ pub use load::{
 pub use output::{Act, EnterPin, Output, Query, Reply, RequestError, Told};
 pub use parameters::{HeardParameters, HotListTaken, ParametersAge};
 pub use psam::{PsamFault, PsamSettings, PsamState, PsamView, Sam};
+pub use query::QueryTold;
 pub use settlement::ProviderFailure;
 pub use view::{End, Outcome, Progress, PurseView, SaleView, Slip};
 

@@ -31,6 +31,8 @@ pub enum Output {
     AskProvider(CallId, LoadAsk),
     /// Send an attempt of a load to the provider, which answers with MAC2. Answered by `Input::Provider`.
     Attempt(CallId, Authorised<SendAttempt>),
+    /// Ask the provider what became of a sale in doubt; moves no value. Answered by `Input::Queried`.
+    QuerySale(CallId, purser_provider_link::Query),
     /// Tell what is durable of a load, to these requests and to whoever listens.
     TellLoad(Authorised<LoadTold>),
     /// Tell what is being done with a load, to whoever listens. May be lost.

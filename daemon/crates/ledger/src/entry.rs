@@ -90,6 +90,20 @@ pub enum PaidProof {
     ProveNotCheckable,
     /// The card's log names our debit; the card no longer has its proof. No card proof for the provider.
     LogOnly,
+    /// The provider's signed answer to a query: [`SalePaid::answer`] (money rule C4).
+    Provider,
+}
+
+/// The provider's signed last word on a sale in doubt (money rule C4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderAnswer {
+    /// The canonical bytes of the provider's document.
+    #[serde(with = "hex::serde")]
+    pub document: Vec<u8>,
+    /// The provider's signature over it.
+    #[serde(with = "hex::serde")]
+    pub signature: Vec<u8>,
 }
 
 /// Content of [`Entry::SalePaid`].
@@ -106,6 +120,9 @@ pub struct SalePaid {
     pub balance_after: Option<Amount>,
     /// True when the POS had abandoned the sale before the proof appeared: the buyer is owed the amount (money rule P5).
     pub refund_owed: bool,
+    /// What proves it, where that is the provider's word; else none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<ProviderAnswer>,
 }
 
 /// Why the outcome of a debit is not known.
@@ -173,6 +190,8 @@ pub enum VoidProof {
     OtherDebit,
     /// Purser had recorded the intent and then did not send the debit.
     NotSent,
+    /// The provider's signed answer to a query: [`SaleVoided::answer`] (money rule C4).
+    Provider,
 }
 
 /// Content of [`Entry::SaleVoided`].
@@ -183,6 +202,9 @@ pub struct SaleVoided {
     pub amount: Amount,
     /// How that was proven.
     pub proof: VoidProof,
+    /// What proves it, where that is the provider's word; else none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<ProviderAnswer>,
 }
 
 /// The end that the POS chose for a sale in doubt.

@@ -32,6 +32,8 @@ pub mod names {
     pub const BAD_PERMIT: &str = "BadPermit";
     /// The void is not the provider's, or of another batch.
     pub const BAD_VOID: &str = "BadVoid";
+    /// The answer to a query is not the provider's, or of another query.
+    pub const BAD_QUERY_ANSWER: &str = "BadQueryAnswer";
     /// The provider gave no ticket in as many tries as are allowed.
     pub const NO_TICKET: &str = "NoTicket";
     /// The provider did not call back in time.
@@ -55,12 +57,14 @@ pub mod names {
 /// What the provider calls its refusals, beside those of a call-back (the reference provider's OpenAPI document).
 const REFUSALS: &[&str] = &[
     "AcknowledgedAhead",
+    "Altered",
     "AttemptNumber",
     "BadBatch",
     "BadBody",
     "BadItem",
     "BadPath",
     "BadProof",
+    "BadQuery",
     "BodyBroken",
     "BodySlow",
     "BodyTooLong",
@@ -68,6 +72,8 @@ const REFUSALS: &[&str] = &[
     "CodeUsed",
     "CounterMoved",
     "Done",
+    "Forged",
+    "ForgedBefore",
     "GoesBack",
     "HotListed",
     "ItHappened",
@@ -108,6 +114,7 @@ const REFUSALS: &[&str] = &[
     "UnknownCertificate",
     "UnknownCode",
     "UnknownLoad",
+    "UnknownTerminalNumber",
     "UnknownVersion",
     "Voided",
     "VoidedAndHappened",

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use purser_engine::ProviderFailure;
 use purser_provider_link::call_back::{Limits, Mode, Purpose};
@@ -19,6 +20,7 @@ use super::identity::{Identity, Pinned, mode_name};
 use super::legs::OpenLeg;
 use super::task::{Command, Task};
 use super::tls::{self, TlsError};
+use super::wire::{AskError, Line};
 use crate::config;
 
 /// Settlements and loads that wait while one is under way.
@@ -233,6 +235,14 @@ impl Link {
     /// How it does now.
     pub fn state(&self) -> LinkState {
         self.state.borrow().clone()
+    }
+
+    /// A connection of its own, without a call-back: for what moves no value.
+    pub(super) async fn line(&self) -> Result<Line, AskError> {
+        let time = Duration::from_millis(self.limits.leg_ms);
+        let connecting = tls::connect(&self.connector, &self.address, time);
+        let connected = tokio::time::timeout(time, connecting).await;
+        connected.unwrap_or(Err(AskError::Slow))
     }
 
     /// Has the provider call back for this subject, and takes the leg that is open for it.

@@ -23,6 +23,7 @@ mod link;
 mod listen;
 mod load;
 pub(crate) mod parameters;
+mod query;
 mod settle;
 mod task;
 mod tls;

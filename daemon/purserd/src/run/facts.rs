@@ -94,7 +94,6 @@ impl Facts for DaemonFacts {
             limit: u32::try_from(query.limit).unwrap_or(u32::MAX),
             owner: query.owner,
             reference: query.reference.clone(),
-            sales_only: query.sales_only,
         };
         self.read(|reader| reader.entries(&query)).map(recorded)
     }

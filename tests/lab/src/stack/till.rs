@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use purser_api::client::{Client, ClientError, Events};
-use purser_api::model::{Amount, BeginSaleArguments, BeginSaleReply, Event, ProviderReply, Sale};
+use purser_api::model::{
+    Amount, BeginSaleArguments, BeginSaleReply, Event, ProviderReply, Sale, WatchArguments,
+};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
@@ -107,8 +109,26 @@ impl Till {
     /// # Errors
     /// As [`Till::call`].
     pub fn watch(&mut self, reference: &str) -> Result<Watch<'_>, StackError> {
+        self.follow(WatchArguments {
+            reference: Some(reference.to_owned()),
+            after: None,
+        })
+    }
+
+    /// Follows all that this user may see, from the beginning of the journal on.
+    ///
+    /// # Errors
+    /// As [`Till::call`].
+    pub fn watch_all(&mut self) -> Result<Watch<'_>, StackError> {
+        self.follow(WatchArguments {
+            reference: None,
+            after: Some(0),
+        })
+    }
+
+    fn follow(&mut self, asked: WatchArguments) -> Result<Watch<'_>, StackError> {
         let socket = &self.socket;
-        let watch = async { Client::connect(socket).await?.watch_sale(reference).await };
+        let watch = async { Client::connect(socket).await?.watch(&asked).await };
         let events = self.runtime.block_on(in_time("a watch", &self.log, watch))?;
         Ok(Watch {
             runtime: &self.runtime,
@@ -136,7 +156,7 @@ impl Till {
     }
 }
 
-/// The events of one sale.
+/// Events as they come.
 #[derive(Debug)]
 pub struct Watch<'a> {
     runtime: &'a Runtime,
@@ -154,6 +174,21 @@ impl Watch<'_> {
             .block_on(in_time("an event", self.log, self.events.next()))
     }
 
+    /// The events of the next so many entries, without hints.
+    ///
+    /// # Errors
+    /// As [`Till::call`].
+    pub fn entries(&mut self, count: u64) -> Result<Vec<Event>, StackError> {
+        let mut entries = Vec::new();
+        while u64::try_from(entries.len()).is_ok_and(|it| it < count) {
+            let event = self.event()?;
+            if event.number.is_some() {
+                entries.push(event);
+            }
+        }
+        Ok(entries)
+    }
+
     /// Takes events until the sale is as wanted. `wanted` names that in an error.
     ///
     /// # Errors
@@ -163,7 +198,9 @@ impl Watch<'_> {
         let mut last = None;
         let wait = async {
             loop {
-                let sale = events.next().await?.sale;
+                let Some(sale) = events.next().await?.sale else {
+                    continue;
+                };
                 if is_wanted(&sale) {
                     return Ok(sale);
                 }

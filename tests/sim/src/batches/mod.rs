@@ -348,6 +348,7 @@ impl World {
             evidence: bytes(2),
             balance_after: None,
             refund_owed,
+            answer: None,
         });
         let mut entries = vec![intended];
         entries.extend((was_in_doubt || refund_owed).then_some(doubt));

@@ -23,7 +23,8 @@ use std::sync::Arc;
 use purser_engine::settlement::Enrolment;
 use purser_engine::{
     Abilities, Answer, CallFailure, CallId, Config, DeviceEvent, Engine, FindId, Input, LoadAsk, LoadEnd,
-    LoadOutcome, LoadProgress, LoadRefusal, LoadView, Output, ProviderFailure, Query, Reply, SendAttempt,
+    LoadOutcome, LoadProgress, LoadRefusal, LoadView, Output, ProviderFailure, Query, QueryTold, Reply,
+    SendAttempt,
 };
 use purser_lab::card::{Card, Minor, Opening, PurseKind};
 use purser_ledger::{
@@ -331,6 +332,12 @@ impl World {
             }
             Output::AskProvider(id, ask) => self.line.push_back((id, Message::Ask(ask))),
             Output::Attempt(id, send) => self.line.push_back((id, Message::Attempt(send.into_act()))),
+            // This provider never learns of a sale: its card tells, or nobody.
+            Output::QuerySale(id, _) => self.inputs.push_back(Input::Queried {
+                id,
+                answered: Ok(QueryTold::NotYet),
+                random: [0; 16],
+            }),
             Output::TellLoad(told) => {
                 let told = told.into_act();
                 self.answered += u64::try_from(told.requests.len()).unwrap_or(0);

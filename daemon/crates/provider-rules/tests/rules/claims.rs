@@ -298,7 +298,8 @@ proptest! {
             is_hot_listed: listed,
             before,
         };
-        let is_clean = evidence == Evidence::Valid && owner == NumberOwner::BatchOwner && currency == Some("JPY")
+        let is_proven = matches!(evidence, Evidence::Valid | Evidence::Answered);
+        let is_clean = is_proven && owner == NumberOwner::BatchOwner && currency == Some("JPY")
             && reconciled && !forbidden && !listed && before == Before::Nothing;
         let paid: Option<Amount> = match judge::claim(&claim, &facts) {
             Decision::Pay(amount) => Some(amount),

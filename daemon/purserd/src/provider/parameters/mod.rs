@@ -25,8 +25,7 @@ use super::files::FilesError;
 use super::identity::Pinned;
 use super::key::verifies;
 use super::link::Link;
-use super::tls;
-use super::wire::{Ask, AskError, Line};
+use super::wire::Ask;
 
 /// The longest document: of each card its scheme and serial number, beside what is short.
 const DOCUMENT_BYTES_MAX: usize = 11 * HOT_LIST_MAX + 8 * 1024;
@@ -151,12 +150,5 @@ impl Link {
         let asked = async { self.line().await?.ask::<IgnoredAny>(ask).await }.await;
         let told = asked.map(|_| ());
         told.map_err(|error| failure::of("acknowledging the hot list", &error))
-    }
-
-    async fn line(&self) -> Result<Line, AskError> {
-        let time = Duration::from_millis(self.limits.leg_ms);
-        let connecting = tls::connect(&self.connector, &self.address, time);
-        let connected = tokio::time::timeout(time, connecting).await;
-        connected.unwrap_or(Err(AskError::Slow))
     }
 }

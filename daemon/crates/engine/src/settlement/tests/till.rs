@@ -249,6 +249,7 @@ pub(super) fn paid(sn: u32, paid_at: u64) -> Settleable {
         evidence: bytes,
         balance_after: None,
         refund_owed: false,
+        answer: None,
     });
     let content = |step, entry| {
         Commit {
