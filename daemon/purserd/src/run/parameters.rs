@@ -345,7 +345,42 @@ async fn until(due: Option<Instant>) {
 mod tests {
     use std::collections::BTreeSet;
 
+    use purser_provider_link::ProviderName;
+
     use super::*;
+
+    #[test]
+    fn old_parameters_and_stale_ones_are_problems_of_their_own_and_a_clock_that_is_not_trusted_makes_none_stale()
+     {
+        let parameters = purser_provider_link::Parameters {
+            provider: ProviderName::new("provider.example").unwrap(),
+            version: 1,
+            made_at_unix_seconds: 0,
+            warn_after_seconds: 3_600,
+            stale_after_seconds: 7_200,
+            is_software_sam_allowed: false,
+            currencies: Vec::new(),
+            key_versions: Vec::new(),
+            hot_list_version: 0,
+            hot_list: Vec::new(),
+        };
+        let heard = HeardParameters {
+            parameters: Arc::new(parameters),
+            heard_at_unix_seconds: 1_000,
+        };
+        let name = |after: i64, trusted| {
+            let now = Wall {
+                unix_seconds: 1_000 + after,
+                utc_offset_seconds: 0,
+                trusted,
+            };
+            age_problem(&heard, now).map(|it| it.name)
+        };
+        assert_eq!(name(3_599, true), None);
+        assert_eq!(name(3_600, true).as_deref(), Some("parameters_old"));
+        assert_eq!(name(7_200, true).as_deref(), Some("parameters_stale"));
+        assert_eq!(name(7_200, false).as_deref(), Some("parameters_old"));
+    }
 
     #[test]
     fn pauses_grow_up_to_the_usual_time_and_differ_from_terminal_to_terminal() {

@@ -220,3 +220,27 @@ fn what_is_heard_again_wears_out_no_disk_and_is_kept_before_it_looks_old() {
     let back = world.renew(Some(&later), &version(3), NOW - 1).unwrap();
     assert_eq!(world.read().unwrap().unwrap().heard, back.heard);
 }
+
+#[test]
+fn the_longest_hot_list_is_taken_kept_and_found_again() {
+    let world = World::new();
+    let card = |number: usize| {
+        let mut serial = [0xFF; 10];
+        serial[2..].copy_from_slice(&u64::try_from(number).unwrap().to_be_bytes());
+        CardId::new(Scheme::Pboc, serial)
+    };
+    let longest = Parameters {
+        hot_list: (0..HOT_LIST_MAX).map(card).collect(),
+        ..version(3)
+    };
+    let signed = world.signed(&longest);
+    assert!(
+        signed.document.len() <= DOCUMENT_BYTES_MAX,
+        "{}",
+        signed.document.len()
+    );
+    let known = renew(world.dir(), &world.pinned, None, &signed, NOW).unwrap();
+    let read = world.read().unwrap().unwrap().heard;
+    assert_eq!(read, known.heard);
+    assert!(read.parameters.lists(&card(HOT_LIST_MAX - 1)) && !read.parameters.lists(&card(HOT_LIST_MAX)));
+}

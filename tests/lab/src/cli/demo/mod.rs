@@ -136,9 +136,9 @@ fn show_parameters(show: &mut Show<'_>, stack: &Stack) -> Result<(), DemoError> 
     let provider = stack.till()?.wait_for_provider("parameters", is_there)?;
     let number = |number: Option<u64>| number.unwrap_or(0);
     show.step(
-        "parameters",
+        "T3",
         &format!(
-            "version {} of the provider's signed parameters is in force: sales up to {SALE_MAX} {CURRENCY}, {} cards on its hot list [T3, C3]",
+            "version {} of the provider's signed parameters is in force: sales up to {SALE_MAX} {CURRENCY}, {} cards on its hot list [C3]",
             number(provider.parameters_version),
             number(provider.hot_list_cards)
         ),
