@@ -10,4 +10,5 @@ mod journal_verbs;
 mod log;
 pub mod provider;
 mod run;
+pub mod unpaid;
 pub mod verbs;

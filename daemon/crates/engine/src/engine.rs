@@ -13,7 +13,7 @@ use crate::load::Load;
 use crate::psam::{Authority, Sam, Suspects};
 use crate::requests::PendingFind;
 use crate::sale::{Decision, Sale};
-use crate::settlement::{SettleRequest, Settling};
+use crate::settlement::{Presenting, SettleRequest, Settling};
 use crate::visit::{TriesLeft, Visit};
 use crate::{CallId, Config, FindId, Input, Output, Query, RequestId};
 
@@ -65,6 +65,8 @@ pub struct Engine {
     pub(crate) settling: BTreeMap<Currency, Settling>,
     /// Requests that wait for batches to be sealed.
     pub(crate) settle_requests: Vec<SettleRequest>,
+    /// The request that presents claims again.
+    pub(crate) presenting: Option<Presenting>,
     /// True from the first `Stop` on.
     pub(crate) is_stopping: bool,
     pub(crate) stop: Option<RequestId>,
@@ -113,6 +115,7 @@ impl Engine {
             batches: Batches::default(),
             settling: BTreeMap::new(),
             settle_requests: Vec::new(),
+            presenting: None,
             is_stopping: false,
             stop: None,
             outputs: VecDeque::new(),
@@ -153,6 +156,7 @@ impl Engine {
             Input::Provider { id, answered, random } => self.handle_provider(id, answered, random),
             Input::Counted { id, counted } => self.handle_counted(id, counted),
             Input::Settled { id, answered, random } => self.handle_settled(id, answered, random),
+            Input::Unpaid { id, found } => self.handle_unpaid(id, found),
             Input::Timer => {}
         }
         self.handle_expired();

@@ -8,7 +8,7 @@ use purser_purse::Protocol;
 use purser_purse::pboc::Pin;
 
 use crate::load::LoadAnswer;
-use crate::settlement::{Counted, ProviderFailure, SettleAnswer};
+use crate::settlement::{Counted, NotUnpaid, ProviderFailure, SettleAnswer, Unpaid};
 use crate::{CallId, FindId, RequestId};
 
 /// Something that happened.
@@ -93,6 +93,13 @@ pub enum Input {
     },
     /// The time of `poll_timeout` has come. May come early or late.
     Timer,
+    /// The journal's reader answers a `FindUnpaid`. Exactly one for each call.
+    Unpaid {
+        /// The call's number.
+        id: CallId,
+        /// The claims, or why there is none to present again.
+        found: Result<Unpaid, NotUnpaid>,
+    },
 }
 
 /// Who asks.
@@ -136,6 +143,9 @@ pub enum Request {
     Settle(Option<Currency>),
     /// Have a sealed batch voided that the provider has not permitted (money rule B3). For operators.
     VoidBatch(OperationId),
+    /// Present the claims again that an exchanged batch left unpaid, or the one at this place of it (money rule C1). For operators.
+    /// Answered by `Reply::PresentedAgain` when they are durable.
+    PresentAgain(OperationId, Option<u32>),
     /// Purser stops: end or park every sale, begin none. Answered by `Reply::Stopped` when all are recorded.
     Stop,
 }

@@ -4,7 +4,7 @@ use purser_ledger::{Amount, Authorised, Commit, DeviceName, Find, Refused};
 use purser_purse::CommandApdu;
 
 use crate::load::{LoadAsk, LoadProgress, LoadTold, LoadView, SendAttempt};
-use crate::settlement::{BatchTold, BatchView, CountBatch, SendBatch};
+use crate::settlement::{BatchTold, BatchView, CountBatch, FindUnpaid, NotUnpaid, PresentedAgain, SendBatch};
 use crate::view::{Outcome, Progress, PurseView, SaleView};
 use crate::{CallId, FindId, RequestId};
 
@@ -45,6 +45,8 @@ pub enum Output {
     Tell(Authorised<Told>),
     /// Tell progress to whoever listens. May be lost.
     Hint(SaleView<Progress>),
+    /// Look for the claims that a batch left unpaid, over the journal's reader. Answered by `Input::Unpaid`.
+    FindUnpaid(CallId, FindUnpaid),
 }
 
 /// A request to a device that moves no money.
@@ -120,6 +122,8 @@ pub enum Reply {
     Settling(Vec<BatchView>),
     /// Every sale is recorded; the process may end.
     Stopped,
+    /// These claims wait for another batch now, and it is durable.
+    PresentedAgain(PresentedAgain),
 }
 
 /// A durable outcome and the requests that it answers.
@@ -247,6 +251,9 @@ pub enum RequestError {
     /// Purser is stopping.
     #[error("Purser is stopping; try again when it has started")]
     Stopping,
+    /// There is no claim to present again.
+    #[error(transparent)]
+    NotUnpaid(#[from] NotUnpaid),
 }
 
 impl RequestError {
@@ -254,6 +261,7 @@ impl RequestError {
     pub fn is_transient(self) -> bool {
         match self {
             Self::Refused(refused) => refused.is_transient(),
+            Self::NotUnpaid(why) => why.is_transient(),
             Self::ProviderFailed { is_transient, .. } => is_transient,
             Self::NoReader
             | Self::ReaderInUse

@@ -47,6 +47,8 @@ pub enum Entry {
     LoadConfirmed(LoadConfirmed),
     /// The load is void at the provider; the bank takes the amount back (money rule L3).
     LoadVoided(LoadVoided),
+    /// The claim of a paid sale, which an exchanged batch left unpaid, waits for another batch (money rule C1).
+    SalePresentedAgain(SalePresentedAgain),
 }
 
 /// Content of [`Entry::SaleIntended`]: all that a check after a restart needs (money rule P6).
@@ -268,6 +270,14 @@ pub struct SaleClosed {
     pub reason: CloseReason,
 }
 
+/// Content of [`Entry::SalePresentedAgain`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SalePresentedAgain {
+    /// The amount claimed: the amount debited.
+    pub amount: Amount,
+}
+
 impl Entry {
     /// The transfers that this entry makes. One place decides how each step moves money.
     pub fn transfers(&self) -> Vec<Transfer> {
@@ -307,6 +317,7 @@ impl Entry {
             Self::LoadBegun(begun) => begun.transfers(),
             Self::LoadProven(proven) => proven.transfers(),
             Self::LoadVoided(voided) => voided.transfers(),
+            Self::SalePresentedAgain(again) => vec![transfer(Account::Claims, Account::Held, again.amount)],
         }
     }
 
@@ -329,7 +340,8 @@ impl Entry {
             | Self::LoadReleased(_)
             | Self::LoadProven(_)
             | Self::LoadConfirmed(_)
-            | Self::LoadVoided(_) => {
+            | Self::LoadVoided(_)
+            | Self::SalePresentedAgain(_) => {
                 let of_transfer = |transfer: Transfer| {
                     let grown = |grows: bool| if grows { 1 } else { -1 };
                     [
@@ -351,7 +363,8 @@ impl Entry {
             | Self::SaleConcluded(_)
             | Self::BatchSealed(_)
             | Self::LoadBegun(_)
-            | Self::LoadAttempted(_) => true,
+            | Self::LoadAttempted(_)
+            | Self::SalePresentedAgain(_) => true,
             Self::SalePaid(_)
             | Self::SaleInDoubt(_)
             | Self::SaleQueried(_)

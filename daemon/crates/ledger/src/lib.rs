@@ -27,7 +27,8 @@ pub use any::{AnyOperation, Asked, Kind};
 pub use batch::{BatchExchanged, BatchSealed, BatchVoided, Part};
 pub use entry::{
     CloseReason, Conclusion, Content, DecodeError, DoubtReason, ENTRY_VERSION, Entry, PaidProof, QueryReason,
-    SaleClosed, SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, SaleQueried, SaleVoided, VoidProof,
+    SaleClosed, SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, SalePresentedAgain, SaleQueried,
+    SaleVoided, VoidProof,
 };
 pub use fuzz::fuzz;
 pub use head::{Head, HeadError};

@@ -257,6 +257,7 @@ impl Core {
                 }
                 Output::Abort(id, device) => self.drivers.abort(id, &device),
                 Output::Count(id, asked) => self.settler.count(id, asked),
+                Output::FindUnpaid(id, asked) => self.settler.find_unpaid(id, asked),
                 Output::Settle(id, act) => self.settler.send(id, act.into_act()),
                 Output::Void(id, act) => self.settler.void(id, act.into_act()),
                 Output::TellBatch(told) => {
@@ -314,7 +315,7 @@ impl Core {
     fn tell(&mut self, told: Told) {
         let Told { requests, view } = told;
         if let Some(recorded) = self.fresh.take_if(|fresh| fresh.head.number == view.state.entry) {
-            journey::outcome(&view);
+            journey::told(&recorded.content.entry, &view);
             self.hub.publish(&News::Entry {
                 recorded,
                 view: view.clone(),

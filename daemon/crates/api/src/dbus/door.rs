@@ -1,11 +1,10 @@
 //! The object on the bus: each method translates, asks the service and translates back.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use serde_json::{Map, Value, json};
 use zbus::message::Header;
-use zbus::names::OwnedUniqueName;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, OwnedFd, OwnedVariant};
 
@@ -13,15 +12,15 @@ use super::callers::Callers;
 use super::refusal::Refusal;
 use super::value::{Dict, add_options, dict, given, list, page};
 use super::watchers::Watchers;
-use crate::access::Caller;
 use crate::model::{
     Amount, BatchArguments, BatchItemsArguments, BatchesArguments, BeginLoadArguments, ConcludeArguments,
-    DriverArguments, EventsArguments, Fault, JournalArguments, ReadPurseArguments, ReferenceArguments,
-    SettleArguments, WatchArguments,
+    DriverArguments, EventsArguments, JournalArguments, PresentAgainArguments, ReadPurseArguments,
+    ReferenceArguments, SettleArguments, WatchArguments,
 };
 use crate::parse::arguments;
-use crate::quota::Pass;
 use crate::service::Service;
+
+mod enter;
 
 /// The object.
 pub(super) struct Door {
@@ -30,48 +29,6 @@ pub(super) struct Door {
     watchers: Watchers,
     /// True once it was logged that a caller hears no signals.
     is_unheard_told: AtomicBool,
-}
-
-impl Door {
-    pub(super) fn new(service: Service, callers: Callers, watchers: Watchers) -> Self {
-        Self {
-            service,
-            callers,
-            watchers,
-            is_unheard_told: AtomicBool::new(false),
-        }
-    }
-
-    /// Who calls, as the bus knows it, if there is quota left for the call.
-    async fn enter(
-        &self,
-        connection: &Connection,
-        header: &Header<'_>,
-    ) -> Result<(OwnedUniqueName, Caller, Pass), Refusal> {
-        let (name, caller) = self.callers.of(connection, header).await?;
-        let method = header.member().map(|name| name.as_str()).unwrap_or_default();
-        let pass = self.service.admit(&caller, method).await?;
-        Ok((name, caller, pass))
-    }
-
-    async fn watch_for(
-        &self,
-        connection: &Connection,
-        (name, caller): (OwnedUniqueName, Caller),
-        ask: &WatchArguments,
-    ) -> Result<(), Fault> {
-        let watch = self.service.watch(&caller, ask).await?;
-        self.watchers
-            .replace(connection, name, watch, self.service.watch_status())
-            .await;
-        Ok(())
-    }
-
-    fn tell_unheard(&self, caller: &Caller, fault: &Fault) {
-        if !self.is_unheard_told.swap(true, Ordering::Relaxed) {
-            tracing::warn!(uid = caller.uid, %fault, "a caller hears no signals of the sale that it began");
-        }
-    }
 }
 
 #[zbus::interface(name = "org.purser.Purser1", introspection_docs = false)]
@@ -421,6 +378,20 @@ impl Door {
         let (_, caller, _pass) = self.enter(connection, &header).await?;
         let ask = BatchArguments { id };
         Ok(list(self.service.void_batch(&caller, &ask).await?.batches))
+    }
+
+    #[zbus(out_args("presented"))]
+    async fn present_again(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        id: String,
+        place: i64,
+    ) -> Result<Dict, Refusal> {
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
+        let place = u64::try_from(place).ok();
+        let ask = PresentAgainArguments { id, place };
+        Ok(dict(self.service.present_again(&caller, &ask).await?))
     }
 
     #[zbus(out_args("batches", "more"))]

@@ -141,6 +141,14 @@ error_names! {
     JournalUnavailable,
     /// Purser is stopping.
     Stopping,
+    /// The batch is under way or void: it has left no claim unpaid.
+    BatchNotExchanged,
+    /// No claim of the batch has this place.
+    NoClaimThere,
+    /// The batch paid the claim.
+    ClaimPaid,
+    /// The claim was presented again before.
+    ClaimPresented,
 }
 
 impl fmt::Display for ErrorName {

@@ -15,7 +15,8 @@ use purser_purse::pboc::{IssuerId, Profile, PsamTerminalNumber, SoftwareSam};
 
 use crate::settlement::items::item;
 use crate::settlement::{
-    BatchView, CountBatch, Counter, Enrolment, ProviderFailure, SendBatch, SettleAnswer, Settleable,
+    BatchView, CountBatch, Counter, Enrolment, FindUnpaid, PresentedAgain, ProviderFailure, SendBatch,
+    SettleAnswer, Settleable,
 };
 use crate::{CallId, Config, Engine, Input, Limits, Output, Peer, Reply, Request, RequestError, RequestId};
 
@@ -84,6 +85,8 @@ pub(super) enum Wants {
     Ended(BatchView),
     Reply(Result<Vec<BatchView>, RequestError>),
     Stopped,
+    FindUnpaid(CallId, FindUnpaid),
+    Presented(PresentedAgain),
 }
 
 pub(super) struct Till {
@@ -136,7 +139,9 @@ impl Till {
             Output::Reply(_, Ok(Reply::Settling(views))) => Some(Wants::Reply(Ok(views))),
             Output::Reply(_, Ok(Reply::Stopped)) => Some(Wants::Stopped),
             Output::Reply(_, Err(error)) => Some(Wants::Reply(Err(error))),
-            Output::HintBatch(_) => None,
+            Output::FindUnpaid(id, asked) => Some(Wants::FindUnpaid(id, asked)),
+            Output::Reply(_, Ok(Reply::PresentedAgain(done))) => Some(Wants::Presented(done)),
+            Output::HintBatch(_) | Output::Tell(_) => None,
             other => panic!("nobody sells here: {other:?}"),
         });
         wants.collect()
