@@ -17,7 +17,8 @@ pub(crate) fn count(sql: &Connection, owner: &Owner, key: &[u8; 20]) -> Result<b
         |row| row.get(0),
     )?;
     sql.prepare_cached(
-        "INSERT INTO forged (key, terminal, key_version) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO NOTHING",
+        "INSERT INTO forged (key, terminal, key_version) VALUES (?1, ?2, ?3)
+         ON CONFLICT (key) DO UPDATE SET upheld_at = NULL, upheld_why = NULL",
     )?
     .execute((key, &owner.terminal, version))?;
     let limits = WatchLimits::default();
