@@ -6,6 +6,7 @@ pub mod counting;
 pub mod credential;
 mod doctor;
 pub mod exit;
+pub mod generation;
 mod journal_verbs;
 mod log;
 pub mod provider;

@@ -8,6 +8,7 @@ use purser_ledger::{
 };
 
 use crate::commits::{Changing, Resolved};
+use crate::config::terminal_sn_before;
 use crate::devices::Devices;
 use crate::load::Load;
 use crate::psam::{Authority, Sam, Suspects};
@@ -87,6 +88,9 @@ impl Engine {
             Sam::Psam(settings) => Some(settings.reader.clone()),
             Sam::Software(_) => None,
         };
+        let terminal_sn_max = snapshot.terminal_sn_max.unwrap_or(0);
+        // Only a software SAM counts by it; a PSAM owns its counter.
+        let terminal_sn_last = terminal_sn_max.max(terminal_sn_before(config.generation));
         let mut engine = Self {
             config,
             sam: Authority::from(sam),
@@ -94,7 +98,7 @@ impl Engine {
             clock,
             intended_unix_seconds: clock.floor_unix_seconds(),
             intended_local_seconds: snapshot.newest_local_seconds.unwrap_or(i64::MIN),
-            terminal_sn_last: snapshot.terminal_sn_max.unwrap_or(0),
+            terminal_sn_last,
             devices: Devices::without(reserved),
             sales: Vec::new(),
             loads: BTreeMap::new(),

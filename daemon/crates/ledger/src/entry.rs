@@ -69,6 +69,14 @@ pub struct SaleIntended {
     pub attempt: SchemeBytes,
     /// Whether the card's PIN was verified for this debit (S21).
     pub pin_verified: bool,
+    /// The terminal's generation (money rule T1): its claim keeps it. Not stored before the first restore or clone.
+    #[serde(default, skip_serializing_if = "is_first_generation")]
+    pub generation: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_first_generation(generation: &u32) -> bool {
+    *generation == 0
 }
 
 /// How a debit was proven.

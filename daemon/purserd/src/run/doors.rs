@@ -36,6 +36,7 @@ pub(super) struct Facing {
     pub(super) provider: Option<Problem>,
     /// The link to it, or why there is none.
     pub(super) link: Result<Link, ProviderFailure>,
+    pub(super) generation: u32,
     pub(super) board: Board,
     pub(super) check: JournalCheck,
 }
@@ -157,6 +158,7 @@ fn facts(
         seen: drivers.seen(),
         board: facing.board,
         link: facing.link,
+        generation: facing.generation,
         reserve_bytes: config.journal_options().reserve_bytes,
         bus,
         problems: (!facing.is_sam_locked)

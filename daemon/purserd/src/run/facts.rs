@@ -39,6 +39,8 @@ pub(super) struct DaemonFacts {
     pub(super) check: JournalCheck,
     /// The link to the provider, or why there is none.
     pub(super) link: Result<Link, ProviderFailure>,
+    /// The terminal's generation (money rule T1).
+    pub(super) generation: u32,
     /// What start-up found wrong and did not stop at.
     pub(super) problems: Vec<Problem>,
 }
@@ -162,7 +164,7 @@ impl Facts for DaemonFacts {
     }
 
     fn provider(&self) -> ProviderReply {
-        provider::told(&self.link)
+        provider::told(&self.link, self.generation)
     }
 
     fn info(&self) -> InfoFacts {

@@ -22,4 +22,6 @@ pub struct ProviderReply {
     pub mode: Option<String>,
     /// When the certificate ends. Units: seconds since 1970-01-01 00:00:00 UTC.
     pub certificate_expires_unix_seconds: Option<i64>,
+    /// This terminal's generation: 0 before the first restore or clone (money rule T1).
+    pub generation: u32,
 }

@@ -238,6 +238,7 @@ impl State {
             },
             attempt: SchemeBytes::new(Scheme::Pboc, vec![1]).expect("one byte fits"),
             pin_verified: true,
+            generation: 0,
         })
     }
 

@@ -208,6 +208,7 @@ impl Engine {
             },
             attempt: SchemeBytes::new(Scheme::Pboc, attempt.encode()).expect("an attempt is short"),
             pin_verified: visit.pin_verified,
+            generation: self.config.generation,
         };
         let commit = Commit {
             operation,

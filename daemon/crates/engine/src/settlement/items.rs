@@ -75,8 +75,7 @@ fn claim(operation: &Operation, refund_owed: Option<Amount>) -> Option<Claim> {
     Some(Claim {
         operation: operation.id,
         key: intended.key.clone(),
-        // A restored journal is not told from the one that it was taken from until generations are.
-        generation: 0,
+        generation: intended.generation,
         amount: paid.amount,
         refund_owed: refund_owed.unwrap_or(Amount::zero(paid.amount.currency())),
         sold_at: operation.opened_at,

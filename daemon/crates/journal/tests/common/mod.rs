@@ -109,6 +109,7 @@ impl Sale {
             key: self.key(),
             attempt: self.bytes(),
             pin_verified: true,
+            generation: 0,
         });
         self.commit(0, entry)
     }

@@ -59,6 +59,7 @@ pub fn intended() -> Entry {
         },
         attempt: SchemeBytes::new(Scheme::Pboc, vec![0xAA, 0xBB]).expect("short"),
         pin_verified: true,
+        generation: 0,
     })
 }
 

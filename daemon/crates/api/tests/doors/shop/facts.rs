@@ -77,6 +77,7 @@ impl Facts for Journal {
             merchant: Some("kiosk".to_owned()),
             mode: Some("standing".to_owned()),
             certificate_expires_unix_seconds: Some(1_900_000_000),
+            generation: 0,
         }
     }
 

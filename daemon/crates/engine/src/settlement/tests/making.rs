@@ -135,6 +135,17 @@ fn a_claim_presented_again_is_the_same_claim_with_what_is_owed_by_then() {
 }
 
 #[test]
+fn a_claim_keeps_the_generation_that_it_was_made_in() {
+    let mut sale = paid(1, 10);
+    let intended = sale.operation.intended.as_mut().unwrap();
+    intended.generation = 3;
+    let Ok(Some(Item::Claim(claim))) = item(&sale, 0) else {
+        panic!("it is a claim");
+    };
+    assert_eq!(claim.generation, 3);
+}
+
+#[test]
 fn what_is_no_claim_and_owes_nothing_is_not_settled_over() {
     let sale = paid(1, 10);
     assert_eq!(item(&at(&sale, 11), 0), Err(NotSettleable { entry: 11 }));

@@ -114,6 +114,7 @@ impl Till {
             limits: Limits::default(),
             provider,
             built_unix_seconds: 1_790_000_000,
+            generation: 0,
         };
         let sam = SoftwareSam::from_credential(KEYS.as_bytes()).unwrap();
         Self {
@@ -246,6 +247,7 @@ pub(super) fn paid(sn: u32, paid_at: u64) -> Settleable {
         },
         attempt: bytes.clone(),
         pin_verified: true,
+        generation: 0,
     });
     let evidence = Entry::SalePaid(SalePaid {
         amount: yen(300),
