@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use e2e::buyer::Buyer;
+use e2e::events::same_events;
 use e2e::{Fault, ensure};
 use purser_lab::card::{Fault as CardFault, Minor, ScriptedFault, Serial, instruction};
 use purser_lab::issuer::{LAB_KEY_VERSION, LAB_PIN, LAB_SERIAL};
@@ -268,6 +269,8 @@ fn copy_files(from: &Path, to: &Path) -> Result<(), Fault> {
 fn settle_what_is_sold(called_at: Option<SocketAddr>) -> Result<(), Fault> {
     let folder = tempfile::tempdir()?;
     let shop = Shop::open(folder.path(), called_at)?;
+    let mut witness = shop.till()?;
+    let mut live = witness.watch_all()?;
     let nothing = shop.purserctl(&["settle", "--wait"], 0)?;
     ensure(nothing["batches"] == serde_json::json!([]), || {
         format!("{nothing}")
@@ -303,6 +306,11 @@ fn settle_what_is_sold(called_at: Option<SocketAddr>) -> Result<(), Fault> {
     let list = shop.lines(&["batch", "list"], 0)?;
     let totals: Vec<_> = list.iter().map(|it| it["total"]["minor"].clone()).collect();
     ensure(totals == [50, 500], || format!("{list:?}"))?;
+    let told = same_events(&mut live, &mut shop.till()?, &shop.purserctl(&["head"], 0)?)?;
+    let of_batches = told.iter().filter_map(|event| event.batch.as_ref());
+    let states: Vec<_> = of_batches.map(|batch| batch.state.as_str()).collect();
+    let expected = ["sending", "exchanged", "sending", "exchanged"];
+    ensure(states == expected, || format!("{states:?}"))?;
     shop.close()
 }
 

@@ -94,8 +94,9 @@ impl World {
             | Output::AskProvider(..)
             | Output::Attempt(..)
             | Output::TellLoad(_)
-            | Output::HintLoad(_) => {
-                unreachable!("no POS of this world settles or loads");
+            | Output::HintLoad(_)
+            | Output::AcknowledgeHotList(_) => {
+                unreachable!("no POS of this world settles or loads, and no provider has a hot list");
             }
             Output::Reply(id, reply) => return self.replied(s, id, reply),
             Output::Tell(told) => {

@@ -2,6 +2,7 @@
 
 mod batch;
 mod load;
+mod parameters;
 
 use purser_engine::RequestError;
 use purser_ledger::Refused;
@@ -72,6 +73,10 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
         | RequestError::LimitAge
         | RequestError::QuotaSales
         | RequestError::TooManySales => limit_words(error),
+        RequestError::ParametersCurrency
+        | RequestError::ParametersLimit
+        | RequestError::ParametersStale
+        | RequestError::ParametersSam => parameters::words(error),
         RequestError::Stopping => (
             ErrorName::Stopping,
             "Purser is stopping",

@@ -16,7 +16,7 @@ use crate::requests::PendingFind;
 use crate::sale::{Decision, Sale};
 use crate::settlement::{Presenting, SettleRequest, Settling};
 use crate::visit::{TriesLeft, Visit};
-use crate::{CallId, Config, FindId, Input, Output, Query, RequestId};
+use crate::{CallId, Config, FindId, HeardParameters, Input, Output, Query, RequestId};
 
 /// How long the engine waits for the answer to a call before it takes the driver for lost, in milliseconds. A backstop:
 /// the supervisor's own deadlines are shorter.
@@ -33,6 +33,7 @@ pub struct Engine {
     intended_unix_seconds: i64,
     /// The same in local time, which is what a card's log keeps: it goes back when summer time ends.
     intended_local_seconds: i64,
+    /// The highest terminal SN that was ever given out, by whichever SAM.
     pub(crate) terminal_sn_last: u32,
     pub(crate) devices: Devices,
     /// Sales under way, oldest first.
@@ -49,6 +50,8 @@ pub struct Engine {
     pub(crate) has_room: bool,
     /// True while damage to the journal keeps new sales from beginning.
     pub(crate) is_held: bool,
+    /// The provider's parameters in force; none before the first ones.
+    pub(crate) parameters: Option<HeardParameters>,
     /// Cards with an earlier payment that cannot be read: none of them is debited.
     pub(crate) held: BTreeSet<CardId>,
     /// Operations with a commit on its way to the store: one each.
@@ -110,6 +113,7 @@ impl Engine {
             unsettled: std::mem::take(&mut snapshot.unsettled),
             has_room: true,
             is_held: false,
+            parameters: None,
             held: std::mem::take(&mut snapshot.held).into_iter().collect(),
             changing: BTreeMap::new(),
             finds: BTreeMap::new(),
@@ -159,9 +163,11 @@ impl Engine {
             Input::Device { name, event } => self.handle_device(name, event),
             Input::Provider { id, answered, random } => self.handle_provider(id, answered, random),
             Input::Counted { id, counted } => self.handle_counted(id, counted),
+            Input::Sent { id, sent } => self.handle_sent(id, sent),
             Input::Settled { id, answered, random } => self.handle_settled(id, answered, random),
             Input::Unpaid { id, found } => self.handle_unpaid(id, found),
             Input::Timer => {}
+            Input::Parameters(heard) => self.take_parameters(heard),
         }
         self.handle_expired();
         self.serve_cards();

@@ -9,7 +9,7 @@ use purser_purse::pboc::Pin;
 
 use crate::load::LoadAnswer;
 use crate::settlement::{Counted, NotUnpaid, ProviderFailure, SettleAnswer, Unpaid};
-use crate::{CallId, FindId, RequestId};
+use crate::{CallId, FindId, HeardParameters, RequestId};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -73,6 +73,13 @@ pub enum Input {
         /// The batch, none where there is nothing to settle, or why it could not be counted.
         counted: Result<Option<Counted>, ProviderFailure>,
     },
+    /// The provider has taken so many of the items of the batch that a `Settle` sends. May be lost.
+    Sent {
+        /// The call's number.
+        id: CallId,
+        /// How many.
+        sent: u32,
+    },
     /// The link to the provider answers an `AskProvider` or an `Attempt`. Exactly one for each call.
     Provider {
         /// The call's number.
@@ -93,6 +100,9 @@ pub enum Input {
     },
     /// The time of `poll_timeout` has come. May come early or late.
     Timer,
+    /// The provider's parameters, verified and durable: in force from here on, as a whole (money rule T3). An earlier version than
+    /// the one in force changes nothing.
+    Parameters(HeardParameters),
     /// The journal's reader answers a `FindUnpaid`. Exactly one for each call.
     Unpaid {
         /// The call's number.

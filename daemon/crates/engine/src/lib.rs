@@ -12,6 +12,7 @@ mod input;
 mod limits;
 pub mod load;
 mod output;
+mod parameters;
 mod psam;
 mod requests;
 mod sale;
@@ -30,6 +31,7 @@ pub use load::{
     LoadWhat, OwedReason, SendAttempt,
 };
 pub use output::{Act, EnterPin, Output, Query, Reply, RequestError, Told};
+pub use parameters::{HeardParameters, HotListTaken, ParametersAge};
 pub use psam::{PsamFault, PsamSettings, PsamState, PsamView, Sam};
 pub use settlement::ProviderFailure;
 pub use view::{End, Outcome, Progress, PurseView, SaleView, Slip};

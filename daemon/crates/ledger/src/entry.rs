@@ -69,12 +69,21 @@ pub struct SaleIntended {
     pub attempt: SchemeBytes,
     /// Whether the card's PIN was verified for this debit (S21).
     pub pin_verified: bool,
+    /// The version of the provider's parameters that were in force (money rule T3); 0 for none.
+    #[serde(default, skip_serializing_if = "is_none_in_force")]
+    pub parameters_version: u64,
     /// The terminal's generation (money rule T1): its claim keeps it. Not stored before the first restore or clone.
     #[serde(default, skip_serializing_if = "is_first_generation")]
     pub generation: u32,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+/// True of the version that stands for no parameters: it is not stored, so that an entry of an older Purser is byte-equal.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none_in_force(version: &u64) -> bool {
+    *version == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_first_generation(generation: &u32) -> bool {
     *generation == 0
 }
@@ -262,6 +271,12 @@ pub enum CloseReason {
     PsamRefuses,
     /// The PSAM found this card's MAC2 wrong again and again: the card is left alone for a while, lest the PSAM lock itself.
     CardSuspect,
+    /// The provider's hot list names the card (money rule C3).
+    CardHotListed,
+    /// The provider's parameters do not list the version of the card's key (money rule T3).
+    KeyVersionNotListed,
+    /// The provider's parameters that came into force, or grew old, while the sale was under way do not permit it.
+    ParametersForbid,
 }
 
 /// Content of [`Entry::SaleClosed`].

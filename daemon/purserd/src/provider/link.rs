@@ -1,5 +1,6 @@
 //! The handle of the link, and what it begins with.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use purser_provider_link::call_back::{Limits, Mode, Purpose};
 use purser_provider_link::{Digest, ProviderName};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_rustls::TlsConnector;
 
 use super::address::Address;
 use super::failure::{self, names};
@@ -164,13 +166,22 @@ pub enum LinkState {
     Down(ProviderFailure),
 }
 
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Link({:?})", self.identity.pinned.terminal)
+    }
+}
+
 /// The link to the provider. Clones are the same link; it ends with the last of them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Link {
     commands: mpsc::Sender<Command>,
     identity: Arc<Identity>,
     state: watch::Receiver<LinkState>,
     pub(super) limits: Limits,
+    /// What is asked on a connection of its own, without a call-back, goes this way.
+    pub(super) connector: TlsConnector,
+    pub(super) address: Address,
 }
 
 impl Link {
@@ -201,13 +212,16 @@ impl Link {
             Mode::Answer => LinkState::Listening,
             Mode::Standing => LinkState::Connecting,
         });
-        let task = Task::new(settings, Arc::clone(&identity), connector, taking, told);
+        let address = settings.address.clone();
+        let task = Task::new(settings, Arc::clone(&identity), connector.clone(), taking, told);
         tokio::spawn(task.run(queue));
         Ok(Self {
             commands,
             identity,
             state,
             limits,
+            connector,
+            address,
         })
     }
 

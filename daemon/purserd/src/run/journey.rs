@@ -43,8 +43,8 @@ pub(super) fn intended(sale: &Operation) {
 }
 
 /// An entry of a sale is durable.
-pub(super) fn told(newest: &Entry, view: &SaleView<Outcome>) {
-    if matches!(newest, Entry::SalePresentedAgain(_)) {
+pub(super) fn told(newest: Option<&Entry>, view: &SaleView<Outcome>) {
+    if matches!(newest, Some(Entry::SalePresentedAgain(_))) {
         let (operation, reference, amount) = (view.operation, &view.reference, view.amount);
         let entry = view.state.entry;
         tracing::info!(%operation, %reference, step = "S30", %amount, entry, "its claim is presented again");

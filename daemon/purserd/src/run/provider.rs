@@ -95,13 +95,8 @@ pub(super) fn told(link: &Result<Link, ProviderFailure>, generation: u32) -> Pro
             return ProviderReply {
                 link: "none".to_owned(),
                 cause: Some(failure.text.clone()),
-                provider: None,
-                terminal: None,
-                role: None,
-                merchant: None,
-                mode: None,
-                certificate_expires_unix_seconds: None,
                 generation,
+                ..ProviderReply::default()
             };
         }
     };
@@ -128,5 +123,6 @@ pub(super) fn told(link: &Result<Link, ProviderFailure>, generation: u32) -> Pro
         mode: Some(mode_name(pinned.mode).to_owned()),
         certificate_expires_unix_seconds: Some(pinned.certificate_expires_unix_seconds),
         generation,
+        ..ProviderReply::default()
     }
 }

@@ -19,7 +19,7 @@ const REFUSED: [Refused; 10] = [
     Refused::NoRoom,
 ];
 
-const OTHERS: [RequestError; 37] = [
+const OTHERS: [RequestError; 41] = [
     RequestError::UnknownReference,
     RequestError::NotOwner,
     RequestError::NotOperator,
@@ -53,6 +53,10 @@ const OTHERS: [RequestError; 37] = [
     RequestError::QuotaSales,
     RequestError::TooManySales,
     RequestError::Stopping,
+    RequestError::ParametersCurrency,
+    RequestError::ParametersLimit,
+    RequestError::ParametersStale,
+    RequestError::ParametersSam,
     RequestError::NotUnpaid(NotUnpaid::NotExchanged),
     RequestError::NotUnpaid(NotUnpaid::NoClaimThere),
     RequestError::NotUnpaid(NotUnpaid::Paid),

@@ -109,6 +109,7 @@ impl Sale {
             key: self.key(),
             attempt: self.bytes(),
             pin_verified: true,
+            parameters_version: 0,
             generation: 0,
         });
         self.commit(0, entry)

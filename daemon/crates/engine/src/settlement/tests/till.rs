@@ -247,6 +247,7 @@ pub(super) fn paid(sn: u32, paid_at: u64) -> Settleable {
         },
         attempt: bytes.clone(),
         pin_verified: true,
+        parameters_version: 0,
         generation: 0,
     });
     let evidence = Entry::SalePaid(SalePaid {
