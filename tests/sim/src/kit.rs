@@ -170,5 +170,6 @@ fn config(shop: u8, currency: Currency, readers: &[DeviceName], pad: &DeviceName
         limits: Limits::default(),
         provider: None,
         built_unix_seconds: BUILT_UNIX_SECONDS,
+        generation: 0,
     }
 }

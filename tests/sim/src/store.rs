@@ -69,13 +69,15 @@ impl SimStore {
     fn unsettled(&self) -> Unsettled {
         let mut unsettled = Unsettled::default();
         for (commit, head) in &self.entries {
-            let Entry::SalePaid(paid) = &commit.entry else {
-                continue;
+            let amount = match &commit.entry {
+                Entry::SalePaid(paid) => paid.amount,
+                Entry::SalePresentedAgain(again) => again.amount,
+                _ => continue,
             };
-            let currency = paid.amount.currency();
+            let currency = amount.currency();
             let one = Claims {
                 count: 1,
-                minor: paid.amount.minor(),
+                minor: amount.minor(),
                 oldest_unix_seconds: commit.at.trusted.then_some(commit.at.unix_seconds),
             };
             let under_way = self.batches.under_way(currency);
@@ -100,9 +102,12 @@ impl SimStore {
         let upto = u64::try_from(self.synced).unwrap_or(u64::MAX);
         let after = self.batches.next_after(currency);
         let paid = self.entries[..self.synced].iter().filter(|(commit, head)| {
-            let is_paid =
-                matches!(&commit.entry, Entry::SalePaid(paid) if paid.amount.currency() == currency);
-            is_paid && head.number > after
+            let is_claim = match &commit.entry {
+                Entry::SalePaid(paid) => paid.amount.currency() == currency,
+                Entry::SalePresentedAgain(again) => again.amount.currency() == currency,
+                _ => false,
+            };
+            is_claim && head.number > after
         });
         let open = Claims {
             count: u64::try_from(paid.count()).unwrap_or(u64::MAX),
@@ -117,6 +122,7 @@ impl SimStore {
         let in_range = |head: &Head| head.number > after && head.number <= upto;
         let makes_item = |entry: &Entry| match entry {
             Entry::SalePaid(paid) => paid.amount.currency() == currency,
+            Entry::SalePresentedAgain(again) => again.amount.currency() == currency,
             Entry::SaleConcluded(it) => it.refund_owed.is_some_and(|owed| owed.currency() == currency),
             _ => false,
         };

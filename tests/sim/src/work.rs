@@ -86,6 +86,7 @@ impl World {
                 }
             }
             Output::Count(..)
+            | Output::FindUnpaid(..)
             | Output::Settle(..)
             | Output::Void(..)
             | Output::TellBatch(_)
@@ -423,7 +424,14 @@ impl World {
                 }
             }
             (
-                Ok(Reply::Sale { .. } | Reply::Load { .. } | Reply::Purse(_) | Reply::Settling(_)) | Err(_),
+                Ok(
+                    Reply::Sale { .. }
+                    | Reply::Load { .. }
+                    | Reply::Purse(_)
+                    | Reply::Settling(_)
+                    | Reply::PresentedAgain(_),
+                )
+                | Err(_),
                 _,
             ) => {}
         }

@@ -163,6 +163,7 @@ fn kind(entry: &Entry) -> &'static str {
         Entry::LoadProven(_) => "load_proven",
         Entry::LoadConfirmed(_) => "load_confirmed",
         Entry::LoadVoided(_) => "load_voided",
+        Entry::SalePresentedAgain(_) => "sale_presented_again",
     }
 }
 
@@ -176,7 +177,8 @@ fn entry_reason(entry: &Entry) -> Option<&'static str> {
         | Entry::LoadAttempted(_)
         | Entry::LoadReleased(_)
         | Entry::LoadConfirmed(_)
-        | Entry::LoadVoided(_) => None,
+        | Entry::LoadVoided(_)
+        | Entry::SalePresentedAgain(_) => None,
         Entry::LoadProven(proven) => Some(load_proof(proven.proof)),
         Entry::SalePaid(paid) => Some(paid_proof(paid.proof)),
         Entry::SaleInDoubt(doubt) => Some(reasons::of_doubt(doubt.reason).name),

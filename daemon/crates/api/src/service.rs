@@ -161,7 +161,9 @@ impl Service {
             }
             Answered::Told(view) => ("completed", project::durable(&view)),
             Answered::Reply(Reply::Load { .. }) | Answered::ToldLoad(_) => return Err(fault::other_kind()),
-            Answered::Reply(Reply::Purse(_) | Reply::Settling(_) | Reply::Stopped) => {
+            Answered::Reply(
+                Reply::Purse(_) | Reply::Settling(_) | Reply::Stopped | Reply::PresentedAgain(_),
+            ) => {
                 return Err(fault::other_answer());
             }
         };
@@ -436,7 +438,9 @@ impl Service {
             Answered::Reply(Reply::Sale { view, .. }) => project::under_way(&view),
             Answered::Told(view) => project::durable(&view),
             Answered::Reply(Reply::Load { .. }) | Answered::ToldLoad(_) => return Err(fault::other_kind()),
-            Answered::Reply(Reply::Purse(_) | Reply::Settling(_) | Reply::Stopped) => {
+            Answered::Reply(
+                Reply::Purse(_) | Reply::Settling(_) | Reply::Stopped | Reply::PresentedAgain(_),
+            ) => {
                 return Err(fault::other_answer());
             }
         };

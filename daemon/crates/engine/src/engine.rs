@@ -8,13 +8,14 @@ use purser_ledger::{
 };
 
 use crate::commits::{Changing, Resolved};
+use crate::config::terminal_sn_before;
 use crate::devices::Devices;
 use crate::load::Load;
 use crate::psam::{Authority, Sam, Suspects};
 use crate::query::Queries;
 use crate::requests::PendingFind;
 use crate::sale::{Decision, Sale};
-use crate::settlement::{SettleRequest, Settling};
+use crate::settlement::{Presenting, SettleRequest, Settling};
 use crate::visit::{TriesLeft, Visit};
 use crate::{CallId, Config, FindId, HeardParameters, Input, Output, Query, RequestId};
 
@@ -71,6 +72,8 @@ pub struct Engine {
     pub(crate) settling: BTreeMap<Currency, Settling>,
     /// Requests that wait for batches to be sealed.
     pub(crate) settle_requests: Vec<SettleRequest>,
+    /// The request that presents claims again.
+    pub(crate) presenting: Option<Presenting>,
     /// True from the first `Stop` on.
     pub(crate) is_stopping: bool,
     pub(crate) stop: Option<RequestId>,
@@ -91,6 +94,9 @@ impl Engine {
             Sam::Psam(settings) => Some(settings.reader.clone()),
             Sam::Software(_) => None,
         };
+        let terminal_sn_max = snapshot.terminal_sn_max.unwrap_or(0);
+        // Only a software SAM counts by it; a PSAM owns its counter.
+        let terminal_sn_last = terminal_sn_max.max(terminal_sn_before(config.generation));
         let mut engine = Self {
             config,
             sam: Authority::from(sam),
@@ -98,7 +104,7 @@ impl Engine {
             clock,
             intended_unix_seconds: clock.floor_unix_seconds(),
             intended_local_seconds: snapshot.newest_local_seconds.unwrap_or(i64::MIN),
-            terminal_sn_last: snapshot.terminal_sn_max.unwrap_or(0),
+            terminal_sn_last,
             devices: Devices::without(reserved),
             sales: Vec::new(),
             loads: BTreeMap::new(),
@@ -121,6 +127,7 @@ impl Engine {
             batches: Batches::default(),
             settling: BTreeMap::new(),
             settle_requests: Vec::new(),
+            presenting: None,
             is_stopping: false,
             stop: None,
             outputs: VecDeque::new(),
@@ -164,6 +171,7 @@ impl Engine {
             Input::Counted { id, counted } => self.handle_counted(id, counted),
             Input::Sent { id, sent } => self.handle_sent(id, sent),
             Input::Settled { id, answered, random } => self.handle_settled(id, answered, random),
+            Input::Unpaid { id, found } => self.handle_unpaid(id, found),
             Input::Timer => {}
             Input::Parameters(heard) => self.take_parameters(heard),
         }

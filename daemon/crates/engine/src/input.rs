@@ -9,7 +9,7 @@ use purser_purse::pboc::Pin;
 
 use crate::load::LoadAnswer;
 use crate::query::QueryTold;
-use crate::settlement::{Counted, ProviderFailure, SettleAnswer};
+use crate::settlement::{Counted, NotUnpaid, ProviderFailure, SettleAnswer, Unpaid};
 use crate::{CallId, FindId, HeardParameters, RequestId};
 
 /// Something that happened.
@@ -113,6 +113,13 @@ pub enum Input {
     /// The provider's parameters, verified and durable: in force from here on, as a whole (money rule T3). An earlier version than
     /// the one in force changes nothing.
     Parameters(HeardParameters),
+    /// The journal's reader answers a `FindUnpaid`. Exactly one for each call.
+    Unpaid {
+        /// The call's number.
+        id: CallId,
+        /// The claims, or why there is none to present again.
+        found: Result<Unpaid, NotUnpaid>,
+    },
 }
 
 /// Who asks.
@@ -156,6 +163,9 @@ pub enum Request {
     Settle(Option<Currency>),
     /// Have a sealed batch voided that the provider has not permitted (money rule B3). For operators.
     VoidBatch(OperationId),
+    /// Present the claims again that an exchanged batch left unpaid, or the one at this place of it (money rule C1). For operators.
+    /// Answered by `Reply::PresentedAgain` when they are durable.
+    PresentAgain(OperationId, Option<u32>),
     /// Purser stops: end or park every sale, begin none. Answered by `Reply::Stopped` when all are recorded.
     Stop,
 }

@@ -23,7 +23,7 @@ mod tests;
 mod view;
 mod visit;
 
-pub use config::Config;
+pub use config::{Config, GENERATION_MAX_SOFTWARE_SAM, generation_of};
 pub use engine::Engine;
 pub use input::{Abilities, Answer, BeginLoad, BeginSale, CallFailure, DeviceEvent, Input, Peer, Request};
 pub use limits::{LimitKind, LimitLevel, LimitUse, Limits};

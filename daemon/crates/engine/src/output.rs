@@ -4,7 +4,7 @@ use purser_ledger::{Amount, Authorised, Commit, DeviceName, Find, Refused};
 use purser_purse::CommandApdu;
 
 use crate::load::{LoadAsk, LoadProgress, LoadTold, LoadView, SendAttempt};
-use crate::settlement::{BatchTold, BatchView, CountBatch, SendBatch};
+use crate::settlement::{BatchTold, BatchView, CountBatch, FindUnpaid, NotUnpaid, PresentedAgain, SendBatch};
 use crate::view::{Outcome, Progress, PurseView, SaleView};
 use crate::{CallId, FindId, HotListTaken, RequestId};
 
@@ -49,6 +49,8 @@ pub enum Output {
     Hint(SaleView<Progress>),
     /// Tell the provider that a hot list is in force (money rule C3), again and again until it has answered. A later one replaces it.
     AcknowledgeHotList(HotListTaken),
+    /// Look for the claims that a batch left unpaid, over the journal's reader. Answered by `Input::Unpaid`.
+    FindUnpaid(CallId, FindUnpaid),
 }
 
 /// A request to a device that moves no money.
@@ -124,6 +126,8 @@ pub enum Reply {
     Settling(Vec<BatchView>),
     /// Every sale is recorded; the process may end.
     Stopped,
+    /// These claims wait for another batch now, and it is durable.
+    PresentedAgain(PresentedAgain),
 }
 
 /// A durable outcome and the requests that it answers.
@@ -263,6 +267,9 @@ pub enum RequestError {
     /// They permit no software SAM.
     #[error("the provider permits no software SAM; use a PSAM")]
     ParametersSam,
+    /// There is no claim to present again.
+    #[error(transparent)]
+    NotUnpaid(#[from] NotUnpaid),
 }
 
 impl RequestError {
@@ -270,6 +277,7 @@ impl RequestError {
     pub fn is_transient(self) -> bool {
         match self {
             Self::Refused(refused) => refused.is_transient(),
+            Self::NotUnpaid(why) => why.is_transient(),
             Self::ProviderFailed { is_transient, .. } => is_transient,
             Self::NoReader
             | Self::ReaderInUse

@@ -57,6 +57,7 @@ impl Engine {
             Request::ReadPurse(reader) => self.read_purse(id, reader),
             Request::Settle(currency) => self.settle(id, peer, currency, operation),
             Request::VoidBatch(batch) => self.void_batch(id, peer, batch),
+            Request::PresentAgain(batch, place) => self.present_again(id, peer, batch, place),
             Request::Stop => {
                 self.begin_stop(id);
                 Ok(())
@@ -400,6 +401,7 @@ impl Engine {
         }
         self.stop_loads();
         self.stop_settlements();
+        self.stop_presenting();
         let readers: Vec<_> = self.visits.keys().cloned().collect();
         for reader in readers {
             self.end_idle_visit(&reader);

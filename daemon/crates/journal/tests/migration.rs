@@ -76,7 +76,7 @@ fn an_old_journal_is_brought_to_the_known_version_with_all_that_it_holds() {
     for journal_mode in ["wal", "delete"] {
         let (folder, expected, head) = old(journal_mode);
         let mut journal = open(&folder);
-        assert_eq!(version(&folder), 2);
+        assert_eq!(version(&folder), 3);
         assert_eq!(journal.head(), head);
         assert_sales(&journal.snapshot().expect("readable"), &expected);
         for commit in Load::new(1).steps() {
@@ -133,6 +133,6 @@ fn a_damaged_old_journal_is_refused_as_it_is_and_mended_into_a_new_one() {
     assert!(paid.expect("readable").is_some_and(|paid| !paid.is_open()));
     store(&mut journal, Load::new(1).begun());
     drop(journal);
-    assert_eq!(version(&folder), 2);
+    assert_eq!(version(&folder), 3);
     verify(folder.path(), Some(head), |_, _| {}).expect("whole");
 }

@@ -223,6 +223,25 @@ fn an_entry_that_is_cut_off_at_any_byte_is_damaged() {
 }
 
 #[test]
+fn a_generation_is_stored_from_the_second_on() {
+    let (entry, first) = golden().remove(0);
+    let Entry::SaleIntended(it) = entry else {
+        unreachable!("the first is an intent");
+    };
+    let later = content(
+        0,
+        Entry::SaleIntended(purser_ledger::SaleIntended { generation: 3, ..it }),
+    );
+    let stored = String::from_utf8(later.encode()).expect("JSON");
+    let text = first.replace(
+        "\"pin_verified\":true}",
+        "\"pin_verified\":true,\"generation\":3}",
+    );
+    assert_eq!(stored, format!("{BEFORE}{text}}}"));
+    assert_eq!(Content::decode(stored.as_bytes()).expect("it decodes"), later);
+}
+
+#[test]
 fn what_no_purser_writes_is_refused() {
     let (_, intended) = golden().remove(0);
     let spoilt = [

@@ -39,6 +39,7 @@ fn print(provider: &ProviderReply) -> std::io::Result<()> {
         ("terminal", or_none(&provider.terminal)),
         ("role", role.to_owned()),
         ("merchant", or_none(&provider.merchant)),
+        ("generation", provider.generation.to_string()),
         ("called by", or_none(&provider.mode)),
         (
             "certificate until",

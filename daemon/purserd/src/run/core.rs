@@ -271,6 +271,7 @@ impl Core {
                 }
                 Output::Abort(id, device) => self.drivers.abort(id, &device),
                 Output::Count(id, asked) => self.settler.count(id, asked),
+                Output::FindUnpaid(id, asked) => self.settler.find_unpaid(id, asked),
                 Output::Settle(id, act) => self.settler.send(id, act.into_act()),
                 Output::Void(id, act) => self.settler.void(id, act.into_act()),
                 Output::TellBatch(told) => {
@@ -338,7 +339,8 @@ impl Core {
     fn tell(&mut self, told: Told) {
         let Told { requests, view } = told;
         if self.is_fresh(view.state.entry) {
-            journey::outcome(&view);
+            let newest = self.fresh.as_ref().map(|fresh| &fresh.content.entry);
+            journey::told(newest, &view);
             self.publish(Durable::Sale(view.clone()));
         }
         for id in requests {

@@ -37,6 +37,7 @@ pub(super) struct Facing {
     pub(super) provider: Option<Problem>,
     /// The link to it, or why there is none.
     pub(super) link: Result<Link, ProviderFailure>,
+    pub(super) generation: u32,
     pub(super) board: Board,
     pub(super) check: JournalCheck,
     /// The provider's parameters, where they are taken.
@@ -161,6 +162,7 @@ fn facts(
         board: facing.board,
         link: facing.link,
         parameters: facing.parameters,
+        generation: facing.generation,
         reserve_bytes: config.journal_options().reserve_bytes,
         bus,
         problems: (!facing.is_sam_locked)

@@ -42,6 +42,8 @@ pub(super) struct DaemonFacts {
     pub(super) link: Result<Link, ProviderFailure>,
     /// The provider's parameters, where they are taken.
     pub(super) parameters: Option<Parameters>,
+    /// The terminal's generation (money rule T1).
+    pub(super) generation: u32,
     /// What start-up found wrong and did not stop at.
     pub(super) problems: Vec<Problem>,
 }
@@ -164,7 +166,7 @@ impl Facts for DaemonFacts {
     }
 
     fn provider(&self) -> ProviderReply {
-        let mut reply = provider::told(&self.link);
+        let mut reply = provider::told(&self.link, self.generation);
         if let Some(parameters) = &self.parameters {
             parameters.tell(&mut reply);
         }

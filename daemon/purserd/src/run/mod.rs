@@ -57,6 +57,7 @@ use crate::cli::Places;
 use crate::config::{Config, Sam};
 use crate::credential;
 use crate::exit::Exit;
+use crate::generation;
 use crate::journal_verbs::exit_of;
 use crate::verbs::chain;
 
@@ -87,6 +88,7 @@ struct Parts {
     is_sam_locked: bool,
     journal: Journal,
     snapshot: Snapshot,
+    generation: u32,
 }
 
 fn prepare(config: &Config, places: &Places) -> Result<Parts, Exit> {
@@ -109,13 +111,15 @@ fn prepare(config: &Config, places: &Places) -> Result<Parts, Exit> {
     for card in &snapshot.held {
         tracing::error!(%state_dir, %card, "an open payment of this card cannot be read; no sale uses the card until purserd verify-journal finds the journal whole");
     }
+    let generation = generation::read(&places.state_dir).map_err(|error| failed(Exit::Failed)(&error))?;
     let (entries, open) = (journal.head().number, snapshot.open.len());
-    tracing::info!(%state_dir, entries, open, "journal is open and synced");
+    tracing::info!(%state_dir, entries, open, generation, "journal is open and synced");
     Ok(Parts {
         sam,
         is_sam_locked,
         journal,
         snapshot,
+        generation,
     })
 }
 
@@ -193,15 +197,16 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         is_sam_locked,
         journal,
         snapshot,
+        generation,
     } = parts;
     let clock = Clock::new();
     let Provider {
         enrolment,
         link,
         problem,
-    } = provider::begin(&config, &places.state_dir).await;
+    } = provider::begin(&config, &places.state_dir, generation).await;
     let schedule = schedule(&config, enrolment.as_ref());
-    let engine_config = engine_config(&config, enrolment);
+    let engine_config = engine_config(&config, enrolment, generation);
     let range = ClockRange::new(engine_config.built_unix_seconds, snapshot.newest_unix_seconds);
     let started_at = judge(range, &clock);
     let board = Board::new(config.limits.clone(), clock.clone(), range, journal.disk());
@@ -220,6 +225,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         is_sam_locked,
         provider: problem,
         link,
+        generation,
         board: board.clone(),
         check: check.clone(),
         parameters: following.as_ref().map(|(parameters, _)| parameters.clone()),
@@ -283,7 +289,7 @@ fn end_journal(journal: JournalThread, exit: Exit) -> Exit {
     Exit::StoreBroken
 }
 
-fn engine_config(config: &Config, provider: Option<Enrolment>) -> purser_engine::Config {
+fn engine_config(config: &Config, provider: Option<Enrolment>, generation: u32) -> purser_engine::Config {
     purser_engine::Config {
         terminal_number: config.psam_terminal_number,
         profile: config.profile.clone(),
@@ -296,6 +302,7 @@ fn engine_config(config: &Config, provider: Option<Enrolment>) -> purser_engine:
         limits: config.limits.clone(),
         provider,
         built_unix_seconds: built_unix_seconds(),
+        generation,
     }
 }
 

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use purser_engine::settlement::{CountBatch, SendBatch, SettleAnswer};
+use purser_engine::settlement::{CountBatch, FindUnpaid, NotUnpaid, SendBatch, SettleAnswer};
 use purser_engine::{CallId, Input, ProviderFailure};
 use purser_journal::{KeepError, Keeper, SignedVerdict, VERDICTS_MAX};
 use purser_ledger::OperationId;
@@ -18,6 +18,7 @@ use super::core::random;
 use super::loading::Loader;
 use crate::counting::{self, Items};
 use crate::provider::{self, Link};
+use crate::unpaid;
 use crate::verbs::chain;
 
 /// Answers that may wait for the loop: each currency has one call under way at most.
@@ -100,6 +101,18 @@ impl Settler {
             let counted = blocking(move || Ok(counting::count(&state_dir, asked)?)).await;
             // The loop has ended: nothing was sealed, and whoever asks again has it counted again.
             let _ = answers.send(Input::Counted { id, counted }).await;
+        });
+    }
+
+    /// Looks for the claims that a batch left unpaid.
+    pub(super) fn find_unpaid(&self, id: CallId, asked: FindUnpaid) {
+        let (state_dir, answers) = (self.state_dir.clone(), self.answers.clone());
+        tokio::spawn(async move {
+            let look = move || unpaid::find(&state_dir, asked);
+            let looked = tokio::task::spawn_blocking(look).await;
+            let found = looked.unwrap_or(Err(NotUnpaid::NotRead));
+            // The loop has ended: nothing was presented again.
+            let _ = answers.send(Input::Unpaid { id, found }).await;
         });
     }
 

@@ -333,6 +333,7 @@ impl World {
             attempt: bytes(1),
             pin_verified: true,
             parameters_version: 0,
+            generation: 0,
         });
         let doubt = Entry::SaleInDoubt(SaleInDoubt {
             reason: DoubtReason::AnswerLost,

@@ -12,8 +12,8 @@ use super::refusal::Refusal;
 use super::value::{Dict, add_options, dict, given, list, page};
 use crate::model::{
     Amount, BatchArguments, BatchItemsArguments, BatchesArguments, BeginLoadArguments, ConcludeArguments,
-    DriverArguments, EventsArguments, JournalArguments, ReadPurseArguments, ReferenceArguments,
-    SettleArguments, WatchArguments,
+    DriverArguments, EventsArguments, JournalArguments, PresentAgainArguments, ReadPurseArguments,
+    ReferenceArguments, SettleArguments, WatchArguments,
 };
 use crate::parse::arguments;
 
@@ -364,6 +364,20 @@ impl Door {
         let (_, caller, _pass) = self.enter(connection, &header).await?;
         let ask = BatchArguments { id };
         Ok(list(self.service.void_batch(&caller, &ask).await?.batches))
+    }
+
+    #[zbus(out_args("presented"))]
+    async fn present_again(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        id: String,
+        place: i64,
+    ) -> Result<Dict, Refusal> {
+        let (_, caller, _pass) = self.enter(connection, &header).await?;
+        let place = u64::try_from(place).ok();
+        let ask = PresentAgainArguments { id, place };
+        Ok(dict(self.service.present_again(&caller, &ask).await?))
     }
 
     #[zbus(out_args("batches", "more"))]

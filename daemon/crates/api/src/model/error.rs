@@ -149,6 +149,14 @@ error_names! {
     ParametersStale,
     /// The provider permits no software SAM.
     ParametersSam,
+    /// The batch is under way or void: it has left no claim unpaid.
+    BatchNotExchanged,
+    /// No claim of the batch has this place.
+    NoClaimThere,
+    /// The batch paid the claim.
+    ClaimPaid,
+    /// The claim was presented again before.
+    ClaimPresented,
 }
 
 impl fmt::Display for ErrorName {

@@ -19,7 +19,7 @@ pub use arguments::{
 };
 pub use batch::{
     Batch, BatchArguments, BatchItem, BatchItemsArguments, BatchItemsReply, BatchesArguments, BatchesReply,
-    SettleArguments, SettleReply,
+    PresentAgainArguments, PresentAgainReply, SettleArguments, SettleReply,
 };
 pub use device::{
     Device, DevicesReply, Driver, DriverReply, DriversReply, InfoReply, Limits, Problem, StatusReply,

@@ -36,4 +36,6 @@ pub struct ProviderReply {
     pub hot_list_cards: Option<u64>,
     /// Whether the provider knows that it is in force here.
     pub hot_list_acknowledged: Option<bool>,
+    /// This terminal's generation: 0 before the first restore or clone (money rule T1).
+    pub generation: u32,
 }

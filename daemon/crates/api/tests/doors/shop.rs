@@ -14,7 +14,7 @@ use purser_api::{
     FactsUnavailable, Hub, InfoFacts, News, Recorded, Service, StatusFacts, TotalsFacts,
 };
 use purser_engine::load::{LoadProgress, LoadView};
-use purser_engine::settlement::{BatchState, BatchView};
+use purser_engine::settlement::{BatchState, BatchView, PresentedAgain};
 use purser_engine::{BeginSale, Limits, Peer, Progress, PurseView, Reply, Request, RequestError, SaleView};
 use purser_ledger::{
     Amount, Asked, Books, CardId, CloseReason, Commit, Conclusion, Content, DebitKey, DeviceName,
@@ -258,6 +258,7 @@ impl State {
             attempt: SchemeBytes::new(Scheme::Pboc, vec![1]).expect("one byte fits"),
             pin_verified: true,
             parameters_version: 0,
+            generation: 0,
         })
     }
 
@@ -429,6 +430,11 @@ impl State {
                 _ => Ok(Answered::Reply(Reply::Purse(purse()))),
             },
             Request::Settle(_) if !peer.operator => Err(RequestError::NotOperator),
+            Request::PresentAgain(..) => Ok(Answered::Reply(Reply::PresentedAgain(PresentedAgain {
+                count: 1,
+                amount: sealed_batch().view.claims.amount,
+                has_more: false,
+            }))),
             Request::VoidBatch(_) => Ok(Answered::Reply(Reply::Settling(vec![sealed_batch().view]))),
             Request::Settle(currency) => {
                 let view = sealed_batch().view;

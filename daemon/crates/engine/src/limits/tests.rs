@@ -105,6 +105,7 @@ impl Till {
             limits,
             provider: None,
             built_unix_seconds: TODAY - 100_000,
+            generation: 0,
         };
         let snapshot = Snapshot {
             unsettled,

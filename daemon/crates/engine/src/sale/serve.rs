@@ -216,6 +216,7 @@ impl Engine {
             attempt: SchemeBytes::new(Scheme::Pboc, attempt.encode()).expect("an attempt is short"),
             pin_verified: visit.pin_verified,
             parameters_version: self.parameters_version(),
+            generation: self.config.generation,
         };
         let commit = Commit {
             operation,

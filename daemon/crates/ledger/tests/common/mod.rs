@@ -65,6 +65,7 @@ pub fn intended_by_parameters(parameters_version: u64) -> Entry {
         attempt: SchemeBytes::new(Scheme::Pboc, vec![0xAA, 0xBB]).expect("short"),
         pin_verified: true,
         parameters_version,
+        generation: 0,
     })
 }
 

@@ -84,6 +84,7 @@ impl Facts for Journal {
             hot_list_version: Some(2),
             hot_list_cards: Some(3),
             hot_list_acknowledged: Some(true),
+            generation: 0,
         }
     }
 
