@@ -156,6 +156,7 @@ fn intended(number: u8) -> Entry {
         },
         attempt: SchemeBytes::new(Scheme::Pboc, attempt.encode()).unwrap(),
         pin_verified: false,
+        parameters_version: 0,
     })
 }
 
