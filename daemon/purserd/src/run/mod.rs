@@ -231,17 +231,16 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         parameters: following.as_ref().map(|(parameters, _)| parameters.clone()),
     };
     let opened = doors::open(&config, places, &drivers, facing).await;
-    let doors = match opened {
-        Ok(doors) => doors,
-        Err(exit) => return end_journal(journal, exit),
-    };
     let doors::Doors {
         hub,
         calls,
         driver_calls,
         bus,
         open,
-    } = doors;
+    } = match opened {
+        Ok(doors) => doors,
+        Err(exit) => return end_journal(journal, exit),
+    };
     let mut core = Core::new(
         engine,
         clock,
