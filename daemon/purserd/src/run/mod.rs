@@ -206,11 +206,10 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         problem,
     } = provider::begin(&config, &places.state_dir, generation).await;
     let schedule = schedule(&config, enrolment.as_ref());
-    let engine_config = engine_config(&config, enrolment, generation);
-    let range = ClockRange::new(engine_config.built_unix_seconds, snapshot.newest_unix_seconds);
-    let started_at = judge(range, &clock);
+    let range = ClockRange::new(built_unix_seconds(), snapshot.newest_unix_seconds);
     let board = Board::new(config.limits.clone(), clock.clone(), range, journal.disk());
-    let engine = Engine::resume(engine_config, sam, snapshot, clock.now());
+    let with = engine_config(&config, enrolment, generation);
+    let engine = Engine::resume(with, sam, snapshot, clock.now());
     let full_check = journal.full_check();
     let (journal, done_queue) = match start_journal(journal) {
         Ok(started) => started,
@@ -221,7 +220,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
     let following = follow(&config, places, &settler, &board);
     let check = JournalCheck::begin(places.state_dir.clone(), full_check);
     let facing = doors::Facing {
-        started_at,
+        started_at: judge(range, &clock),
         is_sam_locked,
         provider: problem,
         link,
@@ -231,17 +230,16 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         parameters: following.as_ref().map(|(parameters, _)| parameters.clone()),
     };
     let opened = doors::open(&config, places, &drivers, facing).await;
-    let doors = match opened {
-        Ok(doors) => doors,
-        Err(exit) => return end_journal(journal, exit),
-    };
     let doors::Doors {
         hub,
         calls,
         driver_calls,
         bus,
         open,
-    } = doors;
+    } = match opened {
+        Ok(doors) => doors,
+        Err(exit) => return end_journal(journal, exit),
+    };
     let mut core = Core::new(
         engine,
         clock,

@@ -130,6 +130,7 @@ impl Till {
             limits: Limits::default(),
             provider: None,
             built_unix_seconds: TODAY - 100_000,
+            generation: 0,
         };
         let snapshot = Snapshot {
             terminal_sn_max: Some(terminal_sn_max),
