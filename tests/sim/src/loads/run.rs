@@ -8,8 +8,9 @@ use purser_ledger::Monotonic;
 use purser_purse::CommandName;
 
 use super::elsewhere::Errand;
-use super::{Fate, Planted, Step, World, reference};
+use super::{Planted, Step, World, reference};
 use crate::kit::{Kit, PIN};
+use crate::line::Fate;
 use crate::store::Disk;
 
 /// What was run.
@@ -285,6 +286,9 @@ impl Story {
             return Err(format!("a stop is not answered: {}", world.state()));
         }
         if world.is_over() {
+            if !world.asked.is_empty() {
+                return Err(format!("{:?} are never answered: {}", world.asked, world.state()));
+            }
             return Ok(false);
         }
         match world.engine.as_ref().and_then(Engine::poll_timeout) {
