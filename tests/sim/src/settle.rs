@@ -57,7 +57,7 @@ impl World {
                 self.provide_pin(s, ticket, true);
                 is_given = true;
             } else if let Some(ticket) = self.waits_for_load_pin(s)
-                && !self.shops[s].pos.is_asking_load(ticket)
+                && !self.shops[s].pos.is_giving_pin(ticket)
             {
                 self.provide_load_pin(s, ticket);
                 is_given = true;
@@ -149,9 +149,11 @@ impl World {
                 "a sale of shop {s} is under way, and nothing will end it: {:?}",
                 self.shops[s].pos.tickets
             );
+            // What is asked of a load may wait for its card.
+            let mut pending = self.shops[s].pos.pending.iter();
             hold!(
                 AnsweredOnce,
-                self.shops[s].pos.pending.is_empty(),
+                pending.all(|it| it.ask.is_of_party()),
                 "shop {s} never answers {:?}",
                 self.shops[s].pos.pending
             );

@@ -70,7 +70,11 @@ impl World {
         self.rest()?;
         for card in self.cards_for(id) {
             let progress = self.shops[s].pos.loads[ticket].progress;
-            let is_asked_for = matches!(progress, Some(LoadProgress::WaitingForCard { .. }));
+            // A removal that nobody noticed looks like a card that lies there.
+            let is_asked_for = matches!(
+                progress,
+                Some(LoadProgress::WaitingForCard { .. } | LoadProgress::TakeCardOut { .. })
+            );
             let may_prove = self.shops[s].pos.loads[ticket].state == TicketState::Told;
             if is_asked_for || may_prove {
                 self.insert(card, s, 0);

@@ -82,7 +82,7 @@ impl Schedule {
                 Some(LoadProgress::WaitingForPin {
                     through_api: true, ..
                 }),
-            ) if !is_asked => {
+            ) if !self.world.shops[s].pos.is_giving_pin(ticket) => {
                 self.world.provide_load_pin(s, ticket);
                 true
             }

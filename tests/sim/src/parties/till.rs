@@ -52,6 +52,12 @@ impl Pos {
         self.pending.iter().any(is_of)
     }
 
+    /// True while a PIN is on its way to this load.
+    pub(crate) fn is_giving_pin(&self, ticket: usize) -> bool {
+        let is_pin = |it: &Pending| it.ticket == Some(ticket) && it.ask == Ask::LoadPin;
+        self.pending.iter().any(is_pin)
+    }
+
     /// The first load that the POS is busy with.
     pub(crate) fn active_load(&self) -> Option<usize> {
         self.loads.iter().position(LoadTicket::is_active)
