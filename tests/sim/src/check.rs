@@ -295,7 +295,10 @@ impl World {
                     LoadProgress::Loading
                         | LoadProgress::Voiding
                         | LoadProgress::Resolving
-                        | LoadProgress::WaitingForPin { through_api: true, .. }
+                        | LoadProgress::WaitingForPin {
+                            through_api: true,
+                            ..
+                        }
                 )
             )
         };

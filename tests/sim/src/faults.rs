@@ -87,10 +87,10 @@ impl Schedule {
             | FaultKind::ReaderUnplugged
             | FaultKind::ReaderBusy
             | FaultKind::ContactBounces => self.at_reader(fault, s),
-            FaultKind::MessageLost
-            | FaultKind::MessageUnanswered
-            | FaultKind::MessageTwice
-            | FaultKind::MessageLate
+            FaultKind::MessageLost | FaultKind::MessageUnanswered | FaultKind::MessageTwice => {
+                return Ok(self.arm_message(fault, s));
+            }
+            FaultKind::MessageLate
             | FaultKind::LineDown
             | FaultKind::LineSlow
             | FaultKind::ProviderDied

@@ -105,7 +105,10 @@ pub(crate) struct Line<'a> {
 }
 
 /// How a settlement goes on.
-type Step = Result<State, Result<SettleAnswer, ProviderFailure>>;
+type Step = Result<State, Ending>;
+
+/// How a settlement ends: boxed, as it is seldom and large.
+type Ending = Box<Result<SettleAnswer, ProviderFailure>>;
 
 impl Line<'_> {
     /// Sends a talk's next message.
@@ -120,7 +123,7 @@ impl Line<'_> {
                     let about = About::Batch(send, state);
                     return Went::On(Talk { call, about });
                 }
-                Err(answered) => Answered::Settled(answered),
+                Err(answered) => Answered::Settled(*answered),
             },
         };
         Went::Ends(call, answered)
@@ -163,7 +166,7 @@ impl Line<'_> {
                 let announced = Message::Announce(Box::new(send.batch.clone()));
                 match self.ask(announced, fate)? {
                     Answer::Wants(page) => Ok(State::Sending(page)),
-                    Answer::Void(void) => Err(Ok(voided(void))),
+                    Answer::Void(void) => Err(Box::new(Ok(voided(void)))),
                     Answer::Permit(_) => unreachable!("an announcement asks for no permit"),
                 }
             }
@@ -174,7 +177,7 @@ impl Line<'_> {
                 }
                 match self.send(Message::Page(id, number, items), fate) {
                     Some(_) => Ok(State::Sending(number + 1)),
-                    None => Err(Err(failure("LineLost", true))),
+                    None => Err(Box::new(Err(failure("LineLost", true)))),
                 }
             }
             State::Asking => match self.ask(Message::AskPermit(id), fate)? {
@@ -182,43 +185,39 @@ impl Line<'_> {
                     let check = PermitCheck::begin(send.batch.clone());
                     Ok(State::Checking(Box::new(permit), Box::new(check), 0))
                 }
-                Answer::Void(void) => Err(Ok(voided(void))),
-                Answer::Wants(_) => Err(Err(failure("pages_missing", true))),
+                Answer::Void(void) => Err(Box::new(Ok(voided(void)))),
+                Answer::Wants(_) => Err(Box::new(Err(failure("pages_missing", true)))),
             },
             State::Checking(..) if matches!(fate, Fate::Lost | Fate::Unanswered) => {
-                Err(Err(failure("LineLost", true)))
+                Err(Box::new(Err(failure("LineLost", true))))
             }
             State::Checking(permit, check, number) => self.check_page(send, permit, *check, number),
         }
     }
 
-    fn ask(
-        &mut self,
-        message: Message,
-        fate: Fate,
-    ) -> Result<Answer, Result<SettleAnswer, ProviderFailure>> {
+    fn ask(&mut self, message: Message, fate: Fate) -> Result<Answer, Ending> {
         match self.send(message, fate) {
             Some(Heard::Batch(answer)) => Ok(answer),
-            _ => Err(Err(failure("LineLost", true))),
+            _ => Err(Box::new(Err(failure("LineLost", true)))),
         }
     }
 
     fn check_page(&self, send: &SendBatch, permit: Box<Permit>, mut check: PermitCheck, number: u32) -> Step {
         let items = self.items(send, number);
         if items.is_empty() {
-            return Err(match check.finish(&permit) {
+            return Err(Box::new(match check.finish(&permit) {
                 Ok(judged) => Ok(SettleAnswer::Permit {
                     permit: *permit,
                     signature: vec![1; 64],
                     judged,
                 }),
                 Err(error) => Err(failure(error.name(), false)),
-            });
+            }));
         }
         let page = usize::try_from(number).expect("there are few pages");
         match check.page(&items, &self.provider.verdicts(send.batch.id, page)) {
             Ok(()) => Ok(State::Checking(permit, Box::new(check), number + 1)),
-            Err(error) => Err(Err(failure(error.name(), false))),
+            Err(error) => Err(Box::new(Err(failure(error.name(), false)))),
         }
     }
 

@@ -124,7 +124,9 @@ fn main() -> ExitCode {
         (None, Some(Verb::Batches { stories, from })) => run_batches(stories, from),
         (None, Some(Verb::Loads { stories, from })) => run_loads(stories, from),
         (None, None) => {
-            eprintln!("say what to run: exhaustive, model, batches, loads, seeded, parties, or --seed N --trace");
+            eprintln!(
+                "say what to run: exhaustive, model, batches, loads, seeded, parties, or --seed N --trace"
+            );
             ExitCode::FAILURE
         }
     }
@@ -274,7 +276,11 @@ fn run_seeded(plan: Plan, json: bool) -> ExitCode {
         Ok(tally) => tally,
         Err(failure) => {
             println!("{failure}");
-            println!("replay: cargo run --release -p sim -- --{} --trace{}", failure.name, flag(plan.kind));
+            println!(
+                "replay: cargo run --release -p sim -- --{} --trace{}",
+                failure.name,
+                flag(plan.kind)
+            );
             return ExitCode::FAILURE;
         }
     };
@@ -348,7 +354,10 @@ fn tell_of_panics(kind: Kind) {
             }
         }
         println!("seed {seed} FAILS. {panic}");
-        println!("replay: cargo run --release -p sim -- --seed {seed} --trace{}", flag(kind));
+        println!(
+            "replay: cargo run --release -p sim -- --seed {seed} --trace{}",
+            flag(kind)
+        );
         std::process::exit(1);
     }));
 }

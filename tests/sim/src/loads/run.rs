@@ -146,6 +146,7 @@ impl Story {
         let mut story = Self::new(kit, 1, Planted::Nothing, &[]);
         story.world.pin_through_api = true;
         story.world.inputs.clear();
+        story.world.asked.clear();
         story.world.start();
         story.world.ask_again();
         story

@@ -45,14 +45,18 @@ impl World {
                 let loads = self.shops.iter().flat_map(|shop| shop.store.loads());
                 loads.filter(|load| is_of(id, load.id)).map(|load| &load.standing)
             };
-            let is_proven = |it: &LoadStanding| matches!(it, LoadStanding::Proven(_) | LoadStanding::Confirmed(_));
+            let is_proven =
+                |it: &LoadStanding| matches!(it, LoadStanding::Proven(_) | LoadStanding::Confirmed(_));
             let may_be = |it: &LoadStanding| is_proven(it) || matches!(it, LoadStanding::Released { .. });
             let says_void = standings().any(|it| *it == LoadStanding::Voided);
             let wrong = [
                 (credited > 1, "is on cards twice"),
                 (credited > 0 && phase == Phase::Voided, "is void, and on a card"),
                 (credited == 0 && phase == Phase::Done, "is done, and on no card"),
-                (credited > 0 && phase == Phase::Open, "is on a card, and was not released"),
+                (
+                    credited > 0 && phase == Phase::Open,
+                    "is on a card, and was not released",
+                ),
                 (
                     credited == 0 && standings().any(is_proven),
                     "is recorded on a card that has nothing",
@@ -146,7 +150,10 @@ impl World {
         let elsewhere: i128 = self.cards.iter().map(|it| i128::from(it.paid_elsewhere)).sum();
         let sum = |of: fn(&Operation) -> bool| -> i128 {
             let sales = self.shops.iter().flat_map(|shop| shop.store.operations());
-            sales.filter(|it| of(it)).map(|it| i128::from(it.amount.minor())).sum()
+            sales
+                .filter(|it| of(it))
+                .map(|it| i128::from(it.amount.minor()))
+                .sum()
         };
         let claims = sum(|it| matches!(it.standing, Standing::Paid(_)));
         let in_doubt = sum(Operation::is_open);
@@ -203,14 +210,20 @@ impl World {
         let there = |account| provider.books.balance(account).minor();
         let here = |account| -> u64 {
             let shops = self.shops.iter().map(|shop| shop.store.books());
-            shops.map(|books| books.balance(account, self.kit.currency).minor()).sum()
+            shops
+                .map(|books| books.balance(account, self.kit.currency).minor())
+                .sum()
         };
         // What the one has taken over from the other is the same: permits, and the merchant's debt, which is netted.
         let debt = here(Account::LateRefunds) - here(Account::Netted);
         let pairs = [
             ("permits", here(Account::Permits), there(There::Permits)),
             ("debt", debt, there(There::MerchantDebt)),
-            ("loads in doubt", here(Account::LoadsOwed), there(There::LoadsInDoubt)),
+            (
+                "loads in doubt",
+                here(Account::LoadsOwed),
+                there(There::LoadsInDoubt),
+            ),
             ("claims", here(Account::Claims) + here(Account::InBatch), 0),
         ];
         for (what, here, there) in pairs {
@@ -222,11 +235,20 @@ impl World {
         }
         // What cards hold, and what was claimed without proof or elsewhere, is all that is outstanding.
         let rest: u64 = self.cards.iter().map(|it| it.balance() + it.paid_elsewhere).sum();
-        let unclaimed: u64 = self.shops.iter().flat_map(|shop| shop.store.operations()).map(|sale| {
-            let is_charged = sale.key().is_some_and(|key| provider.charges.contains_key(key));
-            let s_debited = sale.key().is_some_and(|key| self.is_debited(key));
-            if s_debited && !is_charged { sale.amount.minor() } else { 0 }
-        }).sum();
+        let unclaimed: u64 = self
+            .shops
+            .iter()
+            .flat_map(|shop| shop.store.operations())
+            .map(|sale| {
+                let is_charged = sale.key().is_some_and(|key| provider.charges.contains_key(key));
+                let s_debited = sale.key().is_some_and(|key| self.is_debited(key));
+                if s_debited && !is_charged {
+                    sale.amount.minor()
+                } else {
+                    0
+                }
+            })
+            .sum();
         let outstanding = there(There::Outstanding) - there(There::Unexplained);
         hold!(
             PartiesAgree,
@@ -238,7 +260,8 @@ impl World {
 
     fn is_debited(&self, key: &purser_ledger::DebitKey) -> bool {
         let shops = self.shops.iter().enumerate();
-        let mut of_key = shops.filter(|(_, shop)| shop.store.operations().iter().any(|it| it.key() == Some(key)));
+        let mut of_key =
+            shops.filter(|(_, shop)| shop.store.operations().iter().any(|it| it.key() == Some(key)));
         of_key.any(|(s, _)| self.debit(s, key.terminal_sn).is_some())
     }
 }

@@ -51,7 +51,8 @@ impl World {
     fn are_loads_decided(&self) -> bool {
         let here = self.shops.iter().flat_map(|shop| shop.store.loads());
         let mut there = self.provider.iter().flat_map(|it| it.loads.values());
-        here.into_iter().all(|it| matches!(it.standing, LoadStanding::Confirmed(_) | LoadStanding::Voided))
+        here.into_iter()
+            .all(|it| matches!(it.standing, LoadStanding::Confirmed(_) | LoadStanding::Voided))
             && there.all(|it| matches!(it.record.phase(), Phase::Done | Phase::Voided))
     }
 
@@ -60,7 +61,10 @@ impl World {
         let load = &self.shops[s].pos.loads[ticket];
         let id = load.load;
         let here = self.shops[s].store.load(id).map(|load| load.standing.clone());
-        let there = self.provider.as_ref().and_then(|it| it.phase(LoadId(*id.bytes())));
+        let there = self
+            .provider
+            .as_ref()
+            .and_then(|it| it.phase(LoadId(*id.bytes())));
         let is_over = matches!(here, Some(LoadStanding::Confirmed(_) | LoadStanding::Voided));
         if is_over || (here.is_none() && matches!(there, Some(Phase::Done | Phase::Voided))) {
             return Ok(());
@@ -92,7 +96,10 @@ impl World {
 
     /// The card that may have the value; else each.
     fn cards_for(&self, id: purser_ledger::OperationId) -> Vec<usize> {
-        let kept = self.provider.as_ref().and_then(|it| it.loads.get(&LoadId(*id.bytes())));
+        let kept = self
+            .provider
+            .as_ref()
+            .and_then(|it| it.loads.get(&LoadId(*id.bytes())));
         let bound = kept.and_then(|kept| kept.record.card());
         let serial = |card: usize| self.cards[card].card.personalisation().serial.0;
         let is_it = |card: &usize| bound.is_none_or(|bound| *bound.serial() == serial(*card));
@@ -129,7 +136,10 @@ impl World {
 
     fn is_settled(&self, s: usize) -> bool {
         let store = &self.shops[s].store;
-        let is_under_way = store.settlements().iter().any(|it| it.standing == BatchStanding::Sealed);
+        let is_under_way = store
+            .settlements()
+            .iter()
+            .any(|it| it.standing == BatchStanding::Sealed);
         let (_, open) = store.range(self.kit.currency);
         !is_under_way && open.count == 0
     }

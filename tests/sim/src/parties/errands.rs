@@ -19,6 +19,9 @@ const TRIES_MAX: u8 = 3;
 /// Messages that an outage swallows, at most.
 const OUTAGE: usize = 6;
 
+/// Messages that pass before one is lost, without this one.
+const SKIPPED_MAX: usize = 5;
+
 /// What is to be done with the provider in a schedule.
 #[derive(Debug, Default)]
 pub(crate) struct Errands {
@@ -95,25 +98,30 @@ impl Schedule {
         }
     }
 
+    /// A fault of a message waits for its message; it is counted when it strikes.
+    pub(crate) fn arm_message(&mut self, fault: FaultKind, s: usize) -> bool {
+        let skipped = self.world.rng.below(SKIPPED_MAX);
+        let fates = &mut self.world.shops[s].uplink.fates;
+        fates.extend(std::iter::repeat_n(Fate::Arrives, skipped));
+        fates.push_back(match fault {
+            FaultKind::MessageLost => Fate::Lost,
+            FaultKind::MessageUnanswered => Fate::Unanswered,
+            _ => Fate::Twice,
+        });
+        self.fired += 1;
+        true
+    }
+
     /// A fault of the line, of the provider, or of somebody who changes his mind.
     pub(crate) fn at_provider(&mut self, fault: FaultKind, s: usize) -> bool {
         let world = &mut self.world;
-        let fate = match fault {
-            FaultKind::MessageLost => Fate::Lost,
-            FaultKind::MessageUnanswered | FaultKind::ProviderDied => Fate::Unanswered,
-            _ => Fate::Twice,
-        };
         match fault {
-            FaultKind::MessageLost | FaultKind::MessageUnanswered | FaultKind::MessageTwice => {
-                let is_talking = world.shops[s].uplink.is_talking();
-                if is_talking {
-                    world.shops[s].uplink.fates.push_back(fate);
-                }
-                is_talking
-            }
             FaultKind::LineDown => {
                 let messages = 2 + world.rng.below(OUTAGE);
-                world.shops[s].uplink.fates.extend(std::iter::repeat_n(Fate::Lost, messages));
+                world.shops[s]
+                    .uplink
+                    .fates
+                    .extend(std::iter::repeat_n(Fate::Lost, messages));
                 true
             }
             FaultKind::LineSlow => {
@@ -122,7 +130,7 @@ impl Schedule {
                 is_talking
             }
             FaultKind::MessageLate => world.arrives_late(),
-            FaultKind::ProviderDied => world.kill_provider(s, fate),
+            FaultKind::ProviderDied => world.kill_provider(s),
             FaultKind::LoadCancelled => world.cancel_some_load(s),
             FaultKind::LoadElsewhere => world.load_elsewhere(s),
             FaultKind::BatchGivenUp => world.give_up_batch(),
@@ -133,11 +141,11 @@ impl Schedule {
 
 impl World {
     /// The provider's process dies between its commit and its answer.
-    fn kill_provider(&mut self, s: usize, fate: Fate) -> bool {
+    fn kill_provider(&mut self, s: usize) -> bool {
         let is_talking = self.shops[s].uplink.is_talking();
         if is_talking {
             self.shops[s].uplink.fates.clear();
-            self.shops[s].uplink.fates.push_back(fate);
+            self.shops[s].uplink.fates.push_back(Fate::Unanswered);
             self.go_on(s);
         }
         if let Some(provider) = &mut self.provider {
@@ -170,7 +178,9 @@ impl World {
         let is_known = |load: &OperationId| self.shops[s].pos.loads.iter().any(|it| it.load == *load);
         let provider = self.provider.iter().flat_map(|it| it.loads.iter());
         let open = provider.filter(|(_, kept)| matches!(kept.record.phase(), Phase::Open | Phase::Released));
-        let mut there = open.map(|(LoadId(id), _)| OperationId::new(*id)).filter(|it| !is_known(it));
+        let mut there = open
+            .map(|(LoadId(id), _)| OperationId::new(*id))
+            .filter(|it| !is_known(it));
         let Some(load) = there.next() else {
             return false;
         };

@@ -24,6 +24,7 @@ use purser_ledger::LoadStanding;
 use purser_provider_link::TerminalName;
 use purser_purse::CommandApdu;
 
+use crate::fault::FaultKind;
 use crate::flaw::Flaw;
 use crate::kit::{SHOPS, enrolment};
 use crate::line::{self, Fate, Line, Talk, Went};
@@ -128,7 +129,9 @@ impl World {
     /// The next message goes over a shop's line; where several talks are under way, of any of them.
     pub(crate) fn go_on(&mut self, s: usize) {
         let shop = &mut self.shops[s];
-        let Some(provider) = &mut self.provider else { return };
+        let Some(provider) = &mut self.provider else {
+            return;
+        };
         let fate = shop.uplink.fates.pop_front().unwrap_or(Fate::Arrives);
         let Some(talk) = shop.uplink.talks.pop_front() else {
             return;
@@ -142,6 +145,12 @@ impl World {
         let went = line.go_on(talk, fate);
         tell!(self, "shop {s}: a message to the provider: {fate:?}");
         self.is_dirty = true;
+        match fate {
+            Fate::Arrives => {}
+            Fate::Lost => self.tally.fault(FaultKind::MessageLost),
+            Fate::Unanswered => self.tally.fault(FaultKind::MessageUnanswered),
+            Fate::Twice => self.tally.fault(FaultKind::MessageTwice),
+        }
         match went {
             Went::On(talk) => self.shops[s].uplink.talks.push_back(talk),
             Went::Ends(call, answered) => {
@@ -188,11 +197,12 @@ impl World {
         if gained == 0 {
             return Ok(reply);
         }
-        let times = if self.flaw == Flaw::CardCreditsTwice { 2 } else { 1 };
-        if times == 2 {
+        let mut times = 1;
+        if self.flaw == Flaw::CardCreditsTwice {
             plastic.gain(gained);
+            times += 1;
         }
-        plastic.loaded += gained;
+        plastic.loaded = plastic.loaded.saturating_add(plastic.balance() - before);
         let store = &self.shops[s].store;
         let serial = plastic.card.personalisation().serial.0;
         let load = store.loads().iter().find(|load| {
@@ -206,7 +216,8 @@ impl World {
         );
         let load = load.expect("it was just seen").id;
         tell!(self, "card {card} TAKES the load of {gained}");
-        self.credits.extend(std::iter::repeat_n(Credit { card, load }, times));
+        self.credits
+            .extend(std::iter::repeat_n(Credit { card, load }, times));
         self.tally.credits += 1;
         self.is_dirty = true;
         Ok(reply)

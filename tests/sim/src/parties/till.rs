@@ -1,8 +1,6 @@
 //! What the POS asks about loads and settlement, and what it knows of them.
 
-use purser_engine::{
-    BeginLoad, LoadEnd, LoadOutcome, LoadProgress, LoadView, Reply, Request, RequestError,
-};
+use purser_engine::{BeginLoad, LoadEnd, LoadOutcome, LoadProgress, LoadView, Reply, Request, RequestError};
 use purser_ledger::{Amount, OperationId, Reference};
 use purser_provider_link::LoadId;
 use purser_purse::pboc::Pin;
@@ -65,7 +63,14 @@ impl Pos {
 
     pub(crate) fn load_hint(&mut self, view: &LoadView<LoadProgress>) {
         let of = self.loads.iter_mut().find(|it| it.reference == view.reference);
-        if let Some(load) = of.filter(|it| it.state == TicketState::UnderWay) {
+        // One that is owed may be under way again when it is told: it was begun again meanwhile.
+        let may_be = |it: &&mut LoadTicket| match it.state {
+            TicketState::UnderWay => true,
+            TicketState::Told => !it.has_end(),
+            TicketState::New | TicketState::Dropped => false,
+        };
+        if let Some(load) = of.filter(may_be) {
+            load.state = TicketState::UnderWay;
             load.presentation = view.presentation;
             load.progress = Some(view.state);
         }
@@ -165,7 +170,12 @@ impl World {
     /// An operator has the batch voided that is under way. False where none is.
     pub(crate) fn ask_void_batch(&mut self, s: usize) -> bool {
         let sealed = |it: &&purser_ledger::Settlement| it.standing == purser_ledger::BatchStanding::Sealed;
-        let batch = self.shops[s].store.settlements().iter().find(sealed).map(|it| it.id);
+        let batch = self.shops[s]
+            .store
+            .settlements()
+            .iter()
+            .find(sealed)
+            .map(|it| it.id);
         if let Some(batch) = batch {
             self.send_party(s, None, Ask::VoidBatch, Request::VoidBatch(batch));
         }
@@ -199,7 +209,12 @@ impl World {
             }
             (Err(_), _) => {}
             (Ok(other), _) => {
-                hold!(AnsweredOnce, false, "{:?} is answered with {other:?}", pending.ask);
+                hold!(
+                    AnsweredOnce,
+                    false,
+                    "{:?} is answered with {other:?}",
+                    pending.ask
+                );
             }
         }
         Ok(())

@@ -28,7 +28,11 @@ impl World {
             let pending = shop.pos.take(*request);
             hold!(AnsweredOnce, pending.is_some(), "{request:?} is answered twice");
         }
-        let ticket = shop.pos.loads.iter_mut().find(|it| it.reference == told.view.reference);
+        let ticket = shop
+            .pos
+            .loads
+            .iter_mut()
+            .find(|it| it.reference == told.view.reference);
         hold!(
             ReferenceIsOneSale,
             ticket.is_some(),

@@ -2,8 +2,8 @@
 
 use purser_ledger::{Amount, DebitKey};
 use purser_provider_link::{
-    BankAccount, BankTerminalId, Batch, BatchId, BatchVoid, Claim, Decision, Digest, Item, Permit, PermitId, Seal,
-    Sum, TerminalName, Verdict, VerdictsDigest, VoidReason,
+    BankAccount, BankTerminalId, Batch, BatchId, BatchVoid, Claim, Decision, Digest, Item, Permit, PermitId,
+    Seal, Sum, TerminalName, Verdict, VerdictsDigest, VoidReason,
 };
 use purser_provider_rules::batch::{BatchRecord, Page, Refusal};
 use purser_provider_rules::books::{Account, permitted};
