@@ -60,7 +60,10 @@ fn a_provider_that_voids_a_released_load_without_proof_is_caught() {
 fn a_provider_that_forgets_a_mac2_that_it_released_is_caught() {
     let rule = caught(Flaw::ProviderForgetsRelease);
     assert!(
-        matches!(rule, Rule::LoadIsInOnePlace | Rule::WholeWorld),
+        matches!(
+            rule,
+            Rule::LoadIsInOnePlace | Rule::WholeWorld | Rule::PartiesAgree
+        ),
         "{rule:?}"
     );
 }
