@@ -189,9 +189,13 @@ impl World {
         pending: Pending,
         reply: Result<Reply, RequestError>,
     ) -> Result<(), Violation> {
-        let ticket = pending.ticket.map(|index| &mut self.shops[s].pos.loads[index]);
+        let pos = &mut self.shops[s].pos;
+        // A refusal says nothing about what was asked after it.
+        let is_asked_again = pending.ticket.is_some_and(|index| pos.is_asking_load(index));
+        let ticket = pending.ticket.map(|index| &mut pos.loads[index]);
         match (reply, ticket) {
             (Ok(Reply::Load { view, .. }), Some(ticket)) => {
+                ticket.state = TicketState::UnderWay;
                 ticket.presentation = view.presentation;
                 ticket.progress = Some(view.state);
             }
@@ -200,7 +204,7 @@ impl World {
                     self.batch_hinted(s, &view)?;
                 }
             }
-            (Err(error), Some(ticket)) if pending.ask != Ask::LoadPin => {
+            (Err(error), Some(ticket)) if pending.ask != Ask::LoadPin && !is_asked_again => {
                 ticket.progress = None;
                 ticket.state = match error {
                     RequestError::LoadEnded => TicketState::Dropped,
