@@ -124,6 +124,17 @@ pub(crate) struct Purchase {
 }
 
 impl Purchase {
+    /// MAC2 = MAC(SESPK, amount), SESPK = 3DES(DPK, card's random || offline SN || last two bytes of the terminal SN). It is the only
+    /// thing in a card's answer to a debit that covers the card's own counter.
+    pub(crate) fn mac2(&self, card_purchase_key: &Key, random: [u8; 4], offline_sn: u16) -> [u8; 4] {
+        let mut session = Zeroizing::new(Block::default());
+        session[..4].copy_from_slice(&random);
+        session[4..6].copy_from_slice(&offline_sn.to_be_bytes());
+        session[6..].copy_from_slice(&self.terminal_sn.to_be_bytes()[2..]);
+        TdesEde2::new(card_purchase_key.into()).encrypt_block((&mut *session).into());
+        mac(&session, &self.amount.to_be_bytes())
+    }
+
     /// TAC = MAC(TAC key, amount || kind || terminal number || terminal SN || date || time).
     pub(crate) fn tac(&self, card_tac_key: &Key) -> [u8; 4] {
         let kind = if self.is_ep { PURCHASE_EP } else { PURCHASE_ED };

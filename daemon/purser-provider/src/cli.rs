@@ -70,6 +70,9 @@ pub(crate) enum Verb {
     /// Claims and what became of them
     #[command(subcommand)]
     Claims(Claims),
+    /// Sales in doubt that terminals have asked about
+    #[command(subcommand)]
+    Queries(Queries),
     /// What no fault of a line brings about, the newest first: forged claims, second links, wrong signatures
     Alarms {
         /// How many at most
@@ -438,5 +441,35 @@ pub(crate) enum Claims {
         terminal_number: String,
         /// The terminal serial number of the sale
         terminal_sn: u32,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Queries {
+    /// The newest queries with their answers
+    List {
+        /// How many at most
+        #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+    },
+    /// One query, and what answers it
+    Show {
+        /// The sale's number at the terminal: 32 hex digits
+        operation: String,
+    },
+    /// Decide what nothing proves. It is signed, told to the terminal, and cannot be taken back
+    #[command(group = ArgGroup::new("end").required(true).args(["happened", "did_not_happen"]))]
+    Answer {
+        /// The sale's number at the terminal
+        operation: String,
+        /// The card was debited: the merchant is paid
+        #[arg(long)]
+        happened: bool,
+        /// It was not: the merchant is not paid
+        #[arg(long)]
+        did_not_happen: bool,
+        /// What the decision rests on; kept with it
+        #[arg(long, value_name = "TEXT")]
+        why: String,
     },
 }

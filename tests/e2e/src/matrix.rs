@@ -110,10 +110,7 @@ fn trace_all(templates: &Templates, phases: &[Phase]) -> Result<Points, Fault> {
     let mut points = Points::new();
     for traced in traced {
         let (phase, seen) = traced.map_err(|words: String| words)?;
-        points.extend(
-            seen.into_iter()
-                .map(|(process, point)| (phase, process, point)),
-        );
+        points.extend(seen.into_iter().map(|(process, point)| (phase, process, point)));
     }
     Ok(points)
 }

@@ -221,6 +221,7 @@ fn sale(masters: &Masters, number: u32, sold_at: i64) -> Result<[Commit; 2], Fau
         },
         attempt: SchemeBytes::new(Scheme::Pboc, attempt.encode()).ok_or("an attempt is short")?,
         pin_verified: true,
+        parameters_version: 0,
     };
     let paid = SalePaid {
         amount,
@@ -228,6 +229,7 @@ fn sale(masters: &Masters, number: u32, sold_at: i64) -> Result<[Commit; 2], Fau
         evidence: SchemeBytes::new(Scheme::Pboc, evidence.encode()).ok_or("evidence is short")?,
         balance_after: None,
         refund_owed: false,
+        answer: None,
     };
     let mixed = (u128::from(number) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
     let commit = |step, entry| Commit {

@@ -6,8 +6,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use e2e::buyer::Buyer;
+use e2e::events::same_events;
 use e2e::{Fault, ensure};
-use purser_lab::card::{Fault as CardFault, Minor, ScriptedFault, instruction};
+use purser_lab::card::{Fault as CardFault, Minor, OtherShop, ScriptedFault, instruction};
 use purser_lab::issuer::{LAB_PIN, LAB_SERIAL};
 use purser_lab::stack::{Options, PATIENCE, ProviderHost, Stack, Till, free_port};
 use purser_lab::vpcd::CardThread;
@@ -130,6 +131,8 @@ fn a_shop_settles_by_itself_when_a_limit_comes_near() -> Result<(), Fault> {
 fn settle_what_is_sold(called_at: Option<SocketAddr>) -> Result<(), Fault> {
     let folder = tempfile::tempdir()?;
     let shop = Shop::open(folder.path(), called_at)?;
+    let mut witness = shop.till()?;
+    let mut live = witness.watch_all()?;
     let nothing = shop.purserctl(&["settle", "--wait"], 0)?;
     ensure(nothing["batches"] == serde_json::json!([]), || {
         format!("{nothing}")
@@ -165,6 +168,56 @@ fn settle_what_is_sold(called_at: Option<SocketAddr>) -> Result<(), Fault> {
     let list = shop.lines(&["batch", "list"], 0)?;
     let totals: Vec<_> = list.iter().map(|it| it["total"]["minor"].clone()).collect();
     ensure(totals == [50, 500], || format!("{list:?}"))?;
+    let told = same_events(&mut live, &mut shop.till()?, &shop.purserctl(&["head"], 0)?)?;
+    let of_batches = told.iter().filter_map(|event| event.batch.as_ref());
+    let states: Vec<_> = of_batches.map(|batch| batch.state.as_str()).collect();
+    let expected = ["sending", "exchanged", "sending", "exchanged"];
+    ensure(states == expected, || format!("{states:?}"))?;
+    shop.close()
+}
+
+/// Torn, and used in other shops until its log has forgotten: neither card nor terminal can tell. One sale happened and one did not;
+/// the provider's operator decides, the till asks again after a restart, and what is proven so is settled like any other.
+#[test]
+fn a_sale_that_no_card_can_tell_of_is_asked_about_and_paid_by_the_providers_word() -> Result<(), Fault> {
+    let folder = tempfile::tempdir()?;
+    let mut shop = Shop::open(folder.path(), None)?;
+    let happened = shop.lose_in_doubt("happened", 300, CardFault::TearAfterExecute)?;
+    let did_not = shop.lose_in_doubt("did-not-happen", 200, CardFault::TearBeforeExecute)?;
+    for operation in [&happened, &did_not] {
+        shop.wait_for_query(operation)?;
+    }
+    let books = shop.provider.run(&["liability"])?;
+    ensure(books[0]["queries_in_doubt"] == 500, || format!("{books:?}"))?;
+    ensure(shop.totals("in_doubt")? == 500, || {
+        "500 are in doubt here".to_owned()
+    })?;
+    for (operation, end) in [(&happened, "--happened"), (&did_not, "--did-not-happen")] {
+        let why = ["--why", "the buyer was asked"];
+        let answer = ["queries", "answer", operation, end];
+        shop.provider.run(&[&answer[..], &why].concat())?;
+    }
+    shop.stack.stop()?;
+    shop.stack.start_again()?;
+    let mut till = shop.till()?;
+    till.wait_for_outcome("happened", "paid")?;
+    till.wait_for_outcome("did-not-happen", "not_paid")?;
+    for (reference, words) in [("happened", "paid 300"), ("did-not-happen", "did not pay")] {
+        let told = shop.purserctl(&["where", reference], 0)?;
+        let text = told.to_string();
+        ensure(
+            text.contains(words) && text.contains("the provider's signed answer"),
+            || text,
+        )?;
+    }
+    shop.expect_books(0, 300)?;
+    let settled = shop.purserctl(&["settle", "--wait"], 0)?;
+    ensure(settled["batches"][0]["total"]["minor"] == 300, || {
+        format!("{settled}")
+    })?;
+    shop.expect_books(300, 0)?;
+    let books = shop.provider.run(&["liability"])?;
+    ensure(books[0]["queries_in_doubt"] == 0, || format!("{books:?}"))?;
     shop.close()
 }
 
@@ -235,6 +288,39 @@ impl Shop {
         till.wait_for_outcome(reference, "paid")?;
         self.card.remove();
         Ok(())
+    }
+
+    /// A sale that is torn, and whose card has forgotten it when it comes back; its number.
+    fn lose_in_doubt(&self, reference: &str, minor: u64, fault: CardFault) -> Result<String, Fault> {
+        self.card.script(ScriptedFault::next(instruction::DEBIT, fault));
+        let mut till = self.till()?;
+        till.begin_sale(reference, minor)?;
+        self.card.insert();
+        let doubt = till.wait_for_outcome(reference, "in_doubt")?;
+        self.card.remove();
+        // More than its log has records.
+        for _ in 0..12 {
+            self.card.pay_elsewhere(Minor(1), &OtherShop::default())?;
+        }
+        self.card.insert();
+        till.watch(reference)?
+            .until("a query", |sale| sale.state == "queried")?;
+        self.card.remove();
+        Ok(doubt.operation)
+    }
+
+    /// Waits until the provider has been asked about a sale.
+    fn wait_for_query(&self, operation: &str) -> Result<(), Fault> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let queries = self.provider.run(&["queries", "list"])?;
+            let asked = queries.iter().find(|it| it["operation"] == operation);
+            if asked.is_some_and(|it| it["state"] == "open") {
+                return Ok(());
+            }
+            ensure(Instant::now() < end, || format!("{operation}: {queries:?}"))?;
+            std::thread::sleep(LOOK_AGAIN);
+        }
     }
 
     /// What purserctl prints, an object a line; it must end with this code.

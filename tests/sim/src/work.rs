@@ -93,8 +93,10 @@ impl World {
             | Output::HintBatch(_)
             | Output::AskProvider(..)
             | Output::Attempt(..)
+            | Output::QuerySale(..)
             | Output::TellLoad(_)
-            | Output::HintLoad(_) => return self.poll_party(s, output),
+            | Output::HintLoad(_)
+            | Output::AcknowledgeHotList(_) => return self.poll_party(s, output),
             Output::Reply(id, reply) => return self.replied(s, id, reply),
             Output::Tell(told) => {
                 let mut told = told.into_act();

@@ -1,6 +1,7 @@
 //! From the engine's refusals to the API's errors: one name, one cause, one remedy each.
 
 mod load;
+mod parameters;
 
 use purser_engine::RequestError;
 use purser_ledger::Refused;
@@ -70,6 +71,10 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
         | RequestError::LimitAge
         | RequestError::QuotaSales
         | RequestError::TooManySales => limit_words(error),
+        RequestError::ParametersCurrency
+        | RequestError::ParametersLimit
+        | RequestError::ParametersStale
+        | RequestError::ParametersSam => parameters::words(error),
         RequestError::Stopping => (
             ErrorName::Stopping,
             "Purser is stopping",

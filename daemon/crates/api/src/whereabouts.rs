@@ -62,9 +62,11 @@ fn proof_words(sale: &Sale, entry: &Entry) -> String {
         ("sale_paid", Some("prove_not_checkable")) => {
             "the card's own answer and its log, which names this debit; its code could not be checked here"
         }
+        ("sale_paid", Some("provider")) => "the provider's signed answer",
         ("sale_paid", _) => "the card's log, which names this debit; the card no longer has its proof",
         ("sale_voided", Some("counter_unchanged")) => "the card's transaction counter did not move",
         ("sale_voided", Some("other_debit")) => "the card's counter moved for another shop's debit",
+        ("sale_voided", Some("provider")) => "the provider's signed answer",
         ("sale_voided", _) => "the debit was never sent to the card",
         ("sale_closed", _) => "the sale ended before a debit was sent to any card",
         ("sale_intended", _) => "the debit was about to be sent, and there is no answer on record",
@@ -86,7 +88,7 @@ fn next(sale: &Sale) -> String {
         ("under_way", "waiting_for_pin") => "Let the buyer type the PIN, or cancel.",
         ("under_way", _) => "Wait; Watch tells the end.",
         ("not_paid", _) => return remedy_sentence(sale, "Nothing."),
-        (_, "queried") if concluded.is_some() => "Nothing here: the provider is asked at settlement.",
+        (_, "queried") if concluded.is_some() => "Nothing here: the provider is asked, every hour.",
         _ if concluded.is_some() => {
             "Nothing at the till. When the same card is presented again, Purser finds out what happened."
         }

@@ -11,11 +11,12 @@ use crate::commits::{Changing, Resolved};
 use crate::devices::Devices;
 use crate::load::Load;
 use crate::psam::{Authority, Sam, Suspects};
+use crate::query::Queries;
 use crate::requests::PendingFind;
 use crate::sale::{Decision, Sale};
 use crate::settlement::{SettleRequest, Settling};
 use crate::visit::{TriesLeft, Visit};
-use crate::{CallId, Config, FindId, Input, Output, Query, RequestId};
+use crate::{CallId, Config, FindId, HeardParameters, Input, Output, Query, RequestId};
 
 /// How long the engine waits for the answer to a call before it takes the driver for lost, in milliseconds. A backstop:
 /// the supervisor's own deadlines are shorter.
@@ -32,12 +33,15 @@ pub struct Engine {
     intended_unix_seconds: i64,
     /// The same in local time, which is what a card's log keeps: it goes back when summer time ends.
     intended_local_seconds: i64,
+    /// The highest terminal SN that was ever given out, by whichever SAM.
     pub(crate) terminal_sn_last: u32,
     pub(crate) devices: Devices,
     /// Sales under way, oldest first.
     pub(crate) sales: Vec<Sale>,
     /// Loads that are open or about to begin.
     pub(crate) loads: BTreeMap<OperationId, Load>,
+    /// What the provider is asked about sales in doubt.
+    pub(crate) queries: Queries,
     /// Cards being served, by reader.
     pub(crate) visits: BTreeMap<DeviceName, Visit>,
     /// Operations whose debit is intended and not proven either way.
@@ -48,6 +52,8 @@ pub struct Engine {
     pub(crate) has_room: bool,
     /// True while damage to the journal keeps new sales from beginning.
     pub(crate) is_held: bool,
+    /// The provider's parameters in force; none before the first ones.
+    pub(crate) parameters: Option<HeardParameters>,
     /// Cards with an earlier payment that cannot be read: none of them is debited.
     pub(crate) held: BTreeSet<CardId>,
     /// Operations with a commit on its way to the store: one each.
@@ -96,6 +102,7 @@ impl Engine {
             devices: Devices::without(reserved),
             sales: Vec::new(),
             loads: BTreeMap::new(),
+            queries: Queries::default(),
             visits: BTreeMap::new(),
             open: std::mem::take(&mut snapshot.open)
                 .into_iter()
@@ -104,6 +111,7 @@ impl Engine {
             unsettled: std::mem::take(&mut snapshot.unsettled),
             has_room: true,
             is_held: false,
+            parameters: None,
             held: std::mem::take(&mut snapshot.held).into_iter().collect(),
             changing: BTreeMap::new(),
             finds: BTreeMap::new(),
@@ -124,6 +132,7 @@ impl Engine {
         engine.resume_settlements(&snapshot);
         engine.resume_loads(&mut snapshot);
         engine.serve_loads();
+        engine.keep_queries();
         engine
     }
 
@@ -151,15 +160,19 @@ impl Engine {
             Input::Answer { id, answer } => self.handle_answer(id, answer),
             Input::Device { name, event } => self.handle_device(name, event),
             Input::Provider { id, answered, random } => self.handle_provider(id, answered, random),
+            Input::Queried { id, answered, random } => self.handle_queried(id, answered, random),
             Input::Counted { id, counted } => self.handle_counted(id, counted),
+            Input::Sent { id, sent } => self.handle_sent(id, sent),
             Input::Settled { id, answered, random } => self.handle_settled(id, answered, random),
             Input::Timer => {}
+            Input::Parameters(heard) => self.take_parameters(heard),
         }
         self.handle_expired();
         self.serve_cards();
         self.serve_psam();
         self.serve_settlements();
         self.serve_loads();
+        self.serve_queries();
         self.hint_progress();
         self.hint_loads();
         self.answer_stop();
@@ -181,6 +194,7 @@ impl Engine {
             .chain(psam)
             .chain(self.settle_timeout())
             .chain(self.load_timeout())
+            .chain(self.query_timeout())
             .min()
     }
 

@@ -8,8 +8,9 @@ use purser_purse::Protocol;
 use purser_purse::pboc::Pin;
 
 use crate::load::LoadAnswer;
+use crate::query::QueryTold;
 use crate::settlement::{Counted, ProviderFailure, SettleAnswer};
-use crate::{CallId, FindId, RequestId};
+use crate::{CallId, FindId, HeardParameters, RequestId};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -73,6 +74,13 @@ pub enum Input {
         /// The batch, none where there is nothing to settle, or why it could not be counted.
         counted: Result<Option<Counted>, ProviderFailure>,
     },
+    /// The provider has taken so many of the items of the batch that a `Settle` sends. May be lost.
+    Sent {
+        /// The call's number.
+        id: CallId,
+        /// How many.
+        sent: u32,
+    },
     /// The link to the provider answers an `AskProvider` or an `Attempt`. Exactly one for each call.
     Provider {
         /// The call's number.
@@ -91,8 +99,20 @@ pub enum Input {
         /// Sixteen fresh random bytes: for the length of a pause, or for the batch that follows.
         random: [u8; 16],
     },
+    /// The link to the provider answers a `QuerySale`. Exactly one for each call.
+    Queried {
+        /// The call's number.
+        id: CallId,
+        /// What the provider says, or why there is no answer.
+        answered: Result<QueryTold, ProviderFailure>,
+        /// Sixteen fresh random bytes: for the length of a pause.
+        random: [u8; 16],
+    },
     /// The time of `poll_timeout` has come. May come early or late.
     Timer,
+    /// The provider's parameters, verified and durable: in force from here on, as a whole (money rule T3). An earlier version than
+    /// the one in force changes nothing.
+    Parameters(HeardParameters),
 }
 
 /// Who asks.

@@ -12,7 +12,9 @@ mod input;
 mod limits;
 pub mod load;
 mod output;
+mod parameters;
 mod psam;
+pub mod query;
 mod requests;
 mod sale;
 pub mod settlement;
@@ -30,7 +32,9 @@ pub use load::{
     LoadWhat, OwedReason, SendAttempt,
 };
 pub use output::{Act, EnterPin, Output, Query, Reply, RequestError, Told};
+pub use parameters::{HeardParameters, HotListTaken, ParametersAge};
 pub use psam::{PsamFault, PsamSettings, PsamState, PsamView, Sam};
+pub use query::QueryTold;
 pub use settlement::ProviderFailure;
 pub use view::{End, Outcome, Progress, PurseView, SaleView, Slip};
 

@@ -5,7 +5,7 @@
 //! not count (money rule D3): it becomes a claim when it is proven, and may then take the claims above a limit.
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 

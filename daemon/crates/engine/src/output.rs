@@ -6,7 +6,7 @@ use purser_purse::CommandApdu;
 use crate::load::{LoadAsk, LoadProgress, LoadTold, LoadView, SendAttempt};
 use crate::settlement::{BatchTold, BatchView, CountBatch, SendBatch};
 use crate::view::{Outcome, Progress, PurseView, SaleView};
-use crate::{CallId, FindId, RequestId};
+use crate::{CallId, FindId, HotListTaken, RequestId};
 
 /// An effect, to be carried out in the order in which it is polled.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub enum Output {
     AskProvider(CallId, LoadAsk),
     /// Send an attempt of a load to the provider, which answers with MAC2. Answered by `Input::Provider`.
     Attempt(CallId, Authorised<SendAttempt>),
+    /// Ask the provider what became of a sale in doubt; moves no value. Answered by `Input::Queried`.
+    QuerySale(CallId, purser_provider_link::Query),
     /// Tell what is durable of a load, to these requests and to whoever listens.
     TellLoad(Authorised<LoadTold>),
     /// Tell what is being done with a load, to whoever listens. May be lost.
@@ -45,6 +47,8 @@ pub enum Output {
     Tell(Authorised<Told>),
     /// Tell progress to whoever listens. May be lost.
     Hint(SaleView<Progress>),
+    /// Tell the provider that a hot list is in force (money rule C3), again and again until it has answered. A later one replaces it.
+    AcknowledgeHotList(HotListTaken),
 }
 
 /// A request to a device that moves no money.
@@ -247,6 +251,18 @@ pub enum RequestError {
     /// Purser is stopping.
     #[error("Purser is stopping; try again when it has started")]
     Stopping,
+    /// The provider's parameters do not list the currency.
+    #[error("the provider lets nothing be sold in this currency")]
+    ParametersCurrency,
+    /// The price is above what the provider's parameters permit.
+    #[error("the price is above the provider's limit for one sale")]
+    ParametersLimit,
+    /// The price is above what they permit while they are too old.
+    #[error("nothing was heard from the provider for long, and the price is above its limit for that time")]
+    ParametersStale,
+    /// They permit no software SAM.
+    #[error("the provider permits no software SAM; use a PSAM")]
+    ParametersSam,
 }
 
 impl RequestError {
@@ -267,6 +283,7 @@ impl RequestError {
             | Self::QuotaSales
             | Self::TooManySales
             | Self::TooManyLoads
+            | Self::ParametersStale
             | Self::Stopping => true,
             Self::UnknownReference
             | Self::NotOwner
@@ -288,6 +305,9 @@ impl RequestError {
             | Self::OtherLoad
             | Self::OtherReference
             | Self::LoadNotConcluded
+            | Self::ParametersCurrency
+            | Self::ParametersLimit
+            | Self::ParametersSam
             | Self::NeverInDoubt => false,
         }
     }

@@ -185,6 +185,7 @@ impl Engine {
         let asked = &new.asked;
         let reader = asked.reader.as_ref();
         self.may_work(asked.pin_through_api, asked.amount.currency())?;
+        self.permitted_by_parameters(asked.amount)?;
         self.within_limits(asked.amount)?;
         self.has_reader(reader)?;
         let takes = |sale: &Sale| sale.operation != new.operation && sale.competes_for(reader);

@@ -156,6 +156,7 @@ fn a_card_whose_open_payment_cannot_be_asked_about_is_never_debited() {
                 key,
                 attempt: SchemeBytes::new(Scheme::Pboc, attempt).unwrap(),
                 pin_verified: true,
+                parameters_version: 0,
             }),
         }
         .content();

@@ -40,8 +40,6 @@ pub struct Query {
     pub owner: Option<Owner>,
     /// Only entries of the operation that has this reference.
     pub reference: Option<Reference>,
-    /// Only entries of sales.
-    pub sales_only: bool,
 }
 
 /// What a journal holds as a whole.
@@ -229,13 +227,6 @@ impl Reader {
         if let Some(owner) = query.owner {
             sql.push_str(" AND (SELECT owner FROM operations WHERE id = entries.operation) = ?");
             values.push(Value::from(owner.0));
-        }
-        if query.sales_only {
-            // A settlement has no reference, a load has a row of its own.
-            sql.push_str(
-                " AND (SELECT reference FROM operations WHERE id = entries.operation) IS NOT NULL
-                  AND NOT EXISTS (SELECT 1 FROM loads WHERE operation = entries.operation)",
-            );
         }
         sql.push_str(" ORDER BY number LIMIT ?");
         values.push(Value::from(query.limit.min(ENTRIES_MAX)));

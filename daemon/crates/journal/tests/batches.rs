@@ -94,18 +94,6 @@ fn a_void_frees_its_range_for_another_batch() {
     let batches = reader.batches(None, 10).expect("readable");
     let ids: Vec<_> = batches.iter().map(|it| it.1.id).collect();
     assert_eq!(ids, [id(2), id(1)]);
-    let sales_only = Query {
-        limit: 1_000,
-        sales_only: true,
-        ..Query::default()
-    };
-    let numbers: Vec<_> = reader
-        .entries(&sales_only)
-        .expect("readable")
-        .iter()
-        .map(|entry| entry.head.number)
-        .collect();
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 6], "three entries are the batches'");
 }
 
 #[test]

@@ -100,12 +100,11 @@ fn an_old_journal_can_be_read_and_checked_as_it_is() {
     let overview = reader.overview().expect("readable");
     assert_eq!((overview.sales, overview.loads), (7, 0));
     assert_eq!(overview.open, expected.open);
-    let sales_only = Query {
+    let all = Query {
         limit: 1_000,
-        sales_only: true,
         ..Query::default()
     };
-    assert_eq!(reader.entries(&sales_only).expect("readable").len(), 15);
+    assert_eq!(reader.entries(&all).expect("readable").len(), 15);
     let loads = reader.open_loads().expect("readable");
     assert_eq!(
         (loads.len(), version(&folder)),

@@ -67,6 +67,15 @@ pub struct SaleIntended {
     pub attempt: SchemeBytes,
     /// Whether the card's PIN was verified for this debit (S21).
     pub pin_verified: bool,
+    /// The version of the provider's parameters that were in force (money rule T3); 0 for none.
+    #[serde(default, skip_serializing_if = "is_none_in_force")]
+    pub parameters_version: u64,
+}
+
+/// True of the version that stands for no parameters: it is not stored, so that an entry of an older Purser is byte-equal.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none_in_force(version: &u64) -> bool {
+    *version == 0
 }
 
 /// How a debit was proven.
@@ -81,6 +90,20 @@ pub enum PaidProof {
     ProveNotCheckable,
     /// The card's log names our debit; the card no longer has its proof. No card proof for the provider.
     LogOnly,
+    /// The provider's signed answer to a query: [`SalePaid::answer`] (money rule C4).
+    Provider,
+}
+
+/// The provider's signed last word on a sale in doubt (money rule C4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderAnswer {
+    /// The canonical bytes of the provider's document.
+    #[serde(with = "hex::serde")]
+    pub document: Vec<u8>,
+    /// The provider's signature over it.
+    #[serde(with = "hex::serde")]
+    pub signature: Vec<u8>,
 }
 
 /// Content of [`Entry::SalePaid`].
@@ -97,6 +120,9 @@ pub struct SalePaid {
     pub balance_after: Option<Amount>,
     /// True when the POS had abandoned the sale before the proof appeared: the buyer is owed the amount (money rule P5).
     pub refund_owed: bool,
+    /// What proves it, where that is the provider's word; else none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<ProviderAnswer>,
 }
 
 /// Why the outcome of a debit is not known.
@@ -164,6 +190,8 @@ pub enum VoidProof {
     OtherDebit,
     /// Purser had recorded the intent and then did not send the debit.
     NotSent,
+    /// The provider's signed answer to a query: [`SaleVoided::answer`] (money rule C4).
+    Provider,
 }
 
 /// Content of [`Entry::SaleVoided`].
@@ -174,6 +202,9 @@ pub struct SaleVoided {
     pub amount: Amount,
     /// How that was proven.
     pub proof: VoidProof,
+    /// What proves it, where that is the provider's word; else none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<ProviderAnswer>,
 }
 
 /// The end that the POS chose for a sale in doubt.
@@ -252,6 +283,12 @@ pub enum CloseReason {
     PsamRefuses,
     /// The PSAM found this card's MAC2 wrong again and again: the card is left alone for a while, lest the PSAM lock itself.
     CardSuspect,
+    /// The provider's hot list names the card (money rule C3).
+    CardHotListed,
+    /// The provider's parameters do not list the version of the card's key (money rule T3).
+    KeyVersionNotListed,
+    /// The provider's parameters that came into force, or grew old, while the sale was under way do not permit it.
+    ParametersForbid,
 }
 
 /// Content of [`Entry::SaleClosed`].

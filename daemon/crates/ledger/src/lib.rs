@@ -26,8 +26,9 @@ pub use amount::{Amount, AmountError, Currency, MINOR_MAX};
 pub use any::{AnyOperation, Asked, Kind};
 pub use batch::{BatchExchanged, BatchSealed, BatchVoided, Part};
 pub use entry::{
-    CloseReason, Conclusion, Content, DecodeError, DoubtReason, ENTRY_VERSION, Entry, PaidProof, QueryReason,
-    SaleClosed, SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, SaleQueried, SaleVoided, VoidProof,
+    CloseReason, Conclusion, Content, DecodeError, DoubtReason, ENTRY_VERSION, Entry, PaidProof,
+    ProviderAnswer, QueryReason, SaleClosed, SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, SaleQueried,
+    SaleVoided, VoidProof,
 };
 pub use fuzz::fuzz;
 pub use head::{Head, HeadError};

@@ -9,11 +9,12 @@
 //!                  ▼      │
 //!               InDoubt ──┴─► Queried ─► Paid | Voided
 //! ```
+//! A sale that is `InDoubt` or `Queried` may also be ended by the provider's signed word (money rule C4).
 //! A sale that was ever `InDoubt` may be concluded once, at any time from then on.
 
 use crate::{
     Amount, CloseReason, Conclusion, Content, DebitKey, DoubtReason, Entry, Head, OperationId, Owner,
-    QueryReason, Reference, SaleIntended, SalePaid, SchemeBytes, VoidProof, Wall,
+    PaidProof, QueryReason, Reference, SaleIntended, SalePaid, SchemeBytes, VoidProof, Wall,
 };
 
 /// Where a sale stands in the journal.
@@ -192,6 +193,7 @@ impl Operation {
             | Entry::LoadVoided(_) => return Err(FoldError::OutOfOrder),
             Entry::SalePaid(paid) => {
                 self.require(self.is_open() && paid.amount == self.amount)?;
+                self.require_word(paid.proof == PaidProof::Provider, paid.answer.is_some())?;
                 let abandoned = self.conclusion == Some(Conclusion::Abandoned);
                 self.require(paid.refund_owed == abandoned)?;
                 self.refund_owed = paid.refund_owed.then_some(self.amount);
@@ -200,6 +202,7 @@ impl Operation {
             }
             Entry::SaleVoided(voided) => {
                 self.require(self.is_open() && voided.amount == self.amount)?;
+                self.require_word(voided.proof == VoidProof::Provider, voided.answer.is_some())?;
                 self.standing = Standing::Voided(voided.proof);
             }
             Entry::SaleInDoubt(doubt) => {
@@ -230,6 +233,11 @@ impl Operation {
 
     fn require(&self, holds: bool) -> Result<(), FoldError> {
         if holds { Ok(()) } else { Err(FoldError::OutOfOrder) }
+    }
+
+    /// The provider's word is kept where it is the proof and nowhere else, and only a sale in doubt is asked about.
+    fn require_word(&self, is_provider: bool, is_kept: bool) -> Result<(), FoldError> {
+        self.require(is_provider == is_kept && (!is_provider || self.was_in_doubt))
     }
 
     /// What concluding this sale so, now, would make the buyer be owed: its amount when it is paid and abandoned.

@@ -3,8 +3,9 @@
 mod common;
 
 use common::{
-    closed, concluded, content, in_doubt, in_doubt_with_answer, intended, load_attempted, load_begun,
-    load_confirmed, load_proven, load_released, load_voided, paid, queried, voided, yen,
+    closed, concluded, content, in_doubt, in_doubt_with_answer, intended, intended_by_parameters,
+    load_attempted, load_begun, load_confirmed, load_proven, load_released, load_voided, paid,
+    paid_by_provider, queried, voided, voided_by_provider, yen,
 };
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 use purser_ledger::{
@@ -21,6 +22,10 @@ fn golden() -> Vec<(Entry, &'static str)> {
         (
             intended(),
             r#"{"kind":"sale_intended","reference":"order-17","owner":1000,"amount":{"minor":300,"currency":"JPY"},"reader":"counter-1","key":{"card":{"scheme":"pboc","serial":"00010203040506070809"},"terminal_number":"010203040506","terminal_sn":42},"attempt":{"scheme":"pboc","bytes":"aabb"},"pin_verified":true}"#,
+        ),
+        (
+            intended_by_parameters(7),
+            r#"{"kind":"sale_intended","reference":"order-17","owner":1000,"amount":{"minor":300,"currency":"JPY"},"reader":"counter-1","key":{"card":{"scheme":"pboc","serial":"00010203040506070809"},"terminal_number":"010203040506","terminal_sn":42},"attempt":{"scheme":"pboc","bytes":"aabb"},"pin_verified":true,"parameters_version":7}"#,
         ),
         (
             paid(false),
@@ -72,6 +77,21 @@ fn golden() -> Vec<(Entry, &'static str)> {
     ]
 }
 
+/// The same entries with the provider's word: a field that the others do not have.
+#[test]
+fn the_providers_word_is_stored_with_the_end_that_it_proves() {
+    let paid = r#"{"kind":"sale_paid","amount":{"minor":300,"currency":"JPY"},"proof":"provider","evidence":{"scheme":"pboc","bytes":"ccdd"},"balance_after":{"minor":700,"currency":"JPY"},"refund_owed":false,"answer":{"document":"d00c","signature":"51"}}"#;
+    let voided = r#"{"kind":"sale_voided","amount":{"minor":300,"currency":"JPY"},"proof":"provider","answer":{"document":"d00c","signature":"51"}}"#;
+    for (entry, text) in [(paid_by_provider(), paid), (voided_by_provider(), voided)] {
+        let content = content(0, entry);
+        assert_eq!(
+            String::from_utf8(content.encode()),
+            String::from_utf8(stored(text))
+        );
+        assert_eq!(Content::decode(&stored(text)).expect("canonical"), content);
+    }
+}
+
 fn stored(entry: &str) -> Vec<u8> {
     format!("{BEFORE}{entry}}}").into_bytes()
 }
@@ -105,8 +125,9 @@ fn the_words_of_reasons_and_proofs_never_change() {
             PaidProof::Prove,
             PaidProof::ProveNotCheckable,
             PaidProof::LogOnly,
+            PaidProof::Provider,
         ],
-        "answer prove prove_not_checkable log_only",
+        "answer prove prove_not_checkable log_only provider",
     );
     assert_words(
         &[
@@ -138,8 +159,9 @@ fn the_words_of_reasons_and_proofs_never_change() {
             VoidProof::CounterUnchanged,
             VoidProof::OtherDebit,
             VoidProof::NotSent,
+            VoidProof::Provider,
         ],
-        "counter_unchanged other_debit not_sent",
+        "counter_unchanged other_debit not_sent provider",
     );
 }
 
@@ -174,11 +196,15 @@ fn the_words_of_why_a_sale_was_closed_never_change() {
             C::TerminalSnRepeated,
             C::PsamRefuses,
             C::CardSuspect,
+            C::CardHotListed,
+            C::KeyVersionNotListed,
+            C::ParametersForbid,
         ],
         "cancelled_by_pos cancelled_by_buyer no_card_in_time no_pin_in_time insufficient_funds pin_blocked \
          foreign_card card_expired card_blocked card_exhausted card_held currency_mismatch key_missing pin_not_possible \
          card_misbehaved reader_failed no_room books_full stopped psam_not_ready psam_busy psam_mismatch \
-         psam_locked terminal_sn_repeated psam_refuses card_suspect",
+         psam_locked terminal_sn_repeated psam_refuses card_suspect card_hot_listed key_version_not_listed \
+         parameters_forbid",
     );
 }
 

@@ -4,7 +4,10 @@ mod common;
 
 use std::fmt::Write;
 
-use common::{closed, concluded, content, head, in_doubt, intended, operation, paid, queried, voided, yen};
+use common::{
+    closed, concluded, content, head, in_doubt, intended, operation, paid, paid_by_provider, queried, voided,
+    voided_by_provider, word, yen,
+};
 use purser_ledger::{
     Conclusion, Content, Entry, FoldError, Operation, OperationId, SalePaid, SaleVoided, Standing, VoidProof,
 };
@@ -87,6 +90,7 @@ fn entries() -> Vec<(&'static str, Entry)> {
             Entry::SaleVoided(SaleVoided {
                 amount: yen(301),
                 proof: VoidProof::NotSent,
+                answer: None,
             }),
         ),
         ("goods given", goods_given()),
@@ -210,4 +214,47 @@ fn what_a_buyer_would_be_owed_is_known_before_the_sale_is_concluded() {
     assert_eq!(paid.owed_when(Conclusion::GoodsGiven), None);
     let doubtful = operation(&[intended(), in_doubt()]);
     assert_eq!(doubtful.owed_when(Conclusion::Abandoned), None);
+}
+
+/// The provider is asked about sales in doubt only, and its signed word is kept where it is the proof.
+#[test]
+fn the_providers_word_ends_a_sale_in_doubt_and_no_other() {
+    let fold = |entries: &[Entry]| {
+        let mut operation = Operation::begin(&content(0, entries[0].clone()), head(1)).expect("an opening");
+        let rest = entries[1..].iter();
+        rest.map(|entry| {
+            let content = next(&operation, entry);
+            operation.apply(&content, head(2))
+        })
+        .last()
+        .expect("more than one entry")
+    };
+    for end in [paid_by_provider(), voided_by_provider()] {
+        assert_eq!(fold(&[intended(), in_doubt(), end.clone()]), Ok(()));
+        assert_eq!(fold(&[intended(), in_doubt(), queried(), end.clone()]), Ok(()));
+        assert_eq!(fold(&[intended(), end.clone()]), Err(FoldError::OutOfOrder));
+        let without = match end {
+            Entry::SalePaid(paid) => Entry::SalePaid(SalePaid { answer: None, ..paid }),
+            Entry::SaleVoided(voided) => Entry::SaleVoided(SaleVoided {
+                answer: None,
+                ..voided
+            }),
+            other => other,
+        };
+        assert_eq!(
+            fold(&[intended(), in_doubt(), without]),
+            Err(FoldError::OutOfOrder)
+        );
+    }
+    let Entry::SalePaid(by_card) = paid(false) else {
+        unreachable!("it is paid");
+    };
+    let with_word = Entry::SalePaid(SalePaid {
+        answer: Some(word()),
+        ..by_card
+    });
+    assert_eq!(
+        fold(&[intended(), in_doubt(), with_word]),
+        Err(FoldError::OutOfOrder)
+    );
 }

@@ -93,6 +93,7 @@ fn a_transfer_of_nothing_is_not_recorded() {
     let nothing = Entry::SaleVoided(SaleVoided {
         amount: yen(0),
         proof: VoidProof::NotSent,
+        answer: None,
     });
     let _ = purser_ledger::commit(&mut Told(vec![Ok(head(1))]), &[commit(0, nothing)]);
 }

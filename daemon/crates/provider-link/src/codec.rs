@@ -29,6 +29,10 @@ pub enum Document {
     LoadOrder,
     /// The provider's [`Parameters`](crate::Parameters).
     Parameters,
+    /// A [`Query`](crate::Query).
+    Query,
+    /// A [`QueryAnswer`](crate::QueryAnswer).
+    QueryAnswer,
 }
 
 impl Document {
@@ -44,6 +48,8 @@ impl Document {
             Self::Challenge => *b"PCHL",
             Self::LoadOrder => *b"PLOD",
             Self::Parameters => *b"PPAR",
+            Self::Query => *b"PQRY",
+            Self::QueryAnswer => *b"PQAN",
         }
     }
 
@@ -58,7 +64,9 @@ impl Document {
             | Self::BatchVoid
             | Self::Challenge
             | Self::LoadOrder
-            | Self::Parameters => 1,
+            | Self::Parameters
+            | Self::Query
+            | Self::QueryAnswer => 1,
         }
     }
 
@@ -74,6 +82,8 @@ impl Document {
             Self::Challenge => "challenge",
             Self::LoadOrder => "load order",
             Self::Parameters => "document of parameters",
+            Self::Query => "query",
+            Self::QueryAnswer => "answer to a query",
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::call_back::Challenge;
 use crate::codec::DecodeError;
-use crate::{Batch, BatchVoid, Claim, Item, LateRefund, LoadOrder, Parameters, Permit, Verdict};
+use crate::{
+    Batch, BatchVoid, Claim, Item, LateRefund, LoadOrder, Parameters, Permit, Query, QueryAnswer, Verdict,
+};
 
 /// Decodes the bytes as each document. What decodes encodes to the same bytes again: one value, one encoding.
 ///
@@ -18,6 +20,8 @@ pub fn documents(data: &[u8]) {
     check(data, BatchVoid::decode, BatchVoid::encode);
     check(data, LoadOrder::decode, LoadOrder::encode);
     check(data, Parameters::decode, Parameters::encode);
+    check(data, Query::decode, Query::encode);
+    check(data, QueryAnswer::decode, QueryAnswer::encode);
     check(data, Challenge::from_signed_bytes, |(challenge, binding)| {
         challenge.signed_bytes(binding)
     });

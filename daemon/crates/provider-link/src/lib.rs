@@ -2,8 +2,9 @@
 //!
 //! Two halves, both without IO, clock, randomness and keys:
 //!
-//! * **documents**: [`Claim`], [`LateRefund`], [`Batch`], [`Verdict`], [`Permit`], [`BatchVoid`] and [`Parameters`]. Each has one canonical
-//!   encoding, fixed for ever by golden digests (money rule C5); signatures and digests are over those bytes.
+//! * **documents**: [`Claim`], [`LateRefund`], [`Batch`], [`Verdict`], [`Permit`], [`BatchVoid`], [`Parameters`], [`Query`]
+//!   and [`QueryAnswer`]. Each has one canonical encoding, fixed for ever by golden digests (money rule C5); signatures and
+//!   digests are over those bytes.
 //! * [`call_back`]: the request leg that moves no value, and the authentication leg that the provider starts
 //!   (S7, S10, S11, S31 to S33).
 
@@ -20,6 +21,7 @@ mod id;
 mod load;
 mod parameters;
 mod permit;
+mod query;
 mod seal;
 mod verdict;
 mod void;
@@ -35,6 +37,7 @@ pub use id::{
 pub use load::{CardSaid, LoadOrder};
 pub use parameters::{CURRENCIES_MAX, CurrencyLimits, HOT_LIST_MAX, Parameters};
 pub use permit::{Permit, SEALED_TOKEN_BYTES_MAX, Sum, SumError};
+pub use query::{Query, QueryAnswer, QueryProof};
 pub use seal::{ITEMS_MAX, Seal, SealError};
 pub use verdict::{Decision, Reason, Verdict, VerdictsDigest};
 pub use void::{BatchVoid, VoidReason};

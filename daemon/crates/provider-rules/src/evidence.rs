@@ -11,6 +11,8 @@ pub enum Evidence {
     Differs,
     /// There is none.
     Missing,
+    /// There is none, and the provider has answered a query of this very debit: it happened (money rule C4).
+    Answered,
     /// There is no key of its version.
     UnknownKey,
     /// Its key version is blocked.
@@ -19,11 +21,12 @@ pub enum Evidence {
 
 impl Evidence {
     /// Every fact.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Valid,
         Self::Invalid,
         Self::Differs,
         Self::Missing,
+        Self::Answered,
         Self::UnknownKey,
         Self::BlockedKey,
     ];

@@ -115,7 +115,8 @@ fn stranger(claim: &Claim, facts: &Facts) -> Option<Reason> {
 
 fn unproven(evidence: Evidence) -> Option<Reason> {
     match evidence {
-        Evidence::Valid => None,
+        // The provider stands by its own word.
+        Evidence::Valid | Evidence::Answered => None,
         Evidence::Invalid => Some(Reason::Forged),
         Evidence::Differs => Some(Reason::Altered),
         Evidence::Missing => Some(Reason::NoCardProof),

@@ -8,6 +8,7 @@
 //! * [`judge`]: the verdict on one item, and what is charged when the permit commits (C2, C3, T3).
 //! * [`batch`]: pages, permit or void, never both (B3).
 //! * [`permit`]: generations, revocation, the end that two parties report (B4, B6).
+//! * [`query`]: how a sale in doubt ended, as far as that is proven (C4).
 //! * [`load`]: attempts and voids (L1 to L3).
 //! * [`books`]: issued = outstanding + redeemed + in doubt; [`shadow`]: the same for each card.
 //! * [`hot_list`] and [`watch`]: what had reached a terminal (C3), and who brings too many forgeries (T3).
@@ -22,6 +23,7 @@ pub mod hot_list;
 pub mod judge;
 pub mod load;
 pub mod permit;
+pub mod query;
 pub mod shadow;
 pub mod watch;
 

@@ -1,10 +1,7 @@
 //! Batches: every item, page, verdict, charge and permit is reckoned again.
 
-use rusqlite::OptionalExtension;
-
-use super::Audit;
-use super::raw::{self, Decision, Evidence, Item, Verdict, digest};
-use crate::card_crypto::Purchase;
+use super::raw::{self, Decision, Item, Verdict, digest};
+use super::{Audit, queries};
 use crate::fault::Failure;
 
 /// The code of the reason "forged" in a verdict.
@@ -74,12 +71,14 @@ pub(super) fn check(audit: &mut Audit<'_>) -> Result<(), Failure> {
     super::permits::debts(audit)
 }
 
-/// A debit is kept as forged only where a claim of it was, by the terminal and under the key version that are named.
+/// A debit is kept as forged only where a claim of it was, by the terminal and under the key version that are named; or a query,
+/// which is looked at with the queries.
 fn forged(audit: &mut Audit<'_>) -> Result<(), Failure> {
     // The two bytes of a verdict that hold for the reason "forged", see raw.rs.
     let query = "SELECT lower(hex(key)) FROM forged WHERE NOT EXISTS
                    (SELECT 1 FROM item JOIN batch ON batch.number = item.batch
                     WHERE item.key = forged.key AND substr(verdict, 75, 2) = x'0301' AND batch.terminal = forged.terminal)
+                   AND NOT EXISTS (SELECT 1 FROM query WHERE query.key = forged.key AND query.terminal = forged.terminal)
                  OR key_version IS NOT (SELECT key_version FROM card WHERE serial = substr(forged.key, 1, 10))";
     let mut statement = audit.sql.prepare(query)?;
     let mut rows = statement.query(())?;
@@ -270,38 +269,26 @@ fn decision(
     Ok(())
 }
 
-/// The card that is named has made the TAC for this very debit, at the terminal whose batch it is.
+/// The card that is named has made the TAC for this very debit, at the terminal whose batch it is; or it has given none, and the
+/// provider has answered a query of it.
 fn is_proven(audit: &Audit<'_>, batch: &Batch, item: &Item) -> Result<bool, Failure> {
-    let Some(evidence) = Evidence::read(&item.evidence) else {
+    let query =
+        "SELECT 1 FROM terminal, card WHERE psam_number = ?1 AND name = ?2 AND serial = ?3 AND currency = ?4";
+    let is_ours = audit.sql.prepare_cached(query)?.exists((
+        &item.key[10..16],
+        &batch.terminal,
+        &item.key[..10],
+        &item.currency,
+    ))?;
+    if !is_ours {
         return Ok(false);
-    };
-    let serial: [u8; 10] = raw::part(&item.key, 0).unwrap_or_default();
-    let query = "SELECT key_version FROM card WHERE serial = ?1 AND currency = ?2";
-    let mut statement = audit.sql.prepare_cached(query)?;
-    let version: Option<u8> = statement
-        .query_row((serial, &item.currency), |row| row.get(0))
-        .optional()?;
-    let Some(masters) = version.and_then(|it| audit.keys.version(it)) else {
-        return Ok(false);
-    };
-    let purchase = Purchase {
-        amount: evidence.amount,
-        is_ep: evidence.is_ep,
-        terminal_number: evidence.terminal_number,
-        terminal_sn: evidence.terminal_sn,
-        at: evidence.at,
-    };
-    let owner = "SELECT 1 FROM terminal WHERE psam_number = ?1 AND name = ?2";
-    let is_ours = audit
-        .sql
-        .prepare_cached(owner)?
-        .exists((evidence.terminal_number, &batch.terminal))?;
-    Ok(is_ours
-        && serial[2..] == evidence.asn
-        && item.key[10..16] == evidence.terminal_number
-        && item.key[16..] == evidence.terminal_sn.to_be_bytes()
-        && item.amount == u64::from(evidence.amount)
-        && purchase.tac(&masters.card(&serial).tac) == evidence.tac)
+    }
+    let has_answer = item.evidence.get(3) == Some(&1);
+    if has_answer {
+        queries::has_tac(audit, item)
+    } else {
+        queries::is_answered(audit, item)
+    }
 }
 
 /// The debit of a paid claim is charged with it.

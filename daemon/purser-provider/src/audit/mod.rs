@@ -9,6 +9,7 @@ mod facts;
 mod ledger;
 mod loads;
 mod permits;
+mod queries;
 mod raw;
 
 use std::collections::BTreeMap;
@@ -84,6 +85,7 @@ pub(crate) fn audit(store: &Store, keys: &KeyFile, signing_key: &[u8]) -> Result
     facts::check(&mut audit)?;
     loads::check(&mut audit)?;
     batches::check(&mut audit)?;
+    queries::check(&mut audit)?;
     ledger::check(&mut audit)?;
     let findings = audit.findings.iter();
     Ok(findings

@@ -29,6 +29,8 @@ pub(super) fn currency(bytes: &[u8], from: usize) -> Option<String> {
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) is_claim: bool,
+    /// The sale's number; of a late refund zeros.
+    pub(super) operation: [u8; 16],
     /// Card 10 · PSAM terminal number 6 · terminal SN 4.
     pub(super) key: [u8; 20],
     pub(super) currency: String,
@@ -45,6 +47,7 @@ impl Item {
         match &part::<5>(bytes, 0)? {
             b"PCLM\x01" => Some(Self {
                 is_claim: true,
+                operation: part(bytes, 5)?,
                 key: part(bytes, 22)?,
                 currency: currency(bytes, 46)?,
                 amount: number(bytes, 49)?,
@@ -58,6 +61,7 @@ impl Item {
             }),
             b"PLRF\x01" => Some(Self {
                 is_claim: false,
+                operation: [0; 16],
                 key: part(bytes, 6)?,
                 of: Some(part(bytes, 26)?),
                 currency: currency(bytes, 58)?,
@@ -186,31 +190,101 @@ impl Permit {
     }
 }
 
+/// A debit as a terminal has recorded it before it was sent (PBOC attempt, version 1).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Debit {
+    asn: [u8; 8],
+    pub(super) is_ep: bool,
+    pub(super) terminal_number: [u8; 6],
+    pub(super) terminal_sn: u32,
+    pub(super) offline_sn: u16,
+    pub(super) random: [u8; 4],
+    pub(super) amount: u32,
+    pub(super) at: [u8; 7],
+}
+
+impl Debit {
+    fn read(attempt: &[u8]) -> Option<Self> {
+        (attempt.first() == Some(&1) && attempt.len() == 52).then_some(())?;
+        Some(Self {
+            asn: part(attempt, 9)?,
+            is_ep: attempt.get(17) == Some(&0x02),
+            terminal_number: part(attempt, 19)?,
+            terminal_sn: u32::from_be_bytes(part(attempt, 25)?),
+            offline_sn: u16::from_be_bytes(part(attempt, 29)?),
+            random: part(attempt, 31)?,
+            amount: u32::from_be_bytes(part(attempt, 41)?),
+            at: part(attempt, 45)?,
+        })
+    }
+
+    /// It has this key and this amount.
+    pub(super) fn is_of(&self, key: &[u8; 20], amount: u64) -> bool {
+        key[2..10] == self.asn
+            && key[10..16] == self.terminal_number
+            && key[16..] == self.terminal_sn.to_be_bytes()
+            && amount == u64::from(self.amount)
+    }
+}
+
 /// What a PBOC claim's evidence says, where it has the card's answer.
 #[derive(Debug)]
 pub(super) struct Evidence {
     pub(super) tac: [u8; 4],
-    pub(super) asn: [u8; 8],
-    pub(super) is_ep: bool,
-    pub(super) terminal_number: [u8; 6],
-    pub(super) terminal_sn: u32,
-    pub(super) amount: u32,
-    pub(super) at: [u8; 7],
+    pub(super) mac2: [u8; 4],
+    pub(super) debit: Debit,
 }
 
 impl Evidence {
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let is_known = part::<2>(bytes, 0)? == *b"P\x01" && bytes.get(3) == Some(&1) && bytes.len() == 64;
         is_known.then_some(())?;
-        // The attempt begins at 12 with its version.
         Some(Self {
             tac: part(bytes, 4)?,
-            asn: part(bytes, 21)?,
-            is_ep: bytes.get(29) == Some(&0x02),
-            terminal_number: part(bytes, 31)?,
-            terminal_sn: u32::from_be_bytes(part(bytes, 37)?),
-            amount: u32::from_be_bytes(part(bytes, 53)?),
-            at: part(bytes, 57)?,
+            mac2: part(bytes, 8)?,
+            debit: Debit::read(bytes.get(12..)?)?,
+        })
+    }
+}
+
+/// A query (`PQRY`).
+#[derive(Debug)]
+pub(super) struct Query {
+    pub(super) operation: [u8; 16],
+    /// Card 10 · PSAM terminal number 6 · terminal SN 4.
+    pub(super) key: [u8; 20],
+    pub(super) currency: String,
+    pub(super) amount: u64,
+    pub(super) attempt: Vec<u8>,
+    /// The attempt, where it is one of PBOC.
+    pub(super) debit: Option<Debit>,
+    /// TAC and MAC2 as the card answered them.
+    pub(super) answer: Option<([u8; 4], [u8; 4])>,
+}
+
+impl Query {
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        if &part::<5>(bytes, 0)? != b"PQRY\x01" {
+            return None;
+        }
+        let length = usize::from(u16::from_be_bytes(part(bytes, 67)?));
+        let attempt = bytes.get(69..69 + length)?.to_vec();
+        let rest = bytes.get(69 + length..)?;
+        let answer = match rest {
+            [0] => None,
+            // The mark, the scheme, the length; then a version, TAC, MAC2.
+            [1, _, 0, 9, 1, ..] if rest.len() == 13 => Some((part(rest, 5)?, part(rest, 9)?)),
+            [1, ..] => None,
+            _ => return None,
+        };
+        Some(Self {
+            operation: part(bytes, 5)?,
+            key: part(bytes, 22)?,
+            currency: currency(bytes, 42)?,
+            amount: number(bytes, 45)?,
+            debit: Debit::read(&attempt),
+            attempt,
+            answer,
         })
     }
 }

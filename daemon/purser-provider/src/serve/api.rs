@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::http::Reply;
 use super::leg::Leg;
-use super::{Shared, batches, call_back, enrol, hot_list, http, loads, parameters, peer, permits};
+use super::{Shared, batches, call_back, enrol, hot_list, http, loads, parameters, peer, permits, queries};
 use crate::authority::now_unix_seconds;
 use crate::fault::{Failure, Fault};
 use crate::store::Store;
@@ -37,6 +37,7 @@ pub(crate) enum Endpoint {
     HotList,
     AcknowledgeHotList,
     Parameters,
+    Query,
 }
 
 /// Method, path and endpoint of each route.
@@ -66,6 +67,7 @@ pub(crate) const ROUTES: &[(&str, &str, Endpoint)] = &[
         Endpoint::AcknowledgeHotList,
     ),
     ("GET", "/v1/parameters", Endpoint::Parameters),
+    ("PUT", "/v1/queries/{operation}", Endpoint::Query),
 ];
 
 /// The route of a request, and what stands in the path's places.
@@ -159,6 +161,10 @@ pub(crate) async fn call(
         Endpoint::Parameters => parameters::show(&shared, &leg).await,
         Endpoint::HotList => hot_list::show(&shared, &leg).await,
         Endpoint::AcknowledgeHotList => hot_list::acknowledge(&shared, &leg, http::object(&body)?).await,
+        Endpoint::Query => {
+            let operation = parameter(&parameters, 0, hex_id)?;
+            queries::ask(&shared, &leg, operation, http::object(&body)?).await
+        }
     }
 }
 

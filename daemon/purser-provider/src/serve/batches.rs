@@ -18,7 +18,7 @@ use super::facts::{self, Owner};
 use super::http::Reply;
 use super::leg::Leg;
 use super::peer::{self, Peer};
-use super::{Shared, call_back, forgeries};
+use super::{Shared, call_back, forgeries, queries};
 use crate::authority::now_unix_seconds;
 use crate::fault::{Failure, Fault};
 use crate::store::Store;
@@ -313,10 +313,11 @@ fn judge_item(
                 let facts = facts::of(shared, sql, owner, claim)?;
                 let decision = judge::claim(claim, &facts);
                 if decision == Decision::Hold(Reason::Forged) {
-                    owner.is_suspended = forgeries::count(sql, owner, &key)?;
+                    owner.is_suspended = forgeries::count(sql, &owner.terminal, &key)?;
                 }
                 if facts.evidence == Evidence::Valid && facts.number_owner == NumberOwner::BatchOwner {
                     proven(sql, owner, claim.key.terminal_sn)?;
+                    queries::watch(sql, &owner.terminal, claim)?;
                 }
                 (decision, facts.evidence_digest)
             }

@@ -5,13 +5,14 @@ use purser_provider_link::{Claim, Digest};
 use purser_provider_rules::Evidence;
 use purser_provider_rules::hot_list::{Delivery, DeliveryRecord, ListVersion, Listing};
 use purser_provider_rules::judge::{Before, Facts, NumberOwner};
-use purser_purse::pboc::{ClaimEvidence, PurseKind};
+use purser_purse::pboc::{Attempt, ClaimEvidence, PurseKind};
 use rusqlite::{Connection, OptionalExtension};
 use sha2::{Digest as _, Sha256};
 
-use super::Shared;
+use super::{Shared, queries};
 use crate::card_crypto::{DateTime, Purchase, is_equal};
 use crate::fault::Failure;
+use crate::masters::CardKeys;
 use crate::store::batches::{charge, key_bytes};
 use crate::store::{self, exists};
 
@@ -34,7 +35,7 @@ pub(crate) fn of(shared: &Shared, sql: &Connection, owner: &Owner, claim: &Claim
         evidence: evidence(shared, sql, claim)?,
         evidence_digest,
         card_currency: currency(sql, claim.key.card.serial())?,
-        number_owner: number_owner(sql, owner, &claim.key)?,
+        number_owner: number_owner(sql, &owner.terminal, &claim.key)?,
         // Sales from before a restore are claimed after it. None is paid twice: its key has no generation in it.
         is_reconciled: claim.generation <= owner.generation,
         is_software_sam_forbidden: is_software_sam_forbidden(sql, &claim.key.terminal_number)?,
@@ -48,7 +49,8 @@ pub(crate) fn digest(claim: &Claim) -> Digest {
     Digest(Sha256::digest(claim.evidence.bytes()).into())
 }
 
-fn currency(sql: &Connection, serial: &[u8; 10]) -> Result<Option<Currency>, Failure> {
+/// The currency of a card's purse; none for a card that is not issued.
+pub(crate) fn currency(sql: &Connection, serial: &[u8; 10]) -> Result<Option<Currency>, Failure> {
     let query = "SELECT currency FROM card WHERE serial = ?1";
     let code: Option<String> = sql
         .prepare_cached(query)?
@@ -57,14 +59,15 @@ fn currency(sql: &Connection, serial: &[u8; 10]) -> Result<Option<Currency>, Fai
     code.map(|code| store::currency(&code)).transpose()
 }
 
-fn number_owner(sql: &Connection, owner: &Owner, key: &DebitKey) -> Result<NumberOwner, Failure> {
+/// Whose PSAM terminal number a debit has.
+pub(crate) fn number_owner(sql: &Connection, terminal: &str, key: &DebitKey) -> Result<NumberOwner, Failure> {
     let query = "SELECT name FROM terminal WHERE psam_number = ?1";
     let name: Option<String> = sql
         .prepare_cached(query)?
         .query_row([key.terminal_number], |row| row.get(0))
         .optional()?;
     Ok(match name {
-        Some(name) if name == owner.terminal => NumberOwner::BatchOwner,
+        Some(name) if name == terminal => NumberOwner::BatchOwner,
         Some(_) => NumberOwner::Other,
         None => NumberOwner::Unknown,
     })
@@ -133,8 +136,11 @@ pub(crate) fn deliveries(sql: &Connection, psam_number: &[u8; 6]) -> Result<Deli
     Ok(record)
 }
 
-/// The card that a debit's evidence names: serial, key version, whether that is blocked.
-fn card(sql: &Connection, asn: &[u8; 8]) -> Result<Option<([u8; 10], u8, bool)>, Failure> {
+/// A card as a debit's evidence names it: serial, key version, whether that is blocked.
+pub(crate) type Card = ([u8; 10], u8, bool);
+
+/// The card with this ASN.
+pub(crate) fn card(sql: &Connection, asn: &[u8; 8]) -> Result<Option<Card>, Failure> {
     let query = "SELECT serial, key_version, is_blocked FROM card JOIN key_version ON version = key_version
                  WHERE substr(serial, 3) = ?1";
     let found = sql
@@ -143,43 +149,66 @@ fn card(sql: &Connection, asn: &[u8; 8]) -> Result<Option<([u8; 10], u8, bool)>,
     Ok(found.optional()?)
 }
 
-/// What checking the evidence comes to. First it has to be the claim's own: a TAC of another debit is not checked, or each
-/// claim, with a key of its own, would be another guess at that debit's TAC (money rule T3).
-fn evidence(shared: &Shared, sql: &Connection, claim: &Claim) -> Result<Evidence, Failure> {
-    let Ok(told) = ClaimEvidence::decode(claim.evidence.bytes()) else {
-        return Ok(Evidence::Missing);
-    };
-    let (Some(answer), attempt) = (told.answer(), told.attempt()) else {
-        return Ok(Evidence::Missing);
-    };
-    let Some((serial, version, is_blocked)) = card(sql, attempt.asn.as_bytes())? else {
-        return Ok(Evidence::Differs);
-    };
+/// The keys to check a card's evidence with.
+pub(crate) enum Keys {
+    Of(CardKeys),
+    Blocked,
+    Unknown,
+}
+
+/// The keys of a card, for evidence that names a key version.
+pub(crate) fn keys(shared: &Shared, (serial, version, is_blocked): Card, named: u8) -> Keys {
+    match shared.card_keys.version(version) {
+        _ if is_blocked => Keys::Blocked,
+        Some(masters) if named == version => Keys::Of(masters.card(&serial)),
+        Some(_) | None => Keys::Unknown,
+    }
+}
+
+/// What a TAC covers of an attempt.
+pub(crate) fn purchase(attempt: &Attempt) -> Purchase {
     let mut at = DateTime::default();
     at[..4].copy_from_slice(attempt.time.date.as_bytes());
     at[4..].copy_from_slice(attempt.time.time.as_bytes());
-    let amount = attempt.amount.minor();
-    let purchase = Purchase {
-        amount,
+    Purchase {
+        amount: attempt.amount.minor(),
         is_ep: attempt.purse == PurseKind::Ep,
         terminal_number: *attempt.terminal_number.as_bytes(),
         terminal_sn: attempt.terminal_sn.value(),
         at,
+    }
+}
+
+/// What checking the evidence comes to. First it has to be the claim's own: a TAC of another debit is not checked, or each
+/// claim, with a key of its own, would be another guess at that debit's TAC (money rule T3).
+pub(crate) fn evidence(shared: &Shared, sql: &Connection, claim: &Claim) -> Result<Evidence, Failure> {
+    let Ok(told) = ClaimEvidence::decode(claim.evidence.bytes()) else {
+        return Ok(Evidence::Missing);
     };
-    let is_of_claim = claim.key.card.serial() == &serial
+    let (Some(answer), attempt) = (told.answer(), told.attempt()) else {
+        return Ok(if queries::is_answered(sql, claim, &told)? {
+            Evidence::Answered
+        } else {
+            Evidence::Missing
+        });
+    };
+    let Some(card) = card(sql, attempt.asn.as_bytes())? else {
+        return Ok(Evidence::Differs);
+    };
+    let purchase = purchase(attempt);
+    let is_of_claim = *claim.key.card.serial() == card.0
         && claim.key.terminal_number == purchase.terminal_number
         && claim.key.terminal_sn == purchase.terminal_sn
-        && claim.amount.minor() == u64::from(amount);
+        && claim.amount.minor() == u64::from(purchase.amount);
     if !is_of_claim {
         return Ok(Evidence::Differs);
     }
-    let masters = match shared.card_keys.version(version) {
-        _ if is_blocked => return Ok(Evidence::BlockedKey),
-        Some(masters) if attempt.key_version.0 == version => masters,
-        Some(_) | None => return Ok(Evidence::UnknownKey),
+    let keys = match keys(shared, card, attempt.key_version.0) {
+        Keys::Of(keys) => keys,
+        Keys::Blocked => return Ok(Evidence::BlockedKey),
+        Keys::Unknown => return Ok(Evidence::UnknownKey),
     };
-    let expected = purchase.tac(&masters.card(&serial).tac);
-    Ok(if is_equal(&expected, answer.tac.as_bytes()) {
+    Ok(if is_equal(&purchase.tac(&keys.tac), answer.tac.as_bytes()) {
         Evidence::Valid
     } else {
         Evidence::Invalid

@@ -3,13 +3,12 @@
 use purser_provider_rules::watch::{self, Forgeries, Measure, WatchLimits};
 use rusqlite::Connection;
 
-use super::facts::Owner;
 use crate::authority::now_unix_seconds;
 use crate::fault::Failure;
 use crate::store::alarm;
 
-/// Counts a forged claim, and does what is to be done about it. True when its terminal is suspended by it.
-pub(crate) fn count(sql: &Connection, owner: &Owner, key: &[u8; 20]) -> Result<bool, Failure> {
+/// Counts a forged claim or query of a terminal, and does what is to be done about it. True when its terminal is suspended by it.
+pub(crate) fn count(sql: &Connection, terminal: &str, key: &[u8; 20]) -> Result<bool, Failure> {
     let serial = &key[..10];
     let version: Option<u8> = sql.query_row(
         "SELECT (SELECT key_version FROM card WHERE serial = ?1)",
@@ -19,29 +18,29 @@ pub(crate) fn count(sql: &Connection, owner: &Owner, key: &[u8; 20]) -> Result<b
     sql.prepare_cached(
         "INSERT INTO forged (key, terminal, key_version) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO NOTHING",
     )?
-    .execute((key, &owner.terminal, version))?;
+    .execute((key, terminal, version))?;
     let limits = WatchLimits::default();
-    of_key_version(sql, owner, version, &limits)?;
-    of_terminal(sql, owner, &limits)
+    of_key_version(sql, terminal, version, &limits)?;
+    of_terminal(sql, terminal, &limits)
 }
 
-fn of_terminal(sql: &Connection, owner: &Owner, limits: &WatchLimits) -> Result<bool, Failure> {
+fn of_terminal(sql: &Connection, terminal: &str, limits: &WatchLimits) -> Result<bool, Failure> {
     let query = "UPDATE terminal SET forgeries = forgeries + 1 WHERE name = ?1 RETURNING forgeries";
     let count = sql
         .prepare_cached(query)?
-        .query_row([&owner.terminal], |row| row.get(0))?;
+        .query_row([terminal], |row| row.get(0))?;
     let now = now_unix_seconds();
     match watch::of_terminal(Forgeries { count, merchants: 1 }, limits) {
         Measure::SuspendTerminal => {
             sql.execute(
                 "UPDATE terminal SET standing = 'suspended' WHERE name = ?1 AND standing = 'enrolled'",
-                [&owner.terminal],
+                [terminal],
             )?;
-            alarm(sql, now, Some(&owner.terminal), "TerminalSuspended")?;
+            alarm(sql, now, Some(terminal), "TerminalSuspended")?;
             Ok(true)
         }
         Measure::Alarm => {
-            alarm(sql, now, Some(&owner.terminal), "ForgedClaims")?;
+            alarm(sql, now, Some(terminal), "ForgedClaims")?;
             Ok(false)
         }
         Measure::Nothing | Measure::BlockKeyVersion => Ok(false),
@@ -52,7 +51,7 @@ fn of_terminal(sql: &Connection, owner: &Owner, limits: &WatchLimits) -> Result<
 /// a stray one of another's block nothing.
 fn of_key_version(
     sql: &Connection,
-    owner: &Owner,
+    terminal: &str,
     version: Option<u8>,
     limits: &WatchLimits,
 ) -> Result<(), Failure> {
@@ -71,12 +70,7 @@ fn of_key_version(
             [version],
         )?;
         if blocked > 0 {
-            alarm(
-                sql,
-                now_unix_seconds(),
-                Some(&owner.terminal),
-                "KeyVersionBlocked",
-            )?;
+            alarm(sql, now_unix_seconds(), Some(terminal), "KeyVersionBlocked")?;
         }
     }
     Ok(())

@@ -21,6 +21,7 @@ mod parameters;
 mod peer;
 mod permits;
 mod places;
+pub(crate) mod queries;
 mod tls;
 
 use std::io::Write;

@@ -5,6 +5,7 @@ pub(crate) mod books;
 pub(crate) mod loads;
 pub(crate) mod parameters;
 pub(crate) mod permits;
+pub(crate) mod queries;
 
 use std::path::Path;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::folder::Folder;
 const APPLICATION_ID: u32 = 0x5055_5250;
 
 /// What leads from each version to the next one. Never changed once released, only added to.
-const MIGRATIONS: [&str; 1] = [include_str!("1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("1.sql"), include_str!("2.sql")];
 
 /// How long a commit waits for another process's: the longest is the permit of a million claims.
 const BUSY: Duration = Duration::from_secs(60);
@@ -64,14 +65,12 @@ impl Store {
                 "name the folder with --dir or PURSER_PROVIDER_DIR, or make one with `purser-provider init`";
             return Err(Fault::unknown("NoProvider", cause, remedy).into());
         }
-        let store = Self::connect(&path)?;
+        let mut store = Self::connect(&path)?;
         let application: u32 = store
             .0
             .pragma_query_value(None, "application_id", |row| row.get(0))?;
-        let version: u32 = store
-            .0
-            .pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if application != APPLICATION_ID || version != known_version() {
+        let version = store.version()?;
+        if application != APPLICATION_ID || version > known_version() || version == 0 {
             let cause = format!(
                 "{} has version {version} of a provider's data base",
                 path.display()
@@ -79,7 +78,28 @@ impl Store {
             let remedy = "use the purser-provider that made it, or a newer one";
             return Err(Fault::conflict("OtherVersion", cause, remedy).into());
         }
+        if version < known_version() {
+            store.migrate()?;
+        }
         Ok(store)
+    }
+
+    fn version(&self) -> Result<u32, Failure> {
+        Ok(self
+            .0
+            .pragma_query_value(None, "user_version", |row| row.get(0))?)
+    }
+
+    /// Brings an older data base to this version, in one commit. Another process may have done it meanwhile.
+    fn migrate(&mut self) -> Result<(), Failure> {
+        let sql = self.begin()?;
+        let from: u32 = sql.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let done = usize::try_from(from).unwrap_or(MIGRATIONS.len());
+        for step in MIGRATIONS.iter().skip(done) {
+            sql.execute_batch(step)?;
+        }
+        sql.pragma_update(None, "user_version", known_version())?;
+        Ok(sql.commit()?)
     }
 
     fn connect(path: &Path) -> Result<Self, Failure> {

@@ -106,7 +106,9 @@ pub(super) fn alarms(store: &Store, limit: u32) -> Result<Shown, Failure> {
 
 pub(super) fn liability(store: &Store) -> Result<Shown, Failure> {
     let sql = store.reader();
-    let mut statement = sql.prepare("SELECT DISTINCT currency FROM books ORDER BY currency")?;
+    let mut statement = sql.prepare(
+        "SELECT currency FROM books UNION SELECT currency FROM query WHERE answer IS NULL ORDER BY currency",
+    )?;
     let codes = statement.query_map((), |row| row.get::<_, String>(0))?;
     let mut objects = Vec::new();
     for code in codes {
@@ -116,6 +118,10 @@ pub(super) fn liability(store: &Store) -> Result<Shown, Failure> {
         for account in Account::ALL {
             object[account.name()] = books.balance(account).minor().into();
         }
+        // No account: what is asked about is outstanding until it is claimed.
+        let query = "SELECT coalesce(sum(minor), 0) FROM query WHERE currency = ?1 AND answer IS NULL";
+        let in_doubt: i64 = sql.query_row(query, [&code], |row| row.get(0))?;
+        object["queries_in_doubt"] = in_doubt.into();
         objects.push(object);
     }
     let columns = &[
@@ -128,6 +134,7 @@ pub(super) fn liability(store: &Store) -> Result<Shown, Failure> {
         "permits",
         "merchant_debt",
         "redeemed",
+        "queries_in_doubt",
         "is_balanced",
     ];
     Ok(Shown::list(columns, objects))

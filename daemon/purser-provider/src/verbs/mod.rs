@@ -9,6 +9,7 @@ pub(crate) mod keys;
 mod loads;
 pub(crate) mod parameters;
 pub(crate) mod permits;
+pub(crate) mod queries;
 pub(crate) mod terminals;
 
 use std::path::PathBuf;
@@ -43,6 +44,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, Failure> {
         Verb::Parameters(verb) => parameters::parameters(&mut Store::open(&folder)?, &folder, verb)?,
         Verb::Permit(verb) => permits::permit(&mut Store::open(&folder)?, &folder, verb)?,
         Verb::Claims(verb) => claims::claims(&Store::open(&folder)?, verb)?,
+        Verb::Queries(verb) => queries::queries(&mut Store::open(&folder)?, &folder, verb)?,
         Verb::Alarms { limit } => claims::alarms(&Store::open(&folder)?, *limit)?,
         Verb::Liability => claims::liability(&Store::open(&folder)?)?,
         Verb::Hotlist(verb) => hotlist::hotlist(&mut Store::open(&folder)?, verb)?,

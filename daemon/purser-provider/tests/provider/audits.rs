@@ -8,6 +8,7 @@ use crate::called::Standing;
 use crate::card::Inserted;
 use crate::client::Identity;
 use crate::loads::{DESK, attempt, confirm, load_id, open, subject};
+use crate::queries;
 use crate::settling::{announced, claims, path, send};
 use crate::shop::{Customer, forged, seal, yen};
 use crate::support::{CARD, Provider};
@@ -25,6 +26,7 @@ fn history() -> Provider {
     terminal.enrol(desk[0]["enrolment_code"].as_str().unwrap());
     loads(&provider, &terminal);
     batches(&till);
+    queries(&provider, &till);
     issued_again(&provider);
     provider
 }
@@ -89,6 +91,34 @@ fn batches(till: &Identity) {
     let open = claims(&[customer.pay(10, 1, 5), customer.pay(20, 1, 6)]);
     settle(3, &open, "/void");
     settle(4, &open, "");
+}
+
+/// Queries with each kind of answer, and a claim that is paid by one.
+fn queries(provider: &Provider, till: &Identity) {
+    let mut customer = Customer::new(CARD);
+    let sale = |customer: &mut Customer, sn| {
+        let mut claim = customer.pay(50, 1, sn);
+        claim.operation = purser_ledger::OperationId::new([u8::try_from(sn).unwrap(); 16]);
+        claim
+    };
+    let proven = sale(&mut customer, 50);
+    queries::ask(till, &queries::query(&proven, true)).done();
+    let forged = queries::spoiled(&sale(&mut customer, 51), 1);
+    assert_eq!(queries::ask(till, &forged).refusal(), "Forged");
+    let decided = sale(&mut customer, 52);
+    let query = queries::query(&decided, false);
+    queries::ask(till, &query).done();
+    let operation = query.operation.to_string();
+    provider.done(&["queries", "answer", &operation, "--happened", "--why", "seen"]);
+    queries::ask(till, &queries::query(&sale(&mut customer, 53), false)).done();
+    let other = sale(&mut customer, 54);
+    let items = claims(&[queries::without_proof(&decided), other.clone()]);
+    let batch = seal(5, "till-1", &items);
+    let mut line = announced(till, 5, &batch);
+    send(&mut line, &batch, 0, &items).done();
+    line.ask("POST", &path(&batch, "/permit"), None).done();
+    queries::ask(till, &queries::query(&other, false)).done();
+    queries::ask(till, &queries::torn(&other, 1, 55, 50)).done();
 }
 
 /// What is planted, and the finding that names it.
@@ -291,6 +321,34 @@ const PLANTED: &[(&str, &str)] = &[
     ),
     ("DELETE FROM books WHERE account = 'permits'", "Books"),
     ("INSERT INTO books VALUES ('EUR', 'issued', 5)", "Books"),
+    ("UPDATE query SET minor = 51 WHERE operation = x'32323232323232323232323232323232'", "Query"),
+    ("UPDATE query SET terminal = 'desk' WHERE answer IS NOT NULL", "Query"),
+    (
+        "UPDATE query SET document = CAST(substr(document, 1, 60) || x'FF' || substr(document, 62) AS BLOB)
+         WHERE operation = x'32323232323232323232323232323232'",
+        "QueryAnswer",
+    ),
+    ("UPDATE query SET signature = zeroblob(70) WHERE why IS NOT NULL", "QueryAnswer"),
+    (
+        "UPDATE query SET answer = (SELECT answer FROM query WHERE why IS NOT NULL),
+                          signature = (SELECT signature FROM query WHERE why IS NOT NULL), answered_at = 1 WHERE answer IS NULL",
+        "QueryAnswer",
+    ),
+    ("UPDATE query SET why = NULL", "QueryProof"),
+    ("UPDATE query SET why = 'so' WHERE operation = x'32323232323232323232323232323232'", "QueryProof"),
+    // The answers by a claim and by another debit have lost their proof.
+    ("DELETE FROM item WHERE key = (SELECT max(key) FROM item)", "QueryProof"),
+    // The claim that is paid by the operator's word has lost it.
+    (
+        "UPDATE query SET answer = NULL, signature = NULL, answered_at = NULL, why = NULL WHERE why IS NOT NULL",
+        "PaidUnproven",
+    ),
+    // The query of a forged debit looks as if it had asked nothing bad.
+    (
+        "UPDATE query SET document = CAST(substr(document, 1, 121) || x'00' AS BLOB)
+         WHERE operation = x'33333333333333333333333333333333'",
+        "Forged",
+    ),
 ];
 
 #[test]

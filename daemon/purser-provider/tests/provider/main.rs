@@ -19,6 +19,7 @@ mod forgeries;
 mod loads;
 mod parameters;
 mod permits;
+mod queries;
 mod schemathesis;
 mod settlements;
 mod settling;

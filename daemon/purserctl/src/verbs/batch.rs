@@ -13,7 +13,7 @@ use crate::cli::{Batch, Cli, Settle};
 use crate::exit::{Exit, Failure};
 use crate::table::{money, print_json, print_table, time};
 
-/// How often a batch is looked at that is waited for: nobody announces its progress.
+/// How often batches are looked at that are waited for: one of several may end in any order, and a hint may be lost.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Why a batch is not sent by the running daemon at all.
@@ -114,12 +114,14 @@ fn is_parked(batch: &model::Batch) -> bool {
 
 fn progress(batch: &model::Batch) -> String {
     let why = batch.cause.as_deref().map(|cause| format!(": {cause}"));
+    let sent = batch.sent.map(|sent| format!(", {sent} of them taken"));
     format!(
-        "{} {} over {} is {}{}",
+        "{} {} over {} is {}{}{}",
         batch.count,
         if batch.count == 1 { "item" } else { "items" },
         money(&batch.claimed),
         batch.state,
+        sent.unwrap_or_default(),
         why.unwrap_or_default()
     )
 }

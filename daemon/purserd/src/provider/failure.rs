@@ -32,6 +32,8 @@ pub mod names {
     pub const BAD_PERMIT: &str = "BadPermit";
     /// The void is not the provider's, or of another batch.
     pub const BAD_VOID: &str = "BadVoid";
+    /// The answer to a query is not the provider's, or of another query.
+    pub const BAD_QUERY_ANSWER: &str = "BadQueryAnswer";
     /// The provider gave no ticket in as many tries as are allowed.
     pub const NO_TICKET: &str = "NoTicket";
     /// The provider did not call back in time.
@@ -40,18 +42,29 @@ pub mod names {
     pub const NO_SIGNATURE: &str = "NoSignature";
     /// The page source gave no items, or more than were asked for.
     pub const NO_ITEMS: &str = "NoItems";
+    /// The parameters are not the provider's.
+    pub const BAD_PARAMETERS: &str = "BadParameters";
+    /// The parameters are of an earlier version than those in force.
+    pub const PARAMETERS_GO_BACK: &str = "ParametersGoBack";
+    /// The parameters are other ones under the version in force.
+    pub const PARAMETERS_DIFFER: &str = "ParametersDiffer";
+    /// The parameters cannot be made durable.
+    pub const PARAMETERS_NOT_KEPT: &str = "ParametersNotKept";
     /// The provider refused by a name that this Purser does not know.
     pub const REFUSED: &str = "ProviderRefused";
 }
 
 /// What the provider calls its refusals, beside those of a call-back (the reference provider's OpenAPI document).
 const REFUSALS: &[&str] = &[
+    "AcknowledgedAhead",
+    "Altered",
     "AttemptNumber",
     "BadBatch",
     "BadBody",
     "BadItem",
     "BadPath",
     "BadProof",
+    "BadQuery",
     "BodyBroken",
     "BodySlow",
     "BodyTooLong",
@@ -59,6 +72,9 @@ const REFUSALS: &[&str] = &[
     "CodeUsed",
     "CounterMoved",
     "Done",
+    "Forged",
+    "ForgedBefore",
+    "GoesBack",
     "HotListed",
     "ItHappened",
     "KeyKnown",
@@ -98,6 +114,8 @@ const REFUSALS: &[&str] = &[
     "UnknownCertificate",
     "UnknownCode",
     "UnknownLoad",
+    "UnknownTerminalNumber",
+    "UnknownVersion",
     "Voided",
     "VoidedAndHappened",
 ];

@@ -1,14 +1,17 @@
 //! The handle of the link, and what it begins with.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use purser_engine::ProviderFailure;
 use purser_provider_link::call_back::{Limits, Mode, Purpose};
 use purser_provider_link::{Digest, ProviderName};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_rustls::TlsConnector;
 
 use super::address::Address;
 use super::failure::{self, names};
@@ -17,6 +20,7 @@ use super::identity::{Identity, Pinned, mode_name};
 use super::legs::OpenLeg;
 use super::task::{Command, Task};
 use super::tls::{self, TlsError};
+use super::wire::{AskError, Line};
 use crate::config;
 
 /// Settlements and loads that wait while one is under way.
@@ -164,13 +168,22 @@ pub enum LinkState {
     Down(ProviderFailure),
 }
 
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Link({:?})", self.identity.pinned.terminal)
+    }
+}
+
 /// The link to the provider. Clones are the same link; it ends with the last of them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Link {
     commands: mpsc::Sender<Command>,
     identity: Arc<Identity>,
     state: watch::Receiver<LinkState>,
     pub(super) limits: Limits,
+    /// What is asked on a connection of its own, without a call-back, goes this way.
+    pub(super) connector: TlsConnector,
+    pub(super) address: Address,
 }
 
 impl Link {
@@ -201,13 +214,16 @@ impl Link {
             Mode::Answer => LinkState::Listening,
             Mode::Standing => LinkState::Connecting,
         });
-        let task = Task::new(settings, Arc::clone(&identity), connector, taking, told);
+        let address = settings.address.clone();
+        let task = Task::new(settings, Arc::clone(&identity), connector.clone(), taking, told);
         tokio::spawn(task.run(queue));
         Ok(Self {
             commands,
             identity,
             state,
             limits,
+            connector,
+            address,
         })
     }
 
@@ -219,6 +235,14 @@ impl Link {
     /// How it does now.
     pub fn state(&self) -> LinkState {
         self.state.borrow().clone()
+    }
+
+    /// A connection of its own, without a call-back: for what moves no value.
+    pub(super) async fn line(&self) -> Result<Line, AskError> {
+        let time = Duration::from_millis(self.limits.leg_ms);
+        let connecting = tls::connect(&self.connector, &self.address, time);
+        let connected = tokio::time::timeout(time, connecting).await;
+        connected.unwrap_or(Err(AskError::Slow))
     }
 
     /// Has the provider call back for this subject, and takes the leg that is open for it.

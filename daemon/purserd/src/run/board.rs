@@ -9,7 +9,7 @@ use purser_engine::load::{LoadProgress, OwedReason};
 use purser_engine::settlement::BatchView;
 use purser_engine::{Engine, LimitKind, LimitLevel, LimitUse, Limits};
 use purser_journal::DiskRoom;
-use purser_ledger::{ClockRange, ClockStand, Now, Standing, Unsettled};
+use purser_ledger::{ClockRange, ClockStand, Now, Standing, Unsettled, Wall};
 use tokio::sync::watch;
 
 use super::clock::Clock;
@@ -28,6 +28,8 @@ pub(super) struct Board {
 struct Facts {
     counted: Unsettled,
     in_doubt: usize,
+    /// Of those, the ones that the provider is asked about.
+    queries: usize,
     /// The batches under way.
     batches: Vec<BatchView>,
     loads: Loads,
@@ -43,6 +45,7 @@ impl Board {
         let facts = Facts {
             counted: Unsettled::default(),
             in_doubt: 0,
+            queries: 0,
             batches: Vec::new(),
             loads: Loads::default(),
             range,
@@ -70,13 +73,14 @@ impl Board {
         let mut facts = self.lock();
         let batches = engine.batches();
         let loads = Loads::of(engine);
-        let is_other = facts.in_doubt != in_doubt
+        let is_other = (facts.in_doubt, facts.queries) != (in_doubt, engine.queries())
             || facts.counted != counted
             || facts.batches != batches
             || facts.loads != loads;
         facts.loads = loads;
         facts.batches = batches;
         facts.in_doubt = in_doubt;
+        facts.queries = engine.queries();
         facts.counted = counted;
         facts.range = engine.clock_range();
         let levels = self.levels(&facts);
@@ -126,6 +130,16 @@ impl Board {
         self.lock().batches.clone()
     }
 
+    /// The present on the wall, as far as it is believed (money rule T2).
+    pub(super) fn wall(&self) -> Wall {
+        self.now(&self.lock()).wall
+    }
+
+    /// Tells whoever waits for changes that there is one.
+    pub(super) fn tell(&self) {
+        self.changes.send_replace(());
+    }
+
     /// Changes when something here does.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
@@ -148,7 +162,10 @@ impl Board {
         let doubts = (facts.in_doubt > 0).then(|| {
             problem(
                 "sales_in_doubt",
-                &format!("{} payments are in doubt", facts.in_doubt),
+                &format!(
+                    "{} payments are in doubt; the provider is asked about {}",
+                    facts.in_doubt, facts.queries
+                ),
                 "present their cards again, which tells by itself; or choose their end with Conclude",
             )
         });

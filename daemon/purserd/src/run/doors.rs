@@ -16,6 +16,7 @@ use super::drivers::Drivers;
 use super::facts::DaemonFacts;
 use super::health::problem;
 use super::journal_check::JournalCheck;
+use super::parameters::Parameters;
 use super::socket::{self, SocketError};
 use crate::cli::Places;
 use crate::config::{Bus, Config};
@@ -38,6 +39,8 @@ pub(super) struct Facing {
     pub(super) link: Result<Link, ProviderFailure>,
     pub(super) board: Board,
     pub(super) check: JournalCheck,
+    /// The provider's parameters, where they are taken.
+    pub(super) parameters: Option<Parameters>,
 }
 
 /// The open doors, before the loop turns.
@@ -157,6 +160,7 @@ fn facts(
         seen: drivers.seen(),
         board: facing.board,
         link: facing.link,
+        parameters: facing.parameters,
         reserve_bytes: config.journal_options().reserve_bytes,
         bus,
         problems: (!facing.is_sam_locked)

@@ -4,8 +4,9 @@
 
 use purser_engine::load::{LoadEnd, LoadOutcome, LoadProgress, LoadView};
 use purser_engine::settlement::{BatchState, BatchView};
-use purser_engine::{End, Outcome, Progress, SaleView};
+use purser_engine::{End, Outcome, Progress, ProviderFailure, QueryTold, SaleView};
 use purser_ledger::{Content, Entry, Head, Operation};
+use purser_provider_link::Query;
 
 /// Something is going on; for who looks closely.
 pub(super) fn hint(view: &SaleView<Progress>) {
@@ -72,6 +73,23 @@ pub(super) fn outcome(view: &SaleView<Outcome>) {
         }
         End::Queried(reason) => {
             tracing::warn!(%operation, %reference, step = "S23", %amount, entry, ?reason, ?conclusion, "in doubt; the provider is asked");
+        }
+    }
+}
+
+/// The provider was asked about a sale in doubt.
+pub(super) fn queried(query: &Query, answered: &Result<QueryTold, ProviderFailure>) {
+    let (operation, amount) = (query.operation, query.amount);
+    match answered {
+        Ok(QueryTold::Answered { answer, .. }) => {
+            let proof = answer.proof.name();
+            tracing::info!(%operation, %amount, proof, "the provider has answered about a sale in doubt");
+        }
+        Ok(QueryTold::NotYet) => {
+            tracing::info!(%operation, %amount, "the provider does not know yet about a sale in doubt");
+        }
+        Err(failure) => {
+            tracing::warn!(%operation, %amount, %failure, "the provider has not answered about a sale in doubt");
         }
     }
 }

@@ -22,6 +22,7 @@ mod journey;
 mod loading;
 mod notify;
 mod orders;
+mod parameters;
 mod provider;
 mod psam;
 mod schedule;
@@ -46,6 +47,8 @@ pub(crate) use self::clock::Clock;
 use self::core::Core;
 pub(crate) use self::harden::harden;
 use self::journal_check::JournalCheck;
+pub(crate) use self::parameters::age_problem;
+use self::parameters::{Follower, Parameters};
 use self::provider::Provider;
 use self::schedule::Schedule;
 use self::settling::Settler;
@@ -158,6 +161,23 @@ fn schedule(config: &Config, enrolment: Option<&Enrolment>) -> Option<Schedule> 
     Some(Schedule::new(&provider.settle, enrolled.terminal.as_str()))
 }
 
+/// What follows the provider's parameters; none where nothing that is sold here is claimed.
+fn follow(
+    config: &Config,
+    places: &Places,
+    settler: &Settler,
+    board: &Board,
+) -> Option<(Parameters, Follower)> {
+    let (link, answers) = settler.merchant_link()?;
+    let seconds = config.provider.as_ref()?.parameters_seconds;
+    Some(Parameters::begin(
+        &places.state_dir,
+        link,
+        board.clone(),
+        (seconds, answers),
+    ))
+}
+
 /// The time of the start, as far as it is believed.
 fn judge(range: ClockRange, clock: &Clock) -> Wall {
     let started_at = range.judge(clock.now().wall);
@@ -193,6 +213,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
     };
     let (settler, settled) = Settler::new(&places.state_dir, journal.keeper(), link.clone());
     let (drivers, driver_events, running) = drivers::start(&config, &driver_host());
+    let following = follow(&config, places, &settler, &board);
     let check = JournalCheck::begin(places.state_dir.clone(), full_check);
     let facing = doors::Facing {
         started_at,
@@ -201,6 +222,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         link,
         board: board.clone(),
         check: check.clone(),
+        parameters: following.as_ref().map(|(parameters, _)| parameters.clone()),
     };
     let opened = doors::open(&config, places, &drivers, facing).await;
     let doors = match opened {
@@ -214,7 +236,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         bus,
         open,
     } = doors;
-    let core = Core::new(
+    let mut core = Core::new(
         engine,
         clock,
         journal,
@@ -222,6 +244,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         (hub, board),
         (check, schedule),
     );
+    following.into_iter().for_each(|following| core.follow(following));
     let (exit, journal) = match Sources::new((calls, driver_calls), done_queue, (driver_events, settled)) {
         Ok(sources) => turn::turn(core, sources, bus).await,
         Err(error) => {

@@ -96,12 +96,7 @@ pub(super) fn told(link: &Result<Link, ProviderFailure>) -> ProviderReply {
             return ProviderReply {
                 link: "none".to_owned(),
                 cause: Some(failure.text.clone()),
-                provider: None,
-                terminal: None,
-                role: None,
-                merchant: None,
-                mode: None,
-                certificate_expires_unix_seconds: None,
+                ..ProviderReply::default()
             };
         }
     };
@@ -127,5 +122,6 @@ pub(super) fn told(link: &Result<Link, ProviderFailure>) -> ProviderReply {
         merchant,
         mode: Some(mode_name(pinned.mode).to_owned()),
         certificate_expires_unix_seconds: Some(pinned.certificate_expires_unix_seconds),
+        ..ProviderReply::default()
     }
 }

@@ -81,6 +81,13 @@ impl Settler {
         (settler, queue)
     }
 
+    /// The link of a merchant's terminal, and where answers for the engine go; none where nothing is claimed.
+    pub(super) fn merchant_link(&self) -> Option<(Link, mpsc::Sender<Input>)> {
+        let link = self.link.as_ref().ok()?;
+        link.pinned().merchant()?;
+        Some((link.clone(), self.answers.clone()))
+    }
+
     /// What carries loads over the same link.
     pub(super) fn loader(&self) -> Loader {
         Loader::new(self.link.clone(), self.answers.clone())
@@ -99,7 +106,14 @@ impl Settler {
     /// Sends a sealed batch, and gets its permit or its void.
     pub(super) fn send(&self, id: CallId, act: SendBatch) {
         let (state_dir, keeper) = (self.state_dir.clone(), self.keeper.clone());
-        self.ask(id, async move |link| send(&link, &state_dir, keeper, act).await);
+        let answers = self.answers.clone();
+        let progress = move |sent| {
+            // Where the loop is behind, it hears of the next page.
+            let _ = answers.try_send(Input::Sent { id, sent });
+        };
+        self.ask(id, async move |link| {
+            send(&link, &state_dir, keeper, act, progress).await
+        });
     }
 
     /// Has a sealed batch voided.
@@ -137,6 +151,7 @@ async fn send(
     state_dir: &Path,
     keeper: Keeper,
     act: SendBatch,
+    progress: impl Fn(u32) + Send + Sync,
 ) -> Result<SettleAnswer, ProviderFailure> {
     let items = Arc::new(Mutex::new(Items::new(state_dir, &act)));
     let judge = Arc::new(Mutex::new(Judge {
@@ -146,6 +161,8 @@ async fn send(
         keeper,
     }));
     let pages = |place| {
+        // The provider has all in front of the page that it is sent next.
+        progress(place);
         let items = Arc::clone(&items);
         blocking(move || Ok(lock(&items).page(place)?))
     };

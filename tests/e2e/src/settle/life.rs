@@ -131,8 +131,7 @@ pub fn live(template: &Template, cutter: &Cutter, story: Story, blow: Option<&Bl
     }
     let mut objects = shop.objects();
     if story == Story::Settlement {
-        shop.stack.start_again()?;
-        if let Some(link) = shop.link()? {
+        if let Some(link) = shop.start_with_link()? {
             objects.name("link", &link);
         }
     }

@@ -297,6 +297,7 @@ impl World {
             },
             attempt: bytes(1),
             pin_verified: true,
+            parameters_version: 0,
         });
         let doubt = Entry::SaleInDoubt(SaleInDoubt {
             reason: DoubtReason::AnswerLost,
@@ -312,6 +313,7 @@ impl World {
             evidence: bytes(2),
             balance_after: None,
             refund_owed,
+            answer: None,
         });
         let mut entries = vec![intended];
         entries.extend((was_in_doubt || refund_owed).then_some(doubt));

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use purser_engine::{
     Abilities, Answer, CallFailure, CallId, Config, DeviceEvent, Engine, FindId, Input, LoadEnd, LoadOutcome,
-    LoadProgress, LoadRefusal, LoadView, Output, Query, Reply, RequestId,
+    LoadProgress, LoadRefusal, LoadView, Output, Query, QueryTold, Reply, RequestId,
 };
 use purser_lab::card::{Card, Minor, Opening, PurseKind};
 use purser_ledger::{
@@ -317,6 +317,12 @@ impl World {
             }
             Output::AskProvider(id, ask) => self.line.push_back(Talk::ask(id, ask)),
             Output::Attempt(id, send) => self.line.push_back(Talk::attempt(id, send.into_act())),
+            // This provider never learns of a sale: its card tells, or nobody.
+            Output::QuerySale(id, _) => self.inputs.push_back(Input::Queried {
+                id,
+                answered: Ok(QueryTold::NotYet),
+                random: [0; 16],
+            }),
             Output::TellLoad(told) => {
                 let mut told = told.into_act();
                 if self.planted == Planted::TellsOther && matches!(told.view.state.end, LoadEnd::Owed { .. })

@@ -13,6 +13,9 @@ use crate::kit::{Kit, PIN};
 use crate::line::Fate;
 use crate::store::Disk;
 
+/// Half an hour: longer than every pause but the one between two queries.
+const HALF_AN_HOUR_MS: u64 = 30 * 60_000;
+
 /// What was run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -292,7 +295,10 @@ impl Story {
             }
             return Ok(false);
         }
-        match world.engine.as_ref().and_then(Engine::poll_timeout) {
+        // The user comes again before the provider is asked once more about a sale in doubt.
+        let soon = world.now.monotonic.after_ms(HALF_AN_HOUR_MS);
+        let timeout = world.engine.as_ref().and_then(Engine::poll_timeout);
+        match timeout.filter(|at| *at <= soon) {
             Some(at) => {
                 world.now.monotonic = world.now.monotonic.max(at);
                 world.handle(purser_engine::Input::Timer);

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use purser_engine::settlement::CountBatch;
-use purser_engine::{CallId, Input, Output};
+use purser_engine::{CallId, Input, Output, QueryTold};
 use purser_lab::card::CardReply;
 use purser_ledger::LoadStanding;
 use purser_provider_link::TerminalName;
@@ -112,7 +112,16 @@ impl World {
                 return self.load_told(s, &told);
             }
             Output::HintLoad(view) => self.shops[s].pos.load_hint(&view),
-            Output::HintBatch(_) => {}
+            // This provider never learns of a sale: its card tells, or nobody.
+            Output::QuerySale(id, _) => self.hand(
+                s,
+                Input::Queried {
+                    id,
+                    answered: Ok(QueryTold::NotYet),
+                    random: [0; 16],
+                },
+            ),
+            Output::HintBatch(_) | Output::AcknowledgeHotList(_) => {}
             other => unreachable!("this is no business of the provider's: {other:?}"),
         }
         Ok(())

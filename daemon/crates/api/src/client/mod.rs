@@ -16,9 +16,9 @@
 //!     .await?;
 //! let mut events = Client::connect(SOCKET).await?.watch_sale(&begun.sale.reference).await?;
 //! let end = loop {
-//!     let sale = events.next().await?.sale;
-//!     if sale.outcome != "under_way" {
-//!         break sale;
+//!     match events.next().await?.sale {
+//!         Some(sale) if sale.outcome != "under_way" => break sale,
+//!         _ => {}
 //!     }
 //! };
 //! println!("{}", end.outcome);

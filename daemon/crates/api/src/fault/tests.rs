@@ -17,7 +17,7 @@ const REFUSED: [Refused; 10] = [
     Refused::NoRoom,
 ];
 
-const OTHERS: [RequestError; 33] = [
+const OTHERS: [RequestError; 37] = [
     RequestError::UnknownReference,
     RequestError::NotOwner,
     RequestError::NotOperator,
@@ -51,6 +51,10 @@ const OTHERS: [RequestError; 33] = [
     RequestError::QuotaSales,
     RequestError::TooManySales,
     RequestError::Stopping,
+    RequestError::ParametersCurrency,
+    RequestError::ParametersLimit,
+    RequestError::ParametersStale,
+    RequestError::ParametersSam,
 ];
 
 #[test]

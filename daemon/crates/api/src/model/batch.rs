@@ -14,6 +14,9 @@ pub struct Batch {
     pub state: String,
     /// How many items it has: claims and late refunds.
     pub count: u64,
+    /// How many of them the provider has taken so far, while it is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<u64>,
     /// Its claims.
     pub claimed: Amount,
     /// What its items owe to buyers.

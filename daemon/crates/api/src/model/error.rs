@@ -141,6 +141,14 @@ error_names! {
     JournalUnavailable,
     /// Purser is stopping.
     Stopping,
+    /// The provider's parameters do not list the currency.
+    ParametersCurrency,
+    /// The price is above the provider's limit for one sale.
+    ParametersLimit,
+    /// The price is above the provider's limit while its parameters are too old.
+    ParametersStale,
+    /// The provider permits no software SAM.
+    ParametersSam,
 }
 
 impl fmt::Display for ErrorName {

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use purser_api::model::{BatchItem, Counts, Device, Driver, Problem, ProviderReply, Time};
 use purser_api::{
-    Access, Answered, BatchFacts, BusState, Call, DriverRefusal, EntriesQuery, Facts, FactsUnavailable, Hub,
-    InfoFacts, News, Recorded, Service, StatusFacts, TotalsFacts,
+    Access, Answered, BatchFacts, BusState, Call, DriverRefusal, Durable, EntriesQuery, Facts,
+    FactsUnavailable, Hub, InfoFacts, News, Recorded, Service, StatusFacts, TotalsFacts,
 };
 use purser_engine::load::{LoadProgress, LoadView};
 use purser_engine::settlement::{BatchState, BatchView};
@@ -66,9 +66,11 @@ pub(crate) fn sealed_batch() -> BatchFacts {
     BatchFacts {
         view: BatchView {
             id: OperationId::new([7; 16]),
+            owner: Owner(0),
             currency: yen(0).currency(),
             state: BatchState::Exchanged,
             count: 2,
+            sent: None,
             claims: part(2, 500),
             refunds: yen(0),
             total: Some(yen(300)),
@@ -168,6 +170,23 @@ impl Shop {
         self.hub.publish(&News::Hint(view));
     }
 
+    /// Tells that the card of a load is being read.
+    pub(crate) fn load_hint(&self, reference: &str) {
+        let mut view = self.lock().loads[&name(reference)].clone();
+        view.state = LoadProgress::ReadingCard;
+        self.hub.publish(&News::HintLoad(view));
+    }
+
+    /// Tells how much of this owner's batch the provider has taken.
+    pub(crate) fn batch_hint(&self, owner: Owner, sent: u32) {
+        self.hub.publish(&News::HintBatch(BatchView {
+            owner,
+            state: BatchState::Sending,
+            sent: Some(sent),
+            ..sealed_batch().view
+        }));
+    }
+
     /// The daemon can sell no more, or again.
     pub(crate) fn set_ready(&self, is_ready: bool) {
         let mut state = self.lock();
@@ -238,6 +257,7 @@ impl State {
             },
             attempt: SchemeBytes::new(Scheme::Pboc, vec![1]).expect("one byte fits"),
             pin_verified: true,
+            parameters_version: 0,
         })
     }
 
@@ -249,6 +269,7 @@ impl State {
             evidence: SchemeBytes::new(Scheme::Pboc, vec![2]).expect("one byte fits"),
             balance_after: Some(Amount::zero(operation.amount.currency())),
             refund_owed: operation.conclusion == Some(Conclusion::Abandoned),
+            answer: None,
         })
     }
 
@@ -283,6 +304,7 @@ impl State {
         self.ended.insert(reference.clone(), operation);
         let recorded = Recorded { head, content };
         self.entries.push(recorded.clone());
+        let view = Durable::Sale(view);
         News::Entry { recorded, view }
     }
 

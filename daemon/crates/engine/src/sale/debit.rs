@@ -57,6 +57,7 @@ impl Engine {
         let voided = SaleVoided {
             amount: operation.amount,
             proof: VoidProof::NotSent,
+            answer: None,
         };
         self.change_open(operation.id, Entry::SaleVoided(voided), Resolved::Tell);
     }

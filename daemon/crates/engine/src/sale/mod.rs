@@ -24,7 +24,9 @@ use purser_ledger::{
 
 pub(crate) use debit::CHECK_WAIT_MS;
 
-pub(crate) use resume::Decision;
+#[cfg(test)]
+pub(crate) use resume::Outcome;
+pub(crate) use resume::{Decision, attempt_of};
 
 use crate::commits::Resolved;
 use crate::devices::CardAt;

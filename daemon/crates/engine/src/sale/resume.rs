@@ -250,14 +250,18 @@ fn is_final(reason: purser_purse::pboc::DoubtReason, visit: &Visit) -> bool {
     }
 }
 
-pub(super) fn attempt_of(operation: &Operation) -> Option<Attempt> {
+pub(crate) fn attempt_of(operation: &Operation) -> Option<Attempt> {
     Attempt::decode(operation.intended.as_ref()?.attempt.bytes()).ok()
 }
 
 fn entry_for(operation: &Operation, outcome: Outcome) -> Entry {
     let amount = operation.amount;
     match outcome {
-        Outcome::Voided(proof) => Entry::SaleVoided(SaleVoided { amount, proof }),
+        Outcome::Voided(proof) => Entry::SaleVoided(SaleVoided {
+            amount,
+            proof,
+            answer: None,
+        }),
         Outcome::InDoubt(reason, answer) => Entry::SaleInDoubt(SaleInDoubt {
             reason,
             answer: answer.map(|it| SchemeBytes::new(Scheme::Pboc, it.encode()).expect("an answer is short")),
@@ -283,6 +287,7 @@ fn entry_for(operation: &Operation, outcome: Outcome) -> Entry {
                 evidence: SchemeBytes::new(Scheme::Pboc, evidence.encode()).expect("evidence is short"),
                 balance_after,
                 refund_owed: operation.conclusion == Some(Conclusion::Abandoned),
+                answer: None,
             })
         }
     }
@@ -294,5 +299,6 @@ fn paid_proof(proof: Proof, at_debit: bool) -> PaidProof {
         Proof::Mac2Verified => PaidProof::Prove,
         Proof::Mac2NotCheckable => PaidProof::ProveNotCheckable,
         Proof::LogRecord => PaidProof::LogOnly,
+        Proof::Provider => PaidProof::Provider,
     }
 }

@@ -72,8 +72,7 @@ fn claim(operation: &Operation, refund_owed: Option<Amount>) -> Option<Claim> {
         amount: paid.amount,
         refund_owed: refund_owed.unwrap_or(Amount::zero(paid.amount.currency())),
         sold_at: operation.opened_at,
-        // None have been signed yet.
-        parameters_version: 0,
+        parameters_version: intended.parameters_version,
         evidence: paid.evidence.clone(),
     })
 }

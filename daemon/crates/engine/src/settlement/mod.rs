@@ -148,6 +148,8 @@ pub(crate) struct Settling {
     id: OperationId,
     owner: Owner,
     state: State,
+    /// How many items the provider has taken in this attempt; none before it takes the first.
+    sent: Option<u32>,
     /// Attempts that failed in a row.
     failures: u32,
     why: Option<ProviderFailure>,

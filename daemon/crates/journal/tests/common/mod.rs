@@ -109,6 +109,7 @@ impl Sale {
             key: self.key(),
             attempt: self.bytes(),
             pin_verified: true,
+            parameters_version: 0,
         });
         self.commit(0, entry)
     }
@@ -130,6 +131,7 @@ impl Sale {
             evidence: self.bytes(),
             balance_after: Some(yen(700)),
             refund_owed,
+            answer: None,
         });
         self.commit(step, entry)
     }
@@ -138,6 +140,7 @@ impl Sale {
         let entry = SaleVoided {
             amount: self.amount,
             proof: VoidProof::CounterUnchanged,
+            answer: None,
         };
         self.commit(step, Entry::SaleVoided(entry))
     }

@@ -9,8 +9,9 @@
 use purser_ledger::{
     Amount, CardId, CloseReason, Commit, Conclusion, Content, Currency, DebitKey, DeviceName, DoubtReason,
     Entry, Head, LoadAttempted, LoadBegun, LoadConfirmed, LoadProof, LoadProven, LoadReleased, LoadVoided,
-    Operation, OperationId, Owner, PaidProof, QueryReason, Reference, SaleClosed, SaleConcluded, SaleInDoubt,
-    SaleIntended, SalePaid, SaleQueried, SaleVoided, Scheme, SchemeBytes, VoidProof, Wall,
+    Operation, OperationId, Owner, PaidProof, ProviderAnswer, QueryReason, Reference, SaleClosed,
+    SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, SaleQueried, SaleVoided, Scheme, SchemeBytes,
+    VoidProof, Wall,
 };
 
 pub const OWNER: Owner = Owner(1000);
@@ -47,6 +48,10 @@ pub fn head(number: u64) -> Head {
 }
 
 pub fn intended() -> Entry {
+    intended_by_parameters(0)
+}
+
+pub fn intended_by_parameters(parameters_version: u64) -> Entry {
     Entry::SaleIntended(SaleIntended {
         reference: reference(),
         owner: OWNER,
@@ -59,6 +64,7 @@ pub fn intended() -> Entry {
         },
         attempt: SchemeBytes::new(Scheme::Pboc, vec![0xAA, 0xBB]).expect("short"),
         pin_verified: true,
+        parameters_version,
     })
 }
 
@@ -69,6 +75,7 @@ pub fn paid(refund_owed: bool) -> Entry {
         evidence: SchemeBytes::new(Scheme::Pboc, vec![0xCC, 0xDD]).expect("short"),
         balance_after: Some(yen(700)),
         refund_owed,
+        answer: None,
     })
 }
 
@@ -96,6 +103,7 @@ pub fn voided() -> Entry {
     Entry::SaleVoided(SaleVoided {
         amount: yen(300),
         proof: VoidProof::CounterUnchanged,
+        answer: None,
     })
 }
 
@@ -181,4 +189,32 @@ pub fn operation(entries: &[Entry]) -> Operation {
             .expect("an entry that follows");
     }
     operation
+}
+
+pub fn word() -> ProviderAnswer {
+    ProviderAnswer {
+        document: vec![0xD0, 0x0C],
+        signature: vec![0x51],
+    }
+}
+
+/// Paid by the provider's signed answer.
+pub fn paid_by_provider() -> Entry {
+    match paid(false) {
+        Entry::SalePaid(paid) => Entry::SalePaid(SalePaid {
+            proof: PaidProof::Provider,
+            answer: Some(word()),
+            ..paid
+        }),
+        other => other,
+    }
+}
+
+/// Voided by the provider's signed answer.
+pub fn voided_by_provider() -> Entry {
+    Entry::SaleVoided(SaleVoided {
+        amount: yen(300),
+        proof: VoidProof::Provider,
+        answer: Some(word()),
+    })
 }

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use purser_provider_link::call_back::Challenge;
 use purser_provider_link::{
     Batch, BatchVoid, Claim, CurrencyLimits, Decision, DecodeError, Document, Item, LateRefund, LoadId,
-    LoadOrder, Parameters, Permit, Reason, Seal, SealError, Verdict, VoidReason, fuzz,
+    LoadOrder, Parameters, Permit, Query, QueryAnswer, QueryProof, Reason, Seal, SealError, Verdict,
+    VoidReason, fuzz,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -85,6 +86,78 @@ fn samples() -> Vec<Sample> {
             "d7e1e5c0e3fb83fbcaf5febfdc49bc63f1c93160f4409f0c7b1aeb06074b8bd3",
         ),
     ]
+    .into_iter()
+    .chain(query_samples())
+    .collect()
+}
+
+fn query_samples() -> [Sample; 2] {
+    [
+        Sample {
+            document: Document::Query,
+            bytes: query().encode(),
+            decode: |bytes| Query::decode(bytes).map(|_| ()),
+            golden: "853fda2106f5787b9eed3c6b8efe0a7e17a6b86778d89561b388d8e0cfd7c7e0",
+        },
+        Sample {
+            document: Document::QueryAnswer,
+            bytes: query_answer(QueryProof::OtherDebit).encode(),
+            decode: |bytes| QueryAnswer::decode(bytes).map(|_| ()),
+            golden: "686ed4483af7903c5804964a58643b149cc59ddf203c90b0d161f1d3be4f43a8",
+        },
+    ]
+}
+
+fn query() -> Query {
+    let bytes =
+        |bytes: &[u8]| purser_ledger::SchemeBytes::new(purser_ledger::Scheme::Pboc, bytes.to_vec()).unwrap();
+    Query {
+        operation: purser_ledger::OperationId::new([0xA1; 16]),
+        key: key(41),
+        amount: yen(300),
+        sold_at: at(1_795_420_800),
+        attempt: bytes(b"\x01 what was intended"),
+        answer: Some(bytes(b"TAC4MAC2")),
+    }
+}
+
+fn query_answer(proof: QueryProof) -> QueryAnswer {
+    QueryAnswer {
+        query: query().digest(),
+        operation: query().operation,
+        proof,
+    }
+}
+
+#[test]
+fn a_query_and_each_answer_to_it_are_read_back_as_they_were() {
+    let without = Query {
+        answer: None,
+        ..query()
+    };
+    for query in [query(), without.clone()] {
+        assert_eq!(Query::decode(&query.encode()), Ok(query));
+    }
+    for proof in QueryProof::ALL {
+        let answer = query_answer(proof);
+        assert_eq!(QueryAnswer::decode(&answer.encode()), Ok(answer));
+        assert!(answer.is_of(&query()));
+        assert!(!answer.is_of(&without), "another query of the same sale");
+    }
+}
+
+#[test]
+fn a_query_of_nothing_and_one_with_an_odd_mark_are_refused() {
+    let nothing = Query {
+        amount: yen(0),
+        ..query()
+    };
+    assert!(field(Query::decode(&nothing.encode())).starts_with("amount"));
+    let mut bytes = query().encode();
+    let mark = bytes.len() - 12;
+    assert_eq!(bytes[mark], 1);
+    bytes[mark] = 2;
+    assert!(field(Query::decode(&bytes)).contains("mark"));
 }
 
 fn load_order() -> LoadOrder {
@@ -376,7 +449,7 @@ proptest! {
 
     #[test]
     fn no_document_with_changed_bytes_panics(
-        which in 0_usize..9,
+        which in 0_usize..11,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
         cut in any::<prop::sample::Index>(),
     ) {

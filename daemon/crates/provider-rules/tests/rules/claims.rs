@@ -220,6 +220,12 @@ fn an_acknowledgement_does_not_go_back() {
     };
     let record = DeliveryRecord::default().acknowledged(at(6, 200)).unwrap();
     assert_eq!(record.acknowledged(at(6, 200)), Ok(record.clone()), "a repeat");
+    assert_eq!(
+        record.acknowledged(at(6, 300)),
+        Ok(record.clone()),
+        "the first word counts"
+    );
+    assert_eq!(record.acknowledged(at(6, 199)), Err(GoesBack));
     assert_eq!(record.acknowledged(at(5, 300)), Err(GoesBack));
     assert_eq!(record.acknowledged(at(7, 100)), Err(GoesBack));
 }
@@ -292,7 +298,8 @@ proptest! {
             is_hot_listed: listed,
             before,
         };
-        let is_clean = evidence == Evidence::Valid && owner == NumberOwner::BatchOwner && currency == Some("JPY")
+        let is_proven = matches!(evidence, Evidence::Valid | Evidence::Answered);
+        let is_clean = is_proven && owner == NumberOwner::BatchOwner && currency == Some("JPY")
             && reconciled && !forbidden && !listed && before == Before::Nothing;
         let paid: Option<Amount> = match judge::claim(&claim, &facts) {
             Decision::Pay(amount) => Some(amount),

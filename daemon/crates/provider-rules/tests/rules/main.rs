@@ -8,4 +8,5 @@ mod claims;
 mod dispositions;
 mod loads;
 mod permits;
+mod queries;
 mod support;

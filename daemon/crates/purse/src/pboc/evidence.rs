@@ -14,6 +14,8 @@ pub enum Proof {
     Mac2NotCheckable,
     /// The card's log names the attempt, and that is all: there is no MAC2 that verifies.
     LogRecord,
+    /// The provider has said so, in its signed answer to a query. It has the attempt, and verifies by that answer.
+    Provider,
 }
 
 /// Everything that a provider needs to verify one claim.
@@ -53,7 +55,8 @@ impl ClaimEvidence {
     pub fn new(attempt: Attempt, answer: Option<DebitAnswer>, proof: Proof) -> Result<Self, AnswerMissing> {
         match (proof, answer) {
             (Proof::Mac2Verified | Proof::Mac2NotCheckable, None) => Err(AnswerMissing),
-            (Proof::Mac2Verified | Proof::Mac2NotCheckable, Some(_)) | (Proof::LogRecord, _) => Ok(Self {
+            (Proof::Mac2Verified | Proof::Mac2NotCheckable, Some(_))
+            | (Proof::LogRecord | Proof::Provider, _) => Ok(Self {
                 attempt,
                 answer,
                 proof,
@@ -78,7 +81,7 @@ impl ClaimEvidence {
 
     /// The canonical bytes: the same evidence always gives the same ones.
     ///
-    /// `50 01` · proof 1 (01 MAC2 verified, 02 MAC2 not checkable, 03 log record) · 01 TAC 4 MAC2 4, or 00 ·
+    /// `50 01` · proof 1 (01 MAC2 verified, 02 MAC2 not checkable, 03 log record, 04 provider) · 01 TAC 4 MAC2 4, or 00 ·
     /// the attempt as [`Attempt::encode`] writes it.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(WITH_ANSWER);
@@ -137,12 +140,18 @@ impl Proof {
             Self::Mac2Verified => 0x01,
             Self::Mac2NotCheckable => 0x02,
             Self::LogRecord => 0x03,
+            Self::Provider => 0x04,
         }
     }
 
     fn from_code(code: u8) -> Option<Self> {
-        [Self::Mac2Verified, Self::Mac2NotCheckable, Self::LogRecord]
-            .into_iter()
-            .find(|proof| proof.code() == code)
+        [
+            Self::Mac2Verified,
+            Self::Mac2NotCheckable,
+            Self::LogRecord,
+            Self::Provider,
+        ]
+        .into_iter()
+        .find(|proof| proof.code() == code)
     }
 }

@@ -37,6 +37,8 @@ fn evidence_has_its_golden_bytes_for_each_proof() {
         ),
         (Proof::LogRecord, Some(answer()), "5001 03 01 01020304 8234E085"),
         (Proof::LogRecord, None, "5001 03 00"),
+        (Proof::Provider, Some(answer()), "5001 04 01 01020304 8234E085"),
+        (Proof::Provider, None, "5001 04 00"),
     ] {
         let evidence = ClaimEvidence::new(attempt(), answer, proof).unwrap();
         let bytes = h(&format!("{front}{ATTEMPT}"));

@@ -5,6 +5,7 @@
 
 mod loads;
 mod parties;
+mod queries;
 mod scene;
 mod steps;
 

@@ -137,7 +137,7 @@ impl Card {
         };
         let answer = DebitAnswer {
             tac: Tac::new(purchase.tac(&self.keys.tac)),
-            mac2: Mac2::new([3; 4]),
+            mac2: Mac2::new(purchase.mac2(&self.keys.purchase, [2; 4], self.offline_sn)),
         };
         let evidence = ClaimEvidence::new(attempt, Some(answer), Proof::Mac2Verified).unwrap();
         let mut operation = [number; 16];

@@ -205,6 +205,7 @@ impl Scene {
             Verb::Parameters(verb) => verbs::parameters::parameters(store, &folder, verb),
             Verb::Permit(verb) => verbs::permits::permit(store, &folder, verb),
             Verb::Batch(verb) => verbs::batches::batch(store, &folder, verb),
+            Verb::Queries(verb) => verbs::queries::queries(store, &folder, verb),
             other => panic!("{other:?}"),
         };
         shown.unwrap().objects

@@ -241,6 +241,7 @@ pub(super) fn paid(sn: u32, paid_at: u64) -> Settleable {
         },
         attempt: bytes.clone(),
         pin_verified: true,
+        parameters_version: 0,
     });
     let evidence = Entry::SalePaid(SalePaid {
         amount: yen(300),
@@ -248,6 +249,7 @@ pub(super) fn paid(sn: u32, paid_at: u64) -> Settleable {
         evidence: bytes,
         balance_after: None,
         refund_owed: false,
+        answer: None,
     });
     let content = |step, entry| {
         Commit {
