@@ -118,7 +118,6 @@ impl Till {
 
     fn new(sam: Sam, terminal_sn_max: u32) -> Self {
         let config = Config {
-            generation: 0,
             terminal_number: PsamTerminalNumber::new(NUMBER),
             profile: Profile::default(),
             issuers: BTreeMap::from([(IssuerId::new([1; 8]), jpy())]),
