@@ -4,7 +4,7 @@ mod common;
 
 use common::batch::{exchanged, id, jpy, keep_all, sealed, sell, voided, whole};
 use common::{Sale, append_one, folder, open, store, yen};
-use purser_journal::{Query, Reader};
+use purser_journal::Reader;
 use purser_ledger::{Account, Commit, Conclusion, Refused, Store};
 use rusqlite::Connection;
 
