@@ -52,7 +52,7 @@ fn an_upheld_debit_is_judged_once_more_and_another_forgery_ends_that() {
     let settle = |n: u8, claim: &Claim| {
         let items = claims(std::slice::from_ref(claim));
         let batch = seal(n, "till-1", &items);
-        let mut line = announced(&shop.till, n.into(), &batch);
+        let mut line = announced(&shop.till, n, &batch);
         let verdicts = shop.verdicts(&send(&mut line, &batch, 0, &items).done());
         let total = shop.permit(&mut line, &batch).sum.total;
         (reason(&verdicts[0]), total)
