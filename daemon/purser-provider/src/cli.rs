@@ -442,6 +442,18 @@ pub(crate) enum Claims {
         /// The terminal serial number of the sale
         terminal_sn: u32,
     },
+    /// Let one more claim of a debit be judged by its evidence, though a claim of it was forged before; the terminal presents it again
+    Uphold {
+        /// The card's application serial number: 20 hex digits
+        card: String,
+        /// The PSAM terminal number: 12 hex digits
+        terminal_number: String,
+        /// The terminal serial number of the sale
+        terminal_sn: u32,
+        /// Why; kept with the debit
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

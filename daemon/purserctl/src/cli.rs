@@ -156,6 +156,14 @@ pub(crate) enum Batch {
         /// The batch's number
         id: String,
     },
+    /// Present claims again that a batch left unpaid: the next settlement takes them
+    PresentAgain {
+        /// The batch's number
+        id: String,
+        /// Only the claim at this place, as `batch show` tells it
+        #[arg(long, value_name = "PLACE")]
+        place: Option<u64>,
+    },
     /// A batch's items, with what the provider says of each
     Show {
         /// The batch's number

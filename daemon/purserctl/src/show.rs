@@ -94,18 +94,19 @@ pub(crate) fn event_line(event: &Event) -> String {
     let number = event
         .number
         .map_or_else(|| "-".to_owned(), |number| number.to_string());
-    let sale = &event.sale;
-    let reason = sale
-        .reason
-        .as_ref()
-        .map(|reason| format!(" {reason}"))
-        .unwrap_or_default();
+    let (what, amount, state, reason) = match event {
+        Event { sale: Some(sale), .. } => (&sale.reference, &sale.amount, &sale.state, &sale.reason),
+        Event { load: Some(load), .. } => (&load.reference, &load.amount, &load.state, &load.reason),
+        Event { batch: Some(it), .. } => (&it.id, &it.claimed, &it.state, &it.reason),
+        // A newer daemon tells of something that this program does not know.
+        Event { kind, .. } => return format!("{number:>6}  {kind}"),
+    };
+    let reason = reason.as_ref().map(|reason| format!(" {reason}"));
     format!(
-        "{number:>6}  {:14} {}  {}  {}{reason}",
+        "{number:>6}  {:14} {what}  {}  {state}{}",
         event.kind,
-        sale.reference,
-        money(&sale.amount),
-        sale.state
+        money(amount),
+        reason.unwrap_or_default()
     )
 }
 

@@ -83,6 +83,23 @@ pub enum Verb {
     Enrol(Enrol),
     /// Print the head of the record chain, for `verify-journal --expect`
     Head,
+    /// After the state folder was restored from a copy, or cloned: begin a new generation, which the provider has to reconcile;
+    /// purserd must not run
+    NewGeneration(NewGeneration),
+}
+
+/// How to begin a new generation.
+#[derive(Clone, Debug, Args)]
+pub struct NewGeneration {
+    /// Say that this state folder is a copy that was restored or cloned
+    #[arg(long)]
+    pub yes: bool,
+    /// Begin one that is later than this too: the one that the provider tells of this terminal, where it was restored more than once
+    #[arg(long, value_name = "N")]
+    pub later_than: Option<u32>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How to enrol.
@@ -115,7 +132,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
    0  done; for verify-journal and mend-journal: the journal is whole
    1  start-up failed, verify-journal found a fault, mend-journal cannot mend it, doctor found something,
-      or enrol was not done
+      or enrol or new-generation was not done
    2  the command line is wrong
   65  the journal is damaged, of a newer version or not readable as one; a restart does not help
   74  the journal could not be written or read; the next start recovers

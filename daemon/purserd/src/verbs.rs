@@ -23,6 +23,10 @@ pub fn main() -> Exit {
             Err(exit) => exit,
         },
         Verb::Head => journal_verbs::head(&cli.places.state_dir),
+        Verb::NewGeneration(how) => match load_config(&cli.places.config) {
+            Ok(config) => crate::generation::new_generation(&config, &cli.places.state_dir, &how),
+            Err(exit) => exit,
+        },
     }
 }
 

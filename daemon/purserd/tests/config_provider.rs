@@ -55,7 +55,7 @@ fn a_provider_is_whole_with_its_address_authority_and_name_and_has_defaults_for_
         spread_minutes: 30,
         near_limits: true,
     };
-    assert_eq!(provider.settle, settle);
+    assert_eq!((provider.settle, provider.parameters_seconds), (settle, 3_600));
     let folder = self::folder(
         LEAST,
         &[
@@ -63,7 +63,8 @@ fn a_provider_is_whole_with_its_address_authority_and_name_and_has_defaults_for_
             (
                 "way.toml",
                 "provider.mode = \"answer\"\nprovider.listen = \"[::]:7444\"\nprovider.answer_ms = 20000\n\
-                 provider.settle_at = [\"03:30\", \"23:59\"]\nprovider.settle_near_limits = false\n",
+                 provider.settle_at = [\"03:30\", \"23:59\"]\nprovider.settle_near_limits = false\n\
+                 provider.parameters_seconds = 600\n",
             ),
         ],
     );
@@ -72,6 +73,7 @@ fn a_provider_is_whole_with_its_address_authority_and_name_and_has_defaults_for_
     assert_eq!(provider.listen.unwrap().port(), 7444);
     assert_eq!(provider.settle.at_minutes, [210, 1_439]);
     assert!(!provider.settle.near_limits);
+    assert_eq!(provider.parameters_seconds, 600);
     assert!(load(&self::folder(LEAST, &[])).provider.is_none());
 }
 
@@ -127,6 +129,11 @@ fn what_does_not_make_a_provider_is_shown_with_its_remedy() {
             "[provider]",
             "[provider]\ncall_back_ms = 1000000",
             "expected 5000 to 600000 milliseconds",
+        ),
+        (
+            "[provider]",
+            "[provider]\nparameters_seconds = 1",
+            "expected 2 to 86400 seconds",
         ),
         (
             "[provider]",

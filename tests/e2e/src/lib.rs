@@ -30,6 +30,7 @@ pub mod bus;
 pub mod buyer;
 pub mod calls;
 pub mod canary;
+pub mod events;
 pub mod faults;
 pub mod faulty;
 pub mod flood;

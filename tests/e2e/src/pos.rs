@@ -141,7 +141,9 @@ impl Pos {
             };
             let mut events: Events = client.watch_sale(reference).await?;
             loop {
-                let sale = events.next().await?.sale;
+                let Some(sale) = events.next().await?.sale else {
+                    continue;
+                };
                 let is_wanted = is_wanted(&sale);
                 told.sales.push(sale);
                 if is_wanted {

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use e2e::buyer::Buyer;
+use e2e::events::same_events;
 use e2e::{Fault, ensure};
 use purser_lab::card::{Fault as CardFault, Minor, ScriptedFault, instruction};
 use purser_lab::issuer::{LAB_PIN, LAB_SERIAL};
@@ -116,6 +117,8 @@ fn a_load_survives_the_death_of_either_program() -> Result<(), Fault> {
 
 fn load_torn_and_whole(counter: Counter) -> Result<(), Fault> {
     let whole = counter.provider.open_load(LOADER, 500)?;
+    let mut witness = counter.stack.till()?;
+    let mut live = witness.watch_all()?;
     counter.begin("load-1", &whole, 500)?;
     counter.card.insert();
     let loaded = counter.wait_for("load-1", |load| load["confirmed"] == true)?;
@@ -153,6 +156,13 @@ fn load_torn_and_whole(counter: Counter) -> Result<(), Fault> {
     counter.wait_for("load-3", |load| load["confirmed"] == true)?;
     counter.card.remove();
     counter.expect_owed_and_loaded(0, 600)?;
+    let told = same_events(&mut live, &mut counter.stack.till()?, &counter.run(&["head"], 0)?)?;
+    let of_loads = told.iter().filter_map(|event| event.load.as_ref());
+    let ended: Vec<_> = of_loads
+        .filter(|load| load.confirmed == Some(true))
+        .map(|load| load.reference.as_str())
+        .collect();
+    ensure(ended == ["load-1", "load-2", "load-3"], || format!("{told:?}"))?;
     counter.close(1_600)
 }
 

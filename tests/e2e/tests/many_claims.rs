@@ -221,6 +221,8 @@ fn sale(masters: &Masters, number: u32, sold_at: i64) -> Result<[Commit; 2], Fau
         },
         attempt: SchemeBytes::new(Scheme::Pboc, attempt.encode()).ok_or("an attempt is short")?,
         pin_verified: true,
+        parameters_version: 0,
+        generation: 0,
     };
     let paid = SalePaid {
         amount,

@@ -6,10 +6,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use e2e::buyer::Buyer;
+use e2e::events::same_events;
 use e2e::{Fault, ensure};
-use purser_lab::card::{Fault as CardFault, Minor, OtherShop, ScriptedFault, instruction};
-use purser_lab::issuer::{LAB_PIN, LAB_SERIAL};
-use purser_lab::stack::{Options, PATIENCE, ProviderHost, Stack, Till, free_port};
+use purser_lab::card::{Fault as CardFault, Minor, OtherShop, ScriptedFault, Serial, instruction};
+use purser_lab::issuer::{LAB_KEY_VERSION, LAB_PIN, LAB_SERIAL};
+use purser_lab::stack::{Options, PATIENCE, ProviderHost, Stack, TILL, Till, free_port};
 use purser_lab::vpcd::CardThread;
 use serde_json::Value;
 
@@ -127,9 +128,149 @@ fn a_shop_settles_by_itself_when_a_limit_comes_near() -> Result<(), Fault> {
     shop.close()
 }
 
+#[test]
+fn a_claim_of_a_card_that_the_provider_did_not_know_is_presented_again_and_paid_once() -> Result<(), Fault> {
+    let folder = tempfile::tempdir()?;
+    let shop = Shop::open_for(folder.path(), None, "", &[])?;
+    shop.sell("order-1", 300)?;
+    let held = shop.purserctl(&["settle", "--wait"], 4)?;
+    let id = held["batches"][0]["id"].as_str().unwrap_or_default().to_owned();
+    let items = shop.lines(&["batch", "show", &id, "--held"], 0)?;
+    ensure(items.len() == 1 && items[0]["reason"] == "unknown_card", || {
+        format!("{items:?}")
+    })?;
+    shop.expect_books(0, 0)?;
+    ensure(shop.totals("held")? == 300, || "it is held".to_owned())?;
+    // Too early: the same verdict, and nothing is lost by it.
+    let again = shop.purserctl(&["batch", "present-again", &id], 0)?;
+    ensure(
+        again["count"] == 1 && again["claimed"]["minor"] == 300 && again["more"] == false,
+        || format!("{again}"),
+    )?;
+    let refused = shop.purserctl(&["batch", "present-again", &id, "--place", "0"], 1)?;
+    ensure(refused["error"] == "ClaimPresented", || format!("{refused}"))?;
+    let none = shop.purserctl(&["batch", "present-again", &id], 0)?;
+    ensure(none["count"] == 0, || format!("{none}"))?;
+    let held = shop.purserctl(&["settle", "--wait"], 4)?;
+    let second = held["batches"][0]["id"].as_str().unwrap_or_default().to_owned();
+    // The provider's operator enters the card; the claim is presented once more, with a new one beside it.
+    let (serial, keys) = (
+        LAB_SERIAL.0.map(|byte| format!("{byte:02x}")).concat(),
+        folder.path().join("card.json"),
+    );
+    let version = LAB_KEY_VERSION.to_string();
+    let issue = [
+        "card",
+        "issue",
+        "--serial",
+        &serial,
+        "--currency",
+        "JPY",
+        "--key-version",
+        &version,
+    ];
+    shop.provider
+        .run(&[&issue[..], &["--keys-to", &keys.to_string_lossy()]].concat())?;
+    shop.sell("order-2", 200)?;
+    let again = shop.purserctl(&["batch", "present-again", &second, "--place", "0"], 0)?;
+    ensure(again["count"] == 1, || format!("{again}"))?;
+    shop.expect_books(0, 500)?;
+    let settled = shop.purserctl(&["settle", "--wait"], 0)?;
+    ensure(settled["batches"][0]["total"]["minor"] == 500, || {
+        format!("{settled}")
+    })?;
+    shop.expect_books(500, 0)?;
+    ensure(shop.totals("held")? == 0, || {
+        "nothing is held any more".to_owned()
+    })?;
+    let third = settled["batches"][0]["id"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    for (batch, place, name) in [
+        (&second, "0", "ClaimPresented"),
+        (&third, "0", "ClaimPaid"),
+        (&third, "7", "NoClaimThere"),
+    ] {
+        let refused = shop.purserctl(&["batch", "present-again", batch, "--place", place], 1)?;
+        ensure(refused["error"] == name, || format!("{refused}"))?;
+    }
+    shop.close()
+}
+
+#[test]
+fn a_restored_terminal_begins_a_new_generation_and_nothing_is_paid_twice() -> Result<(), Fault> {
+    let folder = tempfile::tempdir()?;
+    let mut shop = Shop::open(folder.path(), None)?;
+    shop.sell("order-1", 300)?;
+    shop.stack.stop()?;
+    let (state, copy) = (shop.stack.layout().state_dir(), folder.path().join("copy"));
+    copy_files(&state, &copy)?;
+    shop.stack.start_again()?;
+    shop.sell("order-2", 200)?;
+    let settled = shop.purserctl(&["settle", "--wait"], 0)?;
+    ensure(settled["batches"][0]["total"]["minor"] == 500, || {
+        format!("{settled}")
+    })?;
+    shop.stack.stop()?;
+    // The machine breaks, and its last copy is put back.
+    std::fs::remove_dir_all(&state)?;
+    copy_files(&copy, &state)?;
+    let begun = shop.stack.run_verb(&["new-generation", "--yes", "--json"])?;
+    let told: Value = serde_json::from_slice(&begun.stdout)?;
+    ensure(told["generation"] == 1, || format!("{begun:?}"))?;
+    shop.stack.start_again()?;
+    let provider = shop.purserctl(&["provider", "status"], 0)?;
+    ensure(provider["generation"] == 1, || format!("{provider}"))?;
+    shop.sell("order-3", 70)?;
+    let begun = shop.purserctl(&["settle"], 0)?;
+    let id = begun["batches"][0]["id"].as_str().unwrap_or_default().to_owned();
+    shop.wait_for_state(&id, &["waiting"])?;
+    let list = shop.lines(&["batch", "list"], 0)?;
+    ensure(list[0]["reason"] == "NotReconciled", || format!("{list:?}"))?;
+    shop.provider
+        .run(&["terminal", "reconcile", TILL, "--generation", "1"])?;
+    // The sale that had been settled is claimed once more, and held; the new one is paid.
+    let settled = shop.purserctl(&["settle", "--wait"], 4)?;
+    ensure(settled["batches"][0]["total"]["minor"] == 70, || {
+        format!("{settled}")
+    })?;
+    let items = shop.lines(&["batch", "show", &id], 0)?;
+    let told: Vec<_> = items.iter().map(|it| (&it["reference"], &it["reason"])).collect();
+    ensure(told[0] == (&"order-1".into(), &"already_paid".into()), || {
+        format!("{items:?}")
+    })?;
+    ensure(items.len() == 2 && items[1]["decision"] == "pay", || {
+        format!("{items:?}")
+    })?;
+    let books = shop.provider.run(&["liability"])?;
+    ensure(
+        books[0]["permits"] == 570 && books[0]["is_balanced"] == true,
+        || format!("{books:?}"),
+    )?;
+    shop.close()
+}
+
+/// Copies a folder.
+fn copy_files(from: &Path, to: &Path) -> Result<(), Fault> {
+    std::fs::create_dir_all(to)?;
+    std::fs::set_permissions(to, std::fs::metadata(from)?.permissions())?;
+    for file in std::fs::read_dir(from)? {
+        let file = file?;
+        if file.file_type()?.is_dir() {
+            copy_files(&file.path(), &to.join(file.file_name()))?;
+        } else {
+            std::fs::copy(file.path(), to.join(file.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
 fn settle_what_is_sold(called_at: Option<SocketAddr>) -> Result<(), Fault> {
     let folder = tempfile::tempdir()?;
     let shop = Shop::open(folder.path(), called_at)?;
+    let mut witness = shop.till()?;
+    let mut live = witness.watch_all()?;
     let nothing = shop.purserctl(&["settle", "--wait"], 0)?;
     ensure(nothing["batches"] == serde_json::json!([]), || {
         format!("{nothing}")
@@ -165,6 +306,11 @@ fn settle_what_is_sold(called_at: Option<SocketAddr>) -> Result<(), Fault> {
     let list = shop.lines(&["batch", "list"], 0)?;
     let totals: Vec<_> = list.iter().map(|it| it["total"]["minor"].clone()).collect();
     ensure(totals == [50, 500], || format!("{list:?}"))?;
+    let told = same_events(&mut live, &mut shop.till()?, &shop.purserctl(&["head"], 0)?)?;
+    let of_batches = told.iter().filter_map(|event| event.batch.as_ref());
+    let states: Vec<_> = of_batches.map(|batch| batch.state.as_str()).collect();
+    let expected = ["sending", "exchanged", "sending", "exchanged"];
+    ensure(states == expected, || format!("{states:?}"))?;
     shop.close()
 }
 
@@ -228,7 +374,17 @@ impl Shop {
 
     /// With this in the configuration.
     fn open_with(folder: &Path, called_at: Option<SocketAddr>, more: &str) -> Result<Self, Fault> {
-        let mut provider = ProviderHost::new(&folder.join("provider"), &[LAB_SERIAL], called_at)?;
+        Self::open_for(folder, called_at, more, &[LAB_SERIAL])
+    }
+
+    /// With a provider that has issued these cards.
+    fn open_for(
+        folder: &Path,
+        called_at: Option<SocketAddr>,
+        more: &str,
+        cards: &[Serial],
+    ) -> Result<Self, Fault> {
+        let mut provider = ProviderHost::new(&folder.join("provider"), cards, called_at)?;
         provider.serve()?;
         let options = Options {
             drop_in: provider.drop_in() + more,

@@ -1,9 +1,9 @@
 //! What must hold after every step.
 
-use purser_engine::Progress;
+use purser_engine::{LoadProgress, Progress};
 use purser_lab::card::{Asn, CardDate, CardTime, Mac, Minor, Purchase, PurseKind, TerminalSn};
 use purser_lab::issuer::verify_purchase_tac;
-use purser_ledger::{Account, Conclusion, Operation, PaidProof, SalePaid, Standing};
+use purser_ledger::{Account, BatchStanding, Conclusion, Operation, PaidProof, SalePaid, Standing};
 use purser_purse::pboc::{Attempt, ClaimEvidence};
 
 use crate::flaw::Flaw;
@@ -25,7 +25,8 @@ impl World {
             self.check_books(s)?;
             self.count_ends(s)?;
         }
-        self.check_money()
+        self.check_money()?;
+        self.check_parties()
     }
 
     /// Every debit belongs to a sale that does not deny it; every claim has its debit; refunds are owed where they are due.
@@ -216,6 +217,18 @@ impl World {
         let in_doubt = sum(Operation::is_open);
         let owed = sum(|it| it.refund_owed.is_some());
         let sales = claims + in_doubt - owed;
+        // What has left in batches is counted with them.
+        let (mut in_batch, mut gone, mut taken_over) = (0, 0, 0);
+        for settlement in shop.store.settlements() {
+            match &settlement.standing {
+                BatchStanding::Sealed => in_batch += settlement.sealed.claims.amount.minor(),
+                BatchStanding::Exchanged(end) => {
+                    gone += settlement.sealed.claims.amount.minor();
+                    taken_over += end.refunds.amount.minor() + end.owe.amount.minor();
+                }
+                BatchStanding::Voided(_) => {}
+            }
+        }
         let accounts = [
             Account::Claims,
             Account::InDoubt,
@@ -224,7 +237,7 @@ impl World {
         ];
         hold!(
             BooksBalance,
-            accounts.map(held) == [claims, in_doubt, owed, sales],
+            accounts.map(held) == [claims - in_batch - gone, in_doubt, owed - taken_over, sales],
             "shop {s} has {books:?}, and its sales make claims {claims}, in doubt {in_doubt}, owed {owed}"
         );
         Ok(())
@@ -273,6 +286,22 @@ impl World {
                 .progress
                 .is_some_and(|it| crate::tally::is_alike(it, through_api))
         };
+        let is_loading = |load: &crate::parties::LoadTicket| {
+            let progress = load.progress;
+            // The line is asked again, or the PIN is awaited: the card keeps its power meanwhile.
+            matches!(
+                progress,
+                Some(
+                    LoadProgress::Loading
+                        | LoadProgress::Voiding
+                        | LoadProgress::Resolving
+                        | LoadProgress::WaitingForPin {
+                            through_api: true,
+                            ..
+                        }
+                )
+            )
+        };
         let psam = shop.engine.as_ref().and_then(|engine| engine.psam());
         let waits_for_psam = psam.is_some_and(|psam| psam.waiting > 0);
         for device in &shop.devices {
@@ -280,7 +309,9 @@ impl World {
             if device.connection.is_some() {
                 hold!(
                     PurseIsLocked,
-                    waits_for_psam || shop.pos.tickets.iter().any(waits),
+                    waits_for_psam
+                        || shop.pos.tickets.iter().any(waits)
+                        || shop.pos.loads.iter().any(is_loading),
                     "{:?} of shop {s} holds a card with power, and nobody serves it",
                     device.name
                 );

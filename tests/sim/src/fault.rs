@@ -99,10 +99,32 @@ pub enum FaultKind {
     PsamForeign,
     /// The PSAM's counter falls back.
     PsamRepeats,
+    /// Loss: a message to the provider does not arrive; it may arrive late.
+    MessageLost,
+    /// Loss: the provider's answer.
+    MessageUnanswered,
+    /// Duplicate: a message arrives twice.
+    MessageTwice,
+    /// Delay: a message that was sent arrives, for the first time or again, whatever has happened since.
+    MessageLate,
+    /// Several messages are lost, one after the other.
+    LineDown,
+    /// Delay: the line stands still for a while.
+    LineSlow,
+    /// The provider's process dies between its commit and its answer.
+    ProviderDied,
+    /// A POS has a load voided, or changes its mind again.
+    LoadCancelled,
+    /// The holder asks for the load at another terminal.
+    LoadElsewhere,
+    /// The provider gives a batch up.
+    BatchGivenUp,
+    /// An operator of the shop has a batch voided.
+    BatchVoided,
 }
 
 impl FaultKind {
-    /// Every fault.
+    /// Every fault of a sale.
     pub const ALL: [Self; 48] = [
         Self::AnswerLost,
         Self::RemovalLost,
@@ -152,5 +174,48 @@ impl FaultKind {
         Self::PsamLocked,
         Self::PsamForeign,
         Self::PsamRepeats,
+    ];
+
+    /// Every fault where both parties take part: those of the line and the provider, those that tear loads and sales, and those
+    /// that keep either from ending. What else can go wrong with a sale is drawn where there are sales alone.
+    pub const OF_PARTIES: [Self; 38] = [
+        Self::MessageLost,
+        Self::MessageUnanswered,
+        Self::MessageTwice,
+        Self::MessageLate,
+        Self::LineDown,
+        Self::LineSlow,
+        Self::ProviderDied,
+        Self::LoadCancelled,
+        Self::LoadElsewhere,
+        Self::BatchGivenUp,
+        Self::BatchVoided,
+        Self::AnswerLost,
+        Self::RemovalLost,
+        Self::Delay,
+        Self::LateAnswer,
+        Self::RequestRepeated,
+        Self::EventRepeated,
+        Self::TornBefore,
+        Self::TornAfter,
+        Self::Garbage,
+        Self::RefusedBefore,
+        Self::RefusedAfter,
+        Self::Mute,
+        Self::Crash,
+        Self::CrashKept,
+        Self::CrashLost,
+        Self::Stop,
+        Self::CancelRace,
+        Self::ConcludeRace,
+        Self::DriverDied,
+        Self::ReaderUnplugged,
+        Self::ReaderBusy,
+        Self::NoRoom,
+        Self::CardSwapped,
+        Self::PaidElsewhere,
+        Self::PinCancelled,
+        Self::PinTimedOut,
+        Self::BuyerLeaves,
     ];
 }

@@ -87,6 +87,17 @@ impl Schedule {
             | FaultKind::ReaderUnplugged
             | FaultKind::ReaderBusy
             | FaultKind::ContactBounces => self.at_reader(fault, s),
+            FaultKind::MessageLost | FaultKind::MessageUnanswered | FaultKind::MessageTwice => {
+                return Ok(self.arm_message(fault, s));
+            }
+            FaultKind::MessageLate
+            | FaultKind::LineDown
+            | FaultKind::LineSlow
+            | FaultKind::ProviderDied
+            | FaultKind::LoadCancelled
+            | FaultKind::LoadElsewhere
+            | FaultKind::BatchGivenUp
+            | FaultKind::BatchVoided => self.at_provider(fault, s),
         };
         if has_fired {
             tell!(self.world, "shop {s}: FAULT {fault:?}");
@@ -115,7 +126,9 @@ impl Schedule {
             Some(instruction::GET_PROOF),
             Some(instruction::READ_BINARY),
         ]);
+        let loads = [instruction::CREDIT, instruction::CREDIT, instruction::INITIALIZE];
         let at = match fault {
+            _ if self.world.provider.is_some() && rng.one_in(2) => Some(rng.pick(&loads)),
             FaultKind::RefusedBefore if is_hard => Some(instruction::READ_RECORD),
             _ if is_hard => Some(instruction::DEBIT),
             _ => at,

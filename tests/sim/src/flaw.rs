@@ -38,10 +38,26 @@ pub enum Flaw {
     PsamAcceptsAnyMac2,
     /// The PSAM's reader says that the PSAM lost its power when it is to check a MAC2, and it has not.
     PsamReaderLies,
+    /// The store takes every seal, and tells a start of no batch.
+    StoreForgetsBatches,
+    /// The journal's reader leaves claims out of batches whose range they are in: they are lost at the exchange.
+    ReaderLosesClaims,
+    /// The card takes each load twice.
+    CardCreditsTwice,
+    /// The door to the POS tells a load that is owed as one that is void.
+    DoorVoidsLoads,
+    /// The provider pays a batch once more whenever it is asked for its permit again.
+    ProviderPaysAgain,
+    /// The provider voids a batch that has its permit.
+    ProviderVoidsPermitted,
+    /// The provider voids a load whose MAC2 has left it, without the card's proof.
+    ProviderVoidsWithoutProof,
+    /// The provider answers an attempt before it has stored it, and its crash takes what it answered for.
+    ProviderForgetsRelease,
 }
 
 impl Flaw {
-    /// Every flaw.
+    /// Every flaw that schedules of sales find.
     pub const ALL: [Self; 16] = [
         Self::StoreAnswersBeforeSync,
         Self::StoreForgetsSales,
@@ -59,5 +75,18 @@ impl Flaw {
         Self::PsamRepeatsNumbers,
         Self::PsamAcceptsAnyMac2,
         Self::PsamReaderLies,
+    ];
+
+    /// Those that take both parties to show.
+    pub const OF_PARTIES: [Self; 9] = [
+        Self::StoreAnswersBeforeSync,
+        Self::StoreForgetsBatches,
+        Self::ReaderLosesClaims,
+        Self::CardCreditsTwice,
+        Self::DoorVoidsLoads,
+        Self::ProviderPaysAgain,
+        Self::ProviderVoidsPermitted,
+        Self::ProviderVoidsWithoutProof,
+        Self::ProviderForgetsRelease,
     ];
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use purser_engine::settlement::Enrolment;
 use purser_engine::{Config, Limits, PsamSettings};
 use purser_lab::card::{CardDate, Interface, IssuerId, Minor, Personalisation, Serial};
 use purser_lab::issuer::{LAB_ISSUER, LAB_KEY_VERSION, Masters, purchase_key_file};
 use purser_ledger::{Amount, Currency, DeviceName};
+use purser_provider_link::{BankAccount, ProviderName, TerminalName};
 use purser_purse::pboc::{self, Profile, PsamProfile, PsamTerminalNumber, SoftwareSam};
 
 /// When the simulated program was built: 2026-11-01 00:00 UTC.
@@ -21,6 +23,9 @@ pub(crate) const PIN: &str = "123456";
 pub(crate) const WRONG_PIN: &str = "654321";
 /// The amount up to which a shop that asks for no PIN asks for none, in minor units.
 pub(crate) const PIN_FREE_UP_TO: u64 = 200;
+
+/// The provider's account that every terminal has pinned.
+pub(crate) const ACCOUNT: &[u8; 15] = b"001200310000042";
 
 /// What kind of card takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -127,6 +132,16 @@ impl Kit {
     }
 }
 
+/// What a shop's terminal was made when it was enrolled.
+pub(crate) fn enrolment(shop: usize) -> Enrolment {
+    Enrolment {
+        terminal: TerminalName::new(format!("shop-{}", shop + 1)).expect("a name"),
+        generation: 0,
+        provider: ProviderName::new("provider").expect("a name"),
+        accounts: vec![BankAccount::new(*ACCOUNT).expect("fifteen digits")],
+    }
+}
+
 fn personalise(masters: &Masters, kind: CardKind, number: u8) -> Personalisation {
     let mut made = masters.personalise(Serial([0, 0, 0, 0, 0x20, 0x26, 0, 0, 0, number]));
     made.ep_purchase_needs_pin = matches!(
@@ -170,5 +185,6 @@ fn config(shop: u8, currency: Currency, readers: &[DeviceName], pad: &DeviceName
         limits: Limits::default(),
         provider: None,
         built_unix_seconds: BUILT_UNIX_SECONDS,
+        generation: 0,
     }
 }

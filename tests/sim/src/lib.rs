@@ -5,7 +5,7 @@
 //! other shops. A world is deterministic: the same seed gives the same story.
 //!
 //! * [`exhaustive`]: every crash point and every pair of them in one sale.
-//! * [`seeded`]: schedules of faults drawn from a seed.
+//! * [`seeded`]: schedules of faults drawn from a seed: of sales, or with both parties, a shop, a provider's counter and the provider.
 //! * [`batches`]: settlement of the engine's batches with the provider's own rules, with every crash of a story, and seeded.
 //! * [`loads`]: loads of the engine with the provider's own rules, with every crash, fault and cancel of a story, and seeded.
 //! * [`model`]: every state of a load and of a settlement, with the provider's own rules.
@@ -21,10 +21,13 @@ mod fault;
 mod faults;
 mod flaw;
 mod kit;
+mod line;
 pub mod loads;
 pub mod model;
+mod parties;
 mod plastic;
 mod pos;
+mod provider;
 mod psam;
 #[cfg(test)]
 mod psam_attacks;
@@ -40,6 +43,7 @@ mod rule;
 mod schedule;
 pub mod seeded;
 mod settle;
+mod settled;
 mod shop;
 mod store;
 mod tally;

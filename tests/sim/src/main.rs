@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 use sim::model::{self, Planted};
+use sim::seeded::{Kind, Plan};
 use sim::{Flaw, LAST_LINES, Tally, batches, exhaustive, loads, seeded};
 
 #[derive(Parser)]
@@ -16,6 +17,9 @@ struct Arguments {
     /// Print the story of the seed.
     #[arg(long, requires = "seed")]
     trace: bool,
+    /// The seed is one with both parties.
+    #[arg(long, requires = "seed")]
+    parties: bool,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -54,7 +58,22 @@ enum Verb {
         #[arg(long, default_value_t = 1)]
         from: u64,
     },
-    /// Schedules of faults drawn from seeds.
+    /// Schedules of faults drawn from seeds, with both parties: loads, sales and settlement.
+    Parties {
+        /// How many schedules.
+        #[arg(long, default_value_t = 100_000)]
+        schedules: u64,
+        /// The first seed.
+        #[arg(long, default_value_t = 1)]
+        from: u64,
+        /// Threads to run on; as many as there are processors if not given.
+        #[arg(long)]
+        threads: Option<usize>,
+        /// End with one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Schedules of faults drawn from seeds: sales.
     Seeded {
         /// How many schedules.
         #[arg(long, default_value_t = 100_000)]
@@ -74,7 +93,7 @@ enum Verb {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match (arguments.seed, arguments.verb) {
-        (Some(seed), _) => replay(seed, arguments.trace),
+        (Some(seed), _) => replay(kind(arguments.parties), seed, arguments.trace),
         (
             None,
             Some(Verb::Exhaustive {
@@ -91,23 +110,39 @@ fn main() -> ExitCode {
                 threads,
                 json,
             }),
-        ) => {
-            tell_of_panics();
-            let plan = seeded::Plan {
-                from,
+        ) => run_seeded(plan(Kind::Sales, from, schedules, threads), json),
+        (
+            None,
+            Some(Verb::Parties {
                 schedules,
-                threads: threads.unwrap_or_else(processors),
-                flaw: Flaw::None,
-            };
-            run_seeded(plan, json)
-        }
+                from,
+                threads,
+                json,
+            }),
+        ) => run_seeded(plan(Kind::Parties, from, schedules, threads), json),
         (None, Some(Verb::Model)) => run_models(),
         (None, Some(Verb::Batches { stories, from })) => run_batches(stories, from),
         (None, Some(Verb::Loads { stories, from })) => run_loads(stories, from),
         (None, None) => {
-            eprintln!("say what to run: exhaustive, model, batches, loads, seeded, or --seed N --trace");
+            eprintln!(
+                "say what to run: exhaustive, model, batches, loads, seeded, parties, or --seed N --trace"
+            );
             ExitCode::FAILURE
         }
+    }
+}
+
+fn kind(has_parties: bool) -> Kind {
+    if has_parties { Kind::Parties } else { Kind::Sales }
+}
+
+fn plan(kind: Kind, from: u64, schedules: u64, threads: Option<usize>) -> Plan {
+    Plan {
+        kind,
+        from,
+        schedules,
+        threads: threads.unwrap_or_else(processors),
+        flaw: Flaw::None,
     }
 }
 
@@ -115,17 +150,12 @@ fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-fn replay(seed: u64, trace: bool) -> ExitCode {
+fn replay(kind: Kind, seed: u64, trace: bool) -> ExitCode {
     let ended = if trace {
-        seeded::replay(seed, Flaw::None)
+        seeded::replay(kind, seed, Flaw::None)
     } else {
-        tell_of_panics();
-        seeded::run(seeded::Plan {
-            from: seed,
-            schedules: 1,
-            threads: 1,
-            flaw: Flaw::None,
-        })
+        tell_of_panics(kind);
+        seeded::run(plan(kind, seed, 1, Some(1)))
     };
     match ended {
         Ok(_) => {
@@ -239,13 +269,18 @@ fn tell_rule(held: bool, rule: &str) -> ExitCode {
     }
 }
 
-fn run_seeded(plan: seeded::Plan, json: bool) -> ExitCode {
+fn run_seeded(plan: Plan, json: bool) -> ExitCode {
+    tell_of_panics(plan.kind);
     let began = Instant::now();
     let tally = match seeded::run(plan) {
         Ok(tally) => tally,
         Err(failure) => {
             println!("{failure}");
-            println!("replay: cargo run --release -p sim -- --{} --trace", failure.name);
+            println!(
+                "replay: cargo run --release -p sim -- --{} --trace{}",
+                failure.name,
+                flag(plan.kind)
+            );
             return ExitCode::FAILURE;
         }
     };
@@ -256,8 +291,8 @@ fn run_seeded(plan: seeded::Plan, json: bool) -> ExitCode {
         println!("MISSING: {line}");
     }
     println!(
-        "{} schedules from seed {}, {} sales, {} debits, {} steps, {elapsed_ms} ms",
-        tally.schedules, plan.from, tally.sales, tally.debits, tally.steps
+        "{} schedules from seed {}, {} sales, {} debits, {} loads, {} steps, {elapsed_ms} ms",
+        tally.schedules, plan.from, tally.sales, tally.debits, tally.credits, tally.steps
     );
     if json {
         let rows: Vec<_> = tally
@@ -270,6 +305,7 @@ fn run_seeded(plan: seeded::Plan, json: bool) -> ExitCode {
             "from": plan.from,
             "sales": tally.sales,
             "debits": tally.debits,
+            "loads": tally.credits,
             "steps": tally.steps,
             "elapsed_ms": u64::try_from(elapsed_ms).unwrap_or(u64::MAX),
             "reached": rows,
@@ -285,6 +321,14 @@ fn run_seeded(plan: seeded::Plan, json: bool) -> ExitCode {
     }
 }
 
+/// What a replay needs beside the seed.
+fn flag(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Sales => "",
+        Kind::Parties => " --parties",
+    }
+}
+
 fn print_tally(tally: &Tally) {
     for (what, name, count) in tally.rows() {
         println!("{what:>9}  {count:>10}  {name}");
@@ -293,12 +337,13 @@ fn print_tally(tally: &Tally) {
 
 /// A panic of the engine is a failure like others: its seed is told, and the last lines of its story, by a process that
 /// replays it.
-fn tell_of_panics() {
-    std::panic::set_hook(Box::new(|panic| {
+fn tell_of_panics(kind: Kind) {
+    std::panic::set_hook(Box::new(move |panic| {
         let seed = seeded::running_seed();
         let replayed = std::env::current_exe().and_then(|program| {
             std::process::Command::new(program)
                 .args(["--seed", &seed.to_string(), "--trace"])
+                .args((kind == Kind::Parties).then_some("--parties"))
                 .output()
         });
         if let Ok(output) = replayed {
@@ -309,7 +354,10 @@ fn tell_of_panics() {
             }
         }
         println!("seed {seed} FAILS. {panic}");
-        println!("replay: cargo run --release -p sim -- --seed {seed} --trace");
+        println!(
+            "replay: cargo run --release -p sim -- --seed {seed} --trace{}",
+            flag(kind)
+        );
         std::process::exit(1);
     }));
 }

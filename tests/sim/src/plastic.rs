@@ -101,6 +101,14 @@ impl Plastic {
         self.card = Card::restore(personalisation, state);
     }
 
+    /// A card that makes money.
+    pub(crate) fn gain(&mut self, minor: u64) {
+        let mut state = self.card.state().clone();
+        state.ep.balance.0 += u32::try_from(minor).unwrap_or(0);
+        let personalisation = std::sync::Arc::new(self.card.personalisation().clone());
+        self.card = Card::restore(personalisation, state);
+    }
+
     /// A card that loses money on its own.
     pub(crate) fn lose_a_unit(&mut self) {
         let mut state = self.card.state().clone();

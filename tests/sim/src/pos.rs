@@ -3,6 +3,8 @@
 use purser_engine::{End, Outcome, Progress, RequestError, RequestId, SaleView};
 use purser_ledger::{Amount, Conclusion, DeviceName, Owner, Reference};
 
+use crate::parties::LoadTicket;
+
 /// One sale as its POS knows it.
 #[derive(Debug)]
 pub(crate) struct Ticket {
@@ -44,6 +46,22 @@ pub(crate) enum Ask {
     Conclude(Conclusion),
     Purse,
     Stop,
+    Load,
+    LoadPin,
+    CancelLoad,
+    Settle,
+    VoidBatch,
+}
+
+impl Ask {
+    /// True for what the provider takes part in. Its ticket, if it has one, is a load's.
+    pub(crate) fn is_of_party(self) -> bool {
+        match self {
+            Self::Load | Self::LoadPin | Self::CancelLoad | Self::Settle | Self::VoidBatch => true,
+            Self::Begin | Self::Attach | Self::Pin | Self::Cancel => false,
+            Self::Conclude(_) | Self::Purse | Self::Stop => false,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +74,7 @@ pub(crate) struct Pending {
 #[derive(Debug, Default)]
 pub(crate) struct Pos {
     pub(crate) tickets: Vec<Ticket>,
+    pub(crate) loads: Vec<LoadTicket>,
     /// Requests that have not been answered.
     pub(crate) pending: Vec<Pending>,
     request_last: u64,
@@ -86,6 +105,13 @@ impl Pos {
             .find(|ticket| ticket.reference == *reference)
     }
 
+    /// What a sale or a load of this reference is over, in minor units.
+    pub(crate) fn price_of(&mut self, reference: &Reference) -> Option<u64> {
+        let load = self.loads.iter().find(|load| load.reference == *reference);
+        let load = load.map(|load| load.amount.minor());
+        load.or_else(|| self.by_reference(reference).map(|ticket| ticket.amount.minor()))
+    }
+
     /// Takes a request off the list. None when it was answered before, or never asked.
     pub(crate) fn take(&mut self, id: RequestId) -> Option<Pending> {
         let index = self.pending.iter().position(|pending| pending.id == id)?;
@@ -113,6 +139,9 @@ impl Pos {
         self.pending.clear();
         for ticket in &mut self.tickets {
             ticket.progress = None;
+        }
+        for load in &mut self.loads {
+            load.progress = None;
         }
     }
 }
@@ -179,6 +208,7 @@ impl Ticket {
             Ask::Begin => !is_beginning,
             Ask::Attach | Ask::Cancel => is_unknown || matches!(error, RequestError::Refused(_)),
             Ask::Pin | Ask::Conclude(_) | Ask::Purse | Ask::Stop => false,
+            Ask::Load | Ask::LoadPin | Ask::CancelLoad | Ask::Settle | Ask::VoidBatch => false,
         };
         if nothing_began && self.state == TicketState::UnderWay && self.told.is_none() {
             self.state = TicketState::New;

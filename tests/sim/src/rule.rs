@@ -49,6 +49,18 @@ pub enum Rule {
     BuysAgain,
     /// Every end is one that the simulator lists.
     EveryEndIsListed,
+    /// A card takes a load only after its attempt was durable as released, and at that terminal (L2).
+    LoadIsReleased,
+    /// A load is on one card once, or void, or owed: never two of them, and journals and provider do not deny it.
+    LoadIsInOnePlace,
+    /// A claim is open, in one batch, or exchanged by the provider's decision, and paid by one permit (C2, B2).
+    ClaimIsInOnePlace,
+    /// A permit is given once for each batch, and pays what was charged.
+    PaidOnce,
+    /// Issued less redeemed is on cards, in claims, in permits, or in doubt.
+    WholeWorld,
+    /// At the end both parties' books say the same, and nothing is undecided.
+    PartiesAgree,
 }
 
 /// A rule is broken.

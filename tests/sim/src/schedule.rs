@@ -7,6 +7,7 @@ use purser_engine::Progress;
 use crate::fault::FaultKind;
 use crate::flaw::Flaw;
 use crate::kit::{CARDS, CardKind, Kit, PIN_FREE_UP_TO, SHOPS};
+use crate::parties::Errands;
 use crate::plastic::Plastic;
 use crate::pos::TicketState;
 use crate::rule::{Rule, Violation};
@@ -33,8 +34,11 @@ pub(crate) struct Schedule {
     pub(crate) wrong_pins: u8,
     /// A broken card is kept for the shop that waits for it.
     pub(crate) only_shop: [Option<usize>; CARDS],
+    pub(crate) errands: Errands,
     tries: [Vec<u8>; SHOPS],
     sales: usize,
+    /// How many sales a schedule must have begun.
+    sales_least: usize,
 }
 
 impl Schedule {
@@ -83,8 +87,48 @@ impl Schedule {
             fired: 0,
             wrong_pins: 0,
             only_shop: [None; CARDS],
+            errands: Errands::default(),
             tries: Default::default(),
             sales,
+            sales_least: SALES,
+        }
+    }
+
+    /// A schedule with both parties: good cards, few sales, and the errands that take a provider.
+    pub(crate) fn of_parties(kit: &Arc<Kit>, seed: u64, tally: Tally, trace: Trace, flaw: Flaw) -> Self {
+        let mut world = World::new(Arc::clone(kit), seed, tally, trace, flaw);
+        for number in 0..CARDS {
+            let kind = world.rng.pick(&CardKind::ALL[..5]);
+            let balance = world.rng.pick(&[0, 300, 650, 1_000]);
+            let sn = world.rng.pick(&[0, 7, 300]);
+            world.tally.card(kind);
+            let card = Plastic::new(kit, kind, number, balance, sn);
+            world.cards.push(card);
+        }
+        for shop in &mut world.shops {
+            shop.readers = 1;
+        }
+        world.enrol();
+        let faults = 1 + world.rng.below(5);
+        let faults = (0..faults).map(|_| match world.rng.one_in(2) {
+            true => world.rng.pick(&TEARING),
+            false => world.rng.pick(&FaultKind::OF_PARTIES),
+        });
+        let faults = faults.collect();
+        let loads = u8::from(!world.rng.one_in(6)) + u8::from(world.rng.one_in(6));
+        let settlements = u8::from(world.rng.one_in(2));
+        let sales = 1 + usize::from(world.rng.one_in(6));
+        Self {
+            is_hard: false,
+            world,
+            faults,
+            fired: 0,
+            wrong_pins: 0,
+            only_shop: [None; CARDS],
+            errands: Errands { loads, settlements },
+            tries: Default::default(),
+            sales,
+            sales_least: 0,
         }
     }
 
@@ -104,7 +148,7 @@ impl Schedule {
         self.world.settle()?;
         self.world.tally.schedules += 1;
         let begun: usize = self.world.shops.iter().map(|shop| shop.pos.tickets.len()).sum();
-        if begun < SALES {
+        if begun < self.sales_least {
             return Err(Violation::new(
                 Rule::NeverHangs,
                 format!("only {begun} sales began"),
@@ -119,6 +163,8 @@ impl Schedule {
         let is_done = |state| matches!(state, TicketState::Told | TicketState::Dropped);
         (self.faults.is_empty() || idle > IDLE_TURNS_MAX)
             && tickets().count() >= self.sales
+            && self.errands.loads == 0
+            && self.world.are_loads_over()
             && tickets().all(|ticket| is_done(ticket.state))
     }
 
@@ -179,6 +225,9 @@ impl Schedule {
             self.wrong_pins = self.wrong_pins.saturating_sub(1);
             return Ok(self.world.type_pin(s, !is_wrong));
         }
+        if self.run_errand(s) {
+            return Ok(true);
+        }
         let has_two = self.world.shops[s].readers == 2;
         match self.world.shops[s].pos.active() {
             Some(_) if has_two && self.world.rng.one_in(8) && self.has_sales_left() => Ok(self.next_sale(s)),
@@ -208,7 +257,9 @@ impl Schedule {
     fn between_sales(&mut self, s: usize) -> bool {
         let readers = self.world.shops[s].readers;
         let held: Option<usize> = (0..readers).find_map(|d| self.world.card_at(s, d));
+        let is_loading = self.world.shops[s].pos.active_load().is_some();
         if let Some(card) = held
+            && !is_loading
             && !self.world.rng.one_in(8)
         {
             self.world.remove(card);
@@ -264,7 +315,7 @@ impl Schedule {
             .pos
             .pending
             .iter()
-            .any(|pending| pending.ticket == Some(ticket));
+            .any(|pending| pending.ticket == Some(ticket) && !pending.ask.is_of_party());
         match (it.state, it.progress) {
             (TicketState::New, _) => self.try_again(s, ticket),
             (TicketState::UnderWay, None) if !asked => {
@@ -303,7 +354,7 @@ impl Schedule {
         true
     }
 
-    fn put_card_in(&mut self, s: usize) -> bool {
+    pub(crate) fn put_card_in(&mut self, s: usize) -> bool {
         let readers = self.world.shops[s].readers;
         let d = self.world.rng.below(readers);
         let may = |card: &usize| self.only_shop[*card].is_none_or(|only| only == s);
@@ -327,7 +378,7 @@ impl Schedule {
         true
     }
 
-    fn take_card_out(&mut self, s: usize) -> bool {
+    pub(crate) fn take_card_out(&mut self, s: usize) -> bool {
         let readers = self.world.shops[s].readers;
         let d = self.world.rng.below(readers);
         let Some(card) = self.world.card_at(s, d) else {
@@ -380,6 +431,26 @@ const HARD: [FaultKind; 30] = [
     FaultKind::PsamOdd,
     FaultKind::PsamRefuses,
     FaultKind::PsamHeldUp,
+];
+
+/// The faults that leave a load or a batch in doubt, and those that make it hard to find out.
+const TEARING: [FaultKind; 16] = [
+    FaultKind::TornBefore,
+    FaultKind::TornBefore,
+    FaultKind::TornAfter,
+    FaultKind::TornAfter,
+    FaultKind::RefusedAfter,
+    FaultKind::AnswerLost,
+    FaultKind::Crash,
+    FaultKind::CrashKept,
+    FaultKind::CrashLost,
+    FaultKind::MessageLost,
+    FaultKind::MessageUnanswered,
+    FaultKind::MessageTwice,
+    FaultKind::LineDown,
+    FaultKind::LoadCancelled,
+    FaultKind::LoadElsewhere,
+    FaultKind::BatchGivenUp,
 ];
 
 /// The kinds of cards in the hands of buyers: mostly good ones.

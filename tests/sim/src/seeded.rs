@@ -1,4 +1,4 @@
-//! Schedules drawn from a seed: at least three sales, two cards, two shops and one fault or more.
+//! Schedules drawn from a seed: two cards, two shops and one fault or more; with at least three sales, or with both parties.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,9 +13,21 @@ use crate::trace::Trace;
 /// Seeds that a worker takes at a time.
 const SEEDS_AT_ONCE: u64 = 256;
 
+/// What schedules are about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Sales, and all that can go wrong with one.
+    #[default]
+    Sales,
+    /// Loads, sales and settlement, with the provider in the same world.
+    Parties,
+}
+
 /// What to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
+    /// What the schedules are about.
+    pub kind: Kind,
     /// The first seed.
     pub from: u64,
     /// How many.
@@ -35,14 +47,14 @@ pub fn run(plan: Plan) -> Result<Tally, Box<Failure>> {
     let next = AtomicU64::new(plan.from);
     let end = plan.from.saturating_add(plan.schedules);
     let work = || {
-        let mut tally = Tally::default();
+        let mut tally = Tally::of(plan.kind);
         loop {
             let first = next.fetch_add(SEEDS_AT_ONCE, Ordering::Relaxed);
             if first >= end {
                 return Ok(tally);
             }
             for seed in first..end.min(first.saturating_add(SEEDS_AT_ONCE)) {
-                tally = match one(&kit, seed, tally, plan.flaw) {
+                tally = match one(&kit, seed, tally, plan) {
                     Ok(tally) => tally,
                     Err(failure) => {
                         next.store(end, Ordering::Relaxed);
@@ -59,7 +71,7 @@ pub fn run(plan: Plan) -> Result<Tally, Box<Failure>> {
             .map(|it| it.expect("a worker that panics ends the process"))
             .collect()
     });
-    let mut whole = Tally::default();
+    let mut whole = Tally::of(plan.kind);
     for result in results {
         whole.merge(&result?);
     }
@@ -70,9 +82,9 @@ pub fn run(plan: Plan) -> Result<Tally, Box<Failure>> {
 ///
 /// # Errors
 /// [`Failure`]: what the story ends with.
-pub fn replay(seed: u64, flaw: Flaw) -> Result<Tally, Box<Failure>> {
+pub fn replay(kind: Kind, seed: u64, flaw: Flaw) -> Result<Tally, Box<Failure>> {
     let kit = Arc::new(Kit::new());
-    let mut schedule = Schedule::new(&kit, seed, Tally::default(), Trace::Print, flaw);
+    let mut schedule = draw(kind, &kit, seed, Tally::of(kind), Trace::Print, flaw);
     match schedule.play() {
         Ok(()) => Ok(schedule.world.tally),
         Err(violation) => Err(Box::new(Failure {
@@ -83,15 +95,23 @@ pub fn replay(seed: u64, flaw: Flaw) -> Result<Tally, Box<Failure>> {
     }
 }
 
-fn one(kit: &Arc<Kit>, seed: u64, tally: Tally, flaw: Flaw) -> Result<Tally, Box<Failure>> {
+fn draw(kind: Kind, kit: &Arc<Kit>, seed: u64, tally: Tally, trace: Trace, flaw: Flaw) -> Schedule {
+    match kind {
+        Kind::Sales => Schedule::new(kit, seed, tally, trace, flaw),
+        Kind::Parties => Schedule::of_parties(kit, seed, tally, trace, flaw),
+    }
+}
+
+fn one(kit: &Arc<Kit>, seed: u64, tally: Tally, plan: Plan) -> Result<Tally, Box<Failure>> {
     RUNNING.with(|running| running.set(seed));
-    let mut schedule = Schedule::new(kit, seed, tally, Trace::Off, flaw);
+    let Plan { kind, flaw, .. } = plan;
+    let mut schedule = draw(kind, kit, seed, tally, Trace::Off, flaw);
     let Err(violation) = schedule.play() else {
         return Ok(schedule.world.tally);
     };
     // The same seed once more, told.
     let kept = Trace::Keep(Default::default());
-    let mut schedule = Schedule::new(kit, seed, Tally::default(), kept, flaw);
+    let mut schedule = draw(kind, kit, seed, Tally::of(kind), kept, flaw);
     let _ = schedule.play();
     Err(Box::new(Failure {
         name: format!("seed {seed}"),

@@ -56,6 +56,11 @@ impl World {
                 self.shops[s].pos.tickets[ticket].progress = Some(Progress::CheckingPin);
                 self.provide_pin(s, ticket, true);
                 is_given = true;
+            } else if let Some(ticket) = self.waits_for_load_pin(s)
+                && !self.shops[s].pos.is_giving_pin(ticket)
+            {
+                self.provide_load_pin(s, ticket);
+                is_given = true;
             }
         }
         is_given
@@ -64,14 +69,19 @@ impl World {
     /// The faults stop, then everything ends that can end; then the ends are judged.
     pub(crate) fn settle(&mut self) -> Result<(), Violation> {
         tell!(self, "the faults stop");
+        self.heal_lines();
         self.heal()?;
         self.rest()?;
         self.end_sales()?;
+        self.end_loads()?;
         for card in 0..self.cards.len() {
             self.present_everywhere(card)?;
         }
         for s in 0..self.shops.len() {
             self.conclude_doubts(s)?;
+        }
+        if self.provider.is_some() {
+            self.settle_up()?;
         }
         self.judge()
     }
@@ -139,9 +149,11 @@ impl World {
                 "a sale of shop {s} is under way, and nothing will end it: {:?}",
                 self.shops[s].pos.tickets
             );
+            // What is asked of a load may wait for its card.
+            let mut pending = self.shops[s].pos.pending.iter();
             hold!(
                 AnsweredOnce,
-                self.shops[s].pos.pending.is_empty(),
+                pending.all(|it| it.ask.is_of_party()),
                 "shop {s} never answers {:?}",
                 self.shops[s].pos.pending
             );

@@ -6,6 +6,7 @@ use purser_engine::{Config, Engine, FindId, Input};
 use purser_ledger::{Commit, Find, Monotonic, Now, OperationId, Wall};
 
 use crate::device::{Device, PinFor};
+use crate::parties::Uplink;
 use crate::pos::Pos;
 use crate::psam::SimPsam;
 use crate::store::SimStore;
@@ -39,6 +40,8 @@ pub(crate) struct Shop {
     /// Terminal serial numbers whose MAC2 the PSAM found right.
     pub(crate) mac2_verified: Vec<u32>,
     pub(crate) pos: Pos,
+    /// Its way to the provider.
+    pub(crate) uplink: Uplink,
     pub(crate) clock: Clock,
     /// The engine has outputs that have not been polled.
     pub(crate) is_draining: bool,
@@ -99,6 +102,7 @@ impl Shop {
             && self.jobs.is_empty()
             && self.answers.is_empty()
             && self.requests.is_empty()
+            && self.uplink.is_idle()
             && self.devices.iter().all(Device::is_idle)
     }
 }

@@ -47,8 +47,6 @@ pub(crate) struct SimStore {
     pub(crate) terminal_sn_before: Option<u32>,
     /// It knows its debits, and tells no highest terminal serial number of them.
     pub(crate) hides_terminal_sn: bool,
-    /// It takes every seal, and tells a start of no batch.
-    pub(crate) forgets_batches: bool,
     pub(crate) flaw: Flaw,
 }
 
@@ -69,13 +67,15 @@ impl SimStore {
     fn unsettled(&self) -> Unsettled {
         let mut unsettled = Unsettled::default();
         for (commit, head) in &self.entries {
-            let Entry::SalePaid(paid) = &commit.entry else {
-                continue;
+            let amount = match &commit.entry {
+                Entry::SalePaid(paid) => paid.amount,
+                Entry::SalePresentedAgain(again) => again.amount,
+                _ => continue,
             };
-            let currency = paid.amount.currency();
+            let currency = amount.currency();
             let one = Claims {
                 count: 1,
-                minor: paid.amount.minor(),
+                minor: amount.minor(),
                 oldest_unix_seconds: commit.at.trusted.then_some(commit.at.unix_seconds),
             };
             let under_way = self.batches.under_way(currency);
@@ -95,18 +95,35 @@ impl SimStore {
         &self.settlements
     }
 
+    /// Where the last exchanged batch of a currency ends.
+    pub(crate) fn next_after(&self, currency: Currency) -> u64 {
+        self.batches.next_after(currency)
+    }
+
     /// What can be settled in a currency, as the journal's reader tells it: the last entry, and the claims that are open.
     pub(crate) fn range(&self, currency: Currency) -> (u64, Claims) {
         let upto = u64::try_from(self.synced).unwrap_or(u64::MAX);
         let after = self.batches.next_after(currency);
         let paid = self.entries[..self.synced].iter().filter(|(commit, head)| {
-            let is_paid =
-                matches!(&commit.entry, Entry::SalePaid(paid) if paid.amount.currency() == currency);
-            is_paid && head.number > after
+            let is_claim = match &commit.entry {
+                Entry::SalePaid(paid) => paid.amount.currency() == currency,
+                Entry::SalePresentedAgain(again) => again.amount.currency() == currency,
+                _ => false,
+            };
+            is_claim && head.number > after && !self.hides(commit)
         });
+        let hidden = self
+            .entries
+            .iter()
+            .filter(|(commit, head)| head.number > after && self.hides(commit));
+        let hidden = hidden.map(|(commit, _)| match &commit.entry {
+            Entry::SalePaid(paid) => paid.amount.minor(),
+            _ => 0,
+        });
+        let booked = self.books.balance(Account::Claims, currency).minor();
         let open = Claims {
             count: u64::try_from(paid.count()).unwrap_or(u64::MAX),
-            minor: self.books.balance(Account::Claims, currency).minor(),
+            minor: booked.saturating_sub(hidden.sum()),
             oldest_unix_seconds: None,
         };
         (upto, open)
@@ -117,19 +134,26 @@ impl SimStore {
         let in_range = |head: &Head| head.number > after && head.number <= upto;
         let makes_item = |entry: &Entry| match entry {
             Entry::SalePaid(paid) => paid.amount.currency() == currency,
+            Entry::SalePresentedAgain(again) => again.amount.currency() == currency,
             Entry::SaleConcluded(it) => it.refund_owed.is_some_and(|owed| owed.currency() == currency),
             _ => false,
         };
         let chosen = self
             .entries
             .iter()
-            .filter(|(commit, head)| in_range(head) && makes_item(&commit.entry));
+            .filter(|(commit, head)| in_range(head) && makes_item(&commit.entry) && !self.hides(commit));
         let page = chosen.take(SETTLEABLE_PAGE);
         page.map(|(commit, head)| Settleable {
             entry: head.number,
             operation: self.folded_upto(commit.operation, upto),
         })
         .collect()
+    }
+
+    /// What a reader that loses claims leaves out of a batch, and out of the balance that the batch is compared with.
+    fn hides(&self, commit: &Commit) -> bool {
+        let is_chosen = commit.operation.bytes()[0] % 2 == 1;
+        self.flaw == Flaw::ReaderLosesClaims && is_chosen && matches!(commit.entry, Entry::SalePaid(_))
     }
 
     fn folded_upto(&self, id: OperationId, upto: u64) -> Operation {
@@ -163,7 +187,17 @@ impl SimStore {
 
     /// True when the operation's newest entry is on the disk.
     pub(crate) fn is_durable(&self, operation: &Operation) -> bool {
-        usize::try_from(operation.head.number).is_ok_and(|number| number <= self.synced)
+        self.is_on_disk(&operation.head)
+    }
+
+    /// True when an entry is on the disk.
+    pub(crate) fn is_on_disk(&self, head: &Head) -> bool {
+        usize::try_from(head.number).is_ok_and(|number| number <= self.synced)
+    }
+
+    /// Every load that the store would tell.
+    pub(crate) fn loads(&self) -> &[Load] {
+        &self.loads
     }
 
     /// The process is gone: what was not synced is gone with it.
@@ -245,7 +279,7 @@ impl SimStore {
             AnyOperation::Sale(sale) => put(&mut self.operations, sale, |it| it.id == id),
             AnyOperation::Load(load) => put(&mut self.loads, load, |it| it.id == id),
             AnyOperation::Settlement(settlement) => {
-                if !self.forgets_batches {
+                if self.flaw != Flaw::StoreForgetsBatches {
                     self.batches.take(&settlement);
                 }
                 put(&mut self.settlements, settlement, |it| it.id == id);

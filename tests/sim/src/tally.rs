@@ -2,7 +2,8 @@
 
 use std::fmt::Debug;
 
-use purser_engine::Progress;
+use purser_engine::settlement::BatchState;
+use purser_engine::{LoadEnd, Progress};
 use purser_ledger::{
     CloseReason, Conclusion, DoubtReason, Operation, PaidProof, QueryReason, Standing, VoidProof,
 };
@@ -10,6 +11,7 @@ use purser_ledger::{
 use crate::fault::FaultKind;
 use crate::kit::CardKind;
 use crate::rule::{Rule, Violation};
+use crate::seeded::Kind;
 
 /// The end of a sale, or where it was held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -165,12 +167,50 @@ pub struct Tally {
     pub sales: u64,
     /// Debits that cards executed.
     pub debits: u64,
+    /// Loads that cards took.
+    pub credits: u64,
+    kind: Kind,
+    /// What was told of loads and batches.
+    party: Counts<PartyEnd>,
 }
+
+/// What is told of a load or a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PartyEnd {
+    LoadConfirmed,
+    LoadProven,
+    LoadVoided,
+    LoadOwed,
+    LoadMayBeOnCard,
+    BatchExchanged,
+    BatchVoided,
+}
+
+const PARTY_ENDS: &[PartyEnd] = &[
+    PartyEnd::LoadConfirmed,
+    PartyEnd::LoadProven,
+    PartyEnd::LoadVoided,
+    PartyEnd::LoadOwed,
+    PartyEnd::LoadMayBeOnCard,
+    PartyEnd::BatchExchanged,
+    PartyEnd::BatchVoided,
+];
 
 impl Default for Tally {
     fn default() -> Self {
+        Self::of(Kind::Sales)
+    }
+}
+
+impl Tally {
+    /// Nothing reached yet by schedules of this kind.
+    pub fn of(kind: Kind) -> Self {
+        let faults: &'static [FaultKind] = match kind {
+            Kind::Sales => &FaultKind::ALL,
+            Kind::Parties => &FaultKind::OF_PARTIES,
+        };
         Self {
-            faults: Counts::new(&FaultKind::ALL),
+            faults: Counts::new(faults),
             ends: Counts::new(ENDS),
             progresses: Counts::new(PROGRESSES),
             cards: Counts::new(&CardKind::ALL),
@@ -178,11 +218,35 @@ impl Default for Tally {
             steps: 0,
             sales: 0,
             debits: 0,
+            credits: 0,
+            kind,
+            party: Counts::new(PARTY_ENDS),
         }
     }
-}
 
-impl Tally {
+    pub(crate) fn load_told(&mut self, end: LoadEnd) {
+        let end = match end {
+            LoadEnd::Loaded {
+                is_confirmed: true, ..
+            } => PartyEnd::LoadConfirmed,
+            LoadEnd::Loaded { .. } => PartyEnd::LoadProven,
+            LoadEnd::Voided => PartyEnd::LoadVoided,
+            LoadEnd::Owed {
+                may_be_on_card: true, ..
+            } => PartyEnd::LoadMayBeOnCard,
+            LoadEnd::Owed { .. } => PartyEnd::LoadOwed,
+        };
+        self.party.add(&end).expect("the list of ends is their own");
+    }
+
+    pub(crate) fn batch_told(&mut self, state: BatchState) {
+        let end = match state {
+            BatchState::Exchanged => PartyEnd::BatchExchanged,
+            _ => PartyEnd::BatchVoided,
+        };
+        self.party.add(&end).expect("the list of ends is their own");
+    }
+
     pub(crate) fn fault(&mut self, fault: FaultKind) {
         self.faults.add(&fault).expect("the list of faults is their own");
     }
@@ -224,10 +288,12 @@ impl Tally {
         self.ends.merge(&other.ends);
         self.progresses.merge(&other.progresses);
         self.cards.merge(&other.cards);
+        self.party.merge(&other.party);
         self.schedules += other.schedules;
         self.steps += other.steps;
         self.sales += other.sales;
         self.debits += other.debits;
+        self.credits += other.credits;
     }
 
     /// Every row: what is counted, its name, how often.
@@ -240,6 +306,9 @@ impl Tally {
                 .rows()
                 .map(|(it, n)| ("progress", format!("{it:?}"), n)),
         );
+        if self.kind == Kind::Parties {
+            rows.extend(self.party.rows().map(|(it, n)| ("told", format!("{it:?}"), n)));
+        }
         rows.extend(self.cards.rows().map(|(it, n)| ("card", format!("{it:?}"), n)));
         rows
     }
@@ -251,7 +320,9 @@ impl Tally {
         // tell of that.
         let rare = [CloseReason::PsamBusy, CloseReason::CardSuspect];
         let rare = rare.map(|reason| format!("{:?}", EndState::Closed(reason)));
-        rows.filter(|(_, name, count)| *count == 0 && !rare.contains(name))
+        // With both parties sales have good cards and no PSAM: what they come to otherwise is reached by schedules of sales.
+        let is_asked = |what: &str| self.kind == Kind::Sales || matches!(what, "fault" | "told");
+        rows.filter(|(what, name, count)| *count == 0 && !rare.contains(name) && is_asked(what))
             .map(|(what, name, _)| format!("{what} {name} was never reached"))
             .collect()
     }

@@ -1,14 +1,53 @@
 //! The moments at which something is promised: a debit that executes, an outcome that is told.
 
-use purser_engine::{End, SaleView, Told};
+use purser_engine::{End, LoadEnd, LoadOutcome, LoadView, SaleView, Told};
 use purser_ledger::{DoubtReason, PaidProof, Standing, VoidProof};
 
 use crate::flaw::Flaw;
 use crate::kit::CardKind;
 use crate::pos::is_certain;
 use crate::rule::{Violation, hold};
+use crate::store::SimStore;
 use crate::trace::tell;
 use crate::world::World;
+
+/// A load is told as the store keeps it; what has changed since can only have been owed.
+pub(crate) fn load_is_kept(store: &SimStore, view: &LoadView<LoadOutcome>) -> Result<(), String> {
+    let told = &view.state;
+    let Some(load) = store.load(view.operation) else {
+        return Err(format!("{view:?} is told, and the store has no such load"));
+    };
+    let LoadView { state: kept, .. } = LoadView::of(load);
+    let is_same = match (kept.end, told.end) {
+        // Why it is owed only the process knows.
+        (
+            LoadEnd::Owed {
+                may_be_on_card: one, ..
+            },
+            LoadEnd::Owed {
+                may_be_on_card: other,
+                ..
+            },
+        ) => one == other,
+        (kept, told) => kept == told,
+    };
+    if told.entry == kept.entry && is_same && store.is_on_disk(&load.head) {
+        return Ok(());
+    }
+    if told.entry < kept.entry
+        && matches!(
+            told.end,
+            LoadEnd::Owed { .. }
+                | LoadEnd::Loaded {
+                    is_confirmed: false,
+                    ..
+                }
+        )
+    {
+        return Ok(());
+    }
+    Err(format!("{told:?} is told, and the store has {kept:?}"))
+}
 
 impl World {
     /// A card has just executed a debit for a shop.

@@ -24,7 +24,12 @@ impl World {
             Step::Answer(_) => shop.answers.pop_front(),
             Step::Event(_, d) => shop.devices[d].done.pop_front(),
             Step::Request(_) => shop.requests.pop_front(),
-            Step::Timer(_) | Step::Output(_) | Step::Journal(_) | Step::Device(..) => Some(Input::Timer),
+            Step::Timer(_)
+            | Step::Output(_)
+            | Step::Journal(_)
+            | Step::Device(..)
+            | Step::Count(_)
+            | Step::Line(_) => Some(Input::Timer),
         };
         let Some(input) = input else { return Ok(()) };
         shop.pin_for = match &input {
@@ -38,10 +43,7 @@ impl World {
             Input::Request {
                 request: Request::ProvidePin { reference, .. },
                 ..
-            } => shop
-                .pos
-                .by_reference(reference)
-                .map(|ticket| Some(ticket.amount.minor())),
+            } => shop.pos.price_of(reference).map(Some),
             _ => None,
         };
         shop.pins_given += u32::from(shop.pin_for.is_some());
@@ -70,9 +72,8 @@ impl World {
             Output::Find(id, query) => shop.jobs.push_back(Job::Find(id, query)),
             Output::Ask(id, device, query) => return self.ask(s, id, &device, query),
             Output::Move(id, device, act) => {
-                let Act::Debit { connection, command } = act.into_act() else {
-                    unreachable!("no POS of this world loads");
-                };
+                let (Act::Debit { connection, command } | Act::Credit { connection, command }) =
+                    act.into_act();
                 let call = Call::Transmit {
                     connection,
                     command,
@@ -86,6 +87,7 @@ impl World {
                 }
             }
             Output::Count(..)
+            | Output::FindUnpaid(..)
             | Output::Settle(..)
             | Output::Void(..)
             | Output::TellBatch(_)
@@ -94,9 +96,8 @@ impl World {
             | Output::Attempt(..)
             | Output::QuerySale(..)
             | Output::TellLoad(_)
-            | Output::HintLoad(_) => {
-                unreachable!("no POS of this world settles or loads");
-            }
+            | Output::HintLoad(_)
+            | Output::AcknowledgeHotList(_) => return self.poll_party(s, output),
             Output::Reply(id, reply) => return self.replied(s, id, reply),
             Output::Tell(told) => {
                 let mut told = told.into_act();
@@ -283,7 +284,7 @@ impl World {
             self.tally.fault(fault);
         }
         let repeats = match command.name() {
-            CommandName::Debit => self.flaw == Flaw::ReaderRepeatsDebit,
+            CommandName::Debit | CommandName::CreditLoad => self.flaw == Flaw::ReaderRepeatsDebit,
             CommandName::Verify => self.flaw == Flaw::ReaderRepeatsVerify,
             _ => false,
         };
@@ -331,6 +332,7 @@ impl World {
         let plastic = &mut self.cards[card];
         match command.name() {
             CommandName::Debit => {}
+            CommandName::CreditLoad => return self.execute_credit(s, card, command),
             CommandName::Verify => {
                 let shop = &mut self.shops[s];
                 shop.verifies_sent += 1;
@@ -384,7 +386,7 @@ impl World {
         let random = self.rng.sixteen_bytes();
         let peer = purser_engine::Peer {
             owner: crate::pos::OWNER,
-            operator: false,
+            operator: matches!(request, Request::Settle(_) | Request::VoidBatch(_)),
         };
         self.shops[s].requests.push_back(Input::Request {
             id,
@@ -407,6 +409,9 @@ impl World {
             "{id:?} is answered twice: {reply:?}"
         );
         let pos = &mut self.shops[s].pos;
+        if let Some(pending) = pending.filter(|it| it.ask.is_of_party()) {
+            return self.party_replied(s, pending, reply);
+        }
         let index = pending.and_then(|it| it.ticket);
         let is_beginning = index.is_some_and(|index| pos.is_asking(index, Ask::Begin));
         let ticket = index.map(|index| &mut pos.tickets[index]);
@@ -422,7 +427,14 @@ impl World {
                 }
             }
             (
-                Ok(Reply::Sale { .. } | Reply::Load { .. } | Reply::Purse(_) | Reply::Settling(_)) | Err(_),
+                Ok(
+                    Reply::Sale { .. }
+                    | Reply::Load { .. }
+                    | Reply::Purse(_)
+                    | Reply::Settling(_)
+                    | Reply::PresentedAgain(_),
+                )
+                | Err(_),
                 _,
             ) => {}
         }

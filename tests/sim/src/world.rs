@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use purser_engine::{Abilities, CallFailure, DeviceEvent, Engine, Sam};
-use purser_ledger::{Store, StoreBroken};
+use purser_ledger::{OperationId, Store, StoreBroken};
 
 use crate::device::Device;
 use crate::flaw::Flaw;
 use crate::kit::{BUILT_UNIX_SECONDS, Kit, SHOPS};
 use crate::plastic::{Place, Plastic};
+use crate::provider::{Message, Provider};
 use crate::psam::SimPsam;
 use crate::rng::Rng;
 use crate::rule::Violation;
@@ -31,6 +32,13 @@ pub(crate) struct Debit {
     pub(crate) balance_after: u64,
 }
 
+/// A load that a card took at a shop of this world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Credit {
+    pub(crate) card: usize,
+    pub(crate) load: OperationId,
+}
+
 /// What can happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -48,6 +56,10 @@ pub(crate) enum Step {
     Journal(usize),
     /// A device takes its next call.
     Device(usize, usize),
+    /// The journal's reader counts what is to be settled.
+    Count(usize),
+    /// The next message goes to the provider.
+    Line(usize),
 }
 
 pub(crate) struct World {
@@ -55,6 +67,11 @@ pub(crate) struct World {
     pub(crate) shops: Vec<Shop>,
     pub(crate) cards: Vec<Plastic>,
     pub(crate) debits: Vec<Debit>,
+    pub(crate) credits: Vec<Credit>,
+    /// The other party, where it takes part.
+    pub(crate) provider: Option<Provider>,
+    /// Every message that was sent to it.
+    pub(crate) sent: Vec<Message>,
     pub(crate) rng: Rng,
     pub(crate) tally: Tally,
     pub(crate) trace: Trace,
@@ -93,6 +110,7 @@ impl World {
             psam: None,
             mac2_verified: Vec::new(),
             pos: Default::default(),
+            uplink: Default::default(),
             clock: Clock {
                 monotonic_ms: 1_000,
                 wall_ms: (BUILT_UNIX_SECONDS + 86_400) * 1_000,
@@ -115,6 +133,9 @@ impl World {
             kit,
             cards: Vec::new(),
             debits: Vec::new(),
+            credits: Vec::new(),
+            provider: None,
+            sent: Vec::new(),
             rng: Rng::new(seed),
             tally,
             trace,
@@ -161,6 +182,7 @@ impl World {
                     into.push(Step::Device(s, d));
                 }
             }
+            shop.uplink.steps(s, into);
         }
     }
 
@@ -170,6 +192,7 @@ impl World {
         for shop in &mut self.shops {
             shop.clock.pass_ms(1);
             shop.journal_stalled = shop.journal_stalled.saturating_sub(1);
+            shop.uplink.stalled = shop.uplink.stalled.saturating_sub(1);
             for device in &mut shop.devices {
                 device.stalled = device.stalled.saturating_sub(1);
             }
@@ -185,6 +208,8 @@ impl World {
                 }
             }
             Step::Device(s, d) => self.work_at(s, d)?,
+            Step::Count(s) => self.count(s),
+            Step::Line(s) => self.go_on(s),
         }
         self.check()
     }
@@ -202,6 +227,7 @@ impl World {
         shop.pin_answers.clear();
         shop.is_stopping = false;
         shop.pos.lose_requests();
+        shop.uplink.forget();
         shop.store.crash();
         for device in &mut shop.devices {
             device.forget();

@@ -8,6 +8,7 @@ const SCHEDULES: u64 = 3_000;
 #[allow(clippy::panic, reason = "a test that finds nothing fails")]
 fn caught(flaw: Flaw) -> Rule {
     let plan = seeded::Plan {
+        kind: seeded::Kind::Sales,
         from: 1,
         schedules: SCHEDULES,
         threads: 1,

@@ -3,6 +3,7 @@
 use sim::{Flaw, seeded};
 
 const PLAN: seeded::Plan = seeded::Plan {
+    kind: seeded::Kind::Sales,
     from: 1,
     schedules: 5_000,
     threads: 2,

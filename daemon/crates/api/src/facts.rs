@@ -29,8 +29,6 @@ pub struct EntriesQuery {
     pub reference: Option<Reference>,
     /// Only operations of this owner.
     pub owner: Option<Owner>,
-    /// Only entries of sales.
-    pub sales_only: bool,
 }
 
 /// The books, and how many operations stand where.

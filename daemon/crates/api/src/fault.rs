@@ -1,6 +1,8 @@
 //! From the engine's refusals to the API's errors: one name, one cause, one remedy each.
 
+mod batch;
 mod load;
+mod parameters;
 
 use purser_engine::RequestError;
 use purser_ledger::Refused;
@@ -31,9 +33,10 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
             "the sale belongs to another user",
             "ask as the user who began it, or as an operator",
         ),
-        RequestError::NotOperator | RequestError::UnknownBatch | RequestError::ProviderNotConfigured => {
-            settle_words(error)
-        }
+        RequestError::NotOperator
+        | RequestError::UnknownBatch
+        | RequestError::ProviderNotConfigured
+        | RequestError::NotUnpaid(_) => batch::words(error),
         RequestError::ProviderFailed { .. }
         | RequestError::LoadEnded
         | RequestError::OtherLoad
@@ -70,6 +73,10 @@ fn request_words(error: RequestError) -> (ErrorName, &'static str, &'static str)
         | RequestError::LimitAge
         | RequestError::QuotaSales
         | RequestError::TooManySales => limit_words(error),
+        RequestError::ParametersCurrency
+        | RequestError::ParametersLimit
+        | RequestError::ParametersStale
+        | RequestError::ParametersSam => parameters::words(error),
         RequestError::Stopping => (
             ErrorName::Stopping,
             "Purser is stopping",
@@ -94,26 +101,6 @@ fn amount_words(error: RequestError) -> (ErrorName, &'static str, &'static str) 
             ErrorName::CurrencyNotAccepted,
             "no configured card issuer uses this currency",
             "use a currency that GetInfo lists, or add the issuer under [issuers] in the configuration",
-        ),
-    }
-}
-
-fn settle_words(error: RequestError) -> (ErrorName, &'static str, &'static str) {
-    match error {
-        RequestError::UnknownBatch => (
-            ErrorName::UnknownBatch,
-            "no batch of this number is under way",
-            "use one that Batches lists as waiting",
-        ),
-        RequestError::ProviderNotConfigured => (
-            ErrorName::ProviderNotConfigured,
-            "no provider is configured, or this terminal is not enrolled with it",
-            "configure the provider and enrol this terminal with it",
-        ),
-        _ => (
-            ErrorName::NotAllowed,
-            "only an operator may settle",
-            "ask an operator",
         ),
     }
 }

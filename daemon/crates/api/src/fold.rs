@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loads_entries_are_told_with_reference_owner_and_what_they_moved_and_make_no_event() {
+    fn a_loads_entries_are_told_with_reference_owner_and_what_they_moved_and_make_events() {
         let amount = Amount::new(5_000, "JPY".parse().expect("a currency")).expect("small");
         let reference = Reference::new("load-1").expect("a name");
         let begun = Entry::LoadBegun(LoadBegun {
@@ -105,7 +105,7 @@ mod tests {
             (vec![begun, voided], "load_voided", "loads_owed", "loads"),
         ] {
             let folded = folded(entries);
-            let told = project::entry(&folded).expect("it is told");
+            let told = project::entry(&folded);
             assert_eq!(
                 (told.kind.as_str(), told.reference.as_str(), told.owner),
                 (kind, "load-1", 1000)
@@ -116,7 +116,16 @@ mod tests {
                 .map(|it| (it.debit.as_str(), it.credit.as_str(), it.amount.minor))
                 .collect();
             assert_eq!(moved, [(debit, credit, 5_000)]);
-            assert!(project::folded_event(&folded).is_none(), "events are about sales");
+            let event = project::folded_event(&folded);
+            assert_eq!(
+                (event.kind.as_str(), event.number),
+                (kind, Some(folded.recorded.head.number))
+            );
+            let load = event.load.expect("the event is about the load");
+            assert_eq!(
+                (load.reference.as_str(), load.owner, event.sale),
+                ("load-1", 1000, None)
+            );
         }
         let closed = folded(vec![Entry::SaleClosed(SaleClosed {
             reference,
@@ -124,6 +133,6 @@ mod tests {
             amount,
             reason: purser_ledger::CloseReason::Stopped,
         })]);
-        assert!(project::folded_event(&closed).is_some());
+        assert!(project::folded_event(&closed).sale.is_some());
     }
 }

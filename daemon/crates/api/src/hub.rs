@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use purser_engine::load::{LoadOutcome, LoadProgress, LoadView};
+use purser_engine::settlement::BatchView;
 use purser_engine::{Outcome, Progress, SaleView};
 use purser_ledger::{Owner, Reference};
 use tokio::sync::mpsc;
@@ -33,11 +35,49 @@ pub enum News {
     Entry {
         /// The entry.
         recorded: Recorded,
-        /// The sale as it stands with this entry: what `SaleView::of` says of the operation.
-        view: SaleView<Outcome>,
+        /// The operation as it stands with this entry.
+        view: Durable,
     },
-    /// Progress. May be lost.
+    /// Progress of a sale. May be lost.
     Hint(SaleView<Progress>),
+    /// Progress of a load. May be lost.
+    HintLoad(LoadView<LoadProgress>),
+    /// Progress of a batch. May be lost.
+    HintBatch(BatchView),
+}
+
+/// An operation as an entry left it.
+#[derive(Clone, Debug)]
+pub enum Durable {
+    /// What `SaleView::of` says of a sale.
+    Sale(SaleView<Outcome>),
+    /// What `LoadView::of` says of a load.
+    Load(LoadView<LoadOutcome>),
+    /// What `BatchView::of` says of a settlement.
+    Batch(BatchView),
+}
+
+impl News {
+    /// Whose it is, and under which reference; a batch has none.
+    fn of(&self) -> (Owner, Option<&Reference>) {
+        match self {
+            Self::Entry {
+                view: Durable::Sale(view),
+                ..
+            } => (view.owner, Some(&view.reference)),
+            Self::Entry {
+                view: Durable::Load(view),
+                ..
+            } => (view.owner, Some(&view.reference)),
+            Self::Entry {
+                view: Durable::Batch(view),
+                ..
+            }
+            | Self::HintBatch(view) => (view.owner, None),
+            Self::Hint(view) => (view.owner, Some(&view.reference)),
+            Self::HintLoad(view) => (view.owner, Some(&view.reference)),
+        }
+    }
 }
 
 /// Spreads news to watchers. A handle; clones share the watchers.
@@ -51,7 +91,7 @@ pub struct Hub {
 pub(crate) struct Filter {
     /// Only this owner's; everyone's for an operator.
     pub(crate) owner: Option<Owner>,
-    /// Only this sale's.
+    /// Only the operation that has this reference.
     pub(crate) reference: Option<Reference>,
 }
 
@@ -75,10 +115,7 @@ impl Hub {
     /// Puts news into the queue of each watcher that may see it. A watcher without room for an entry is cut off: it begins
     /// again after the number that it read last. Never waits.
     pub fn publish(&self, news: &News) {
-        let (owner, reference) = match news {
-            News::Entry { view, .. } => (view.owner, &view.reference),
-            News::Hint(view) => (view.owner, &view.reference),
-        };
+        let (owner, reference) = news.of();
         let mut event = None;
         self.lock().retain(|watcher| {
             if watcher.queue.is_closed() {
@@ -127,9 +164,9 @@ impl Watcher {
 }
 
 impl Filter {
-    fn lets_through(&self, owner: Owner, reference: &Reference) -> bool {
+    fn lets_through(&self, owner: Owner, reference: Option<&Reference>) -> bool {
         self.owner.is_none_or(|only| only == owner)
-            && self.reference.as_ref().is_none_or(|only| only == reference)
+            && self.reference.as_ref().is_none_or(|only| Some(only) == reference)
     }
 }
 

@@ -66,7 +66,7 @@ pub use facts::{
     TotalsFacts,
 };
 #[cfg(feature = "doors")]
-pub use hub::{EVENT_QUEUE, Hub, News, WATCHERS_MAX};
+pub use hub::{Durable, EVENT_QUEUE, Hub, News, WATCHERS_MAX};
 #[cfg(feature = "doors")]
 pub use service::Service;
 #[cfg(feature = "doors")]

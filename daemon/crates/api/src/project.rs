@@ -1,7 +1,9 @@
 //! From the engine's and the ledger's types to the words of the API.
 
+mod event;
 mod load;
 
+pub(crate) use event::{Told, event, folded_event};
 pub(crate) use load::{loaded, loading};
 
 use purser_engine::settlement::{BatchState, BatchView};
@@ -12,7 +14,6 @@ use purser_ledger::{
 
 use crate::facts::BatchFacts;
 use crate::fold::Folded;
-use crate::hub::News;
 use crate::model;
 use crate::reasons::{self, Reason};
 
@@ -111,42 +112,8 @@ fn set_reason(sale: &mut model::Sale, reason: Option<Reason>) {
     sale.remedy = reason.map(|reason| reason.remedy.to_owned());
 }
 
-/// What watchers are told.
-pub(crate) fn event(news: &News) -> model::Event {
-    match news {
-        News::Entry { recorded, view } => entry_event(recorded.head.number, &recorded.content.entry, view),
-        News::Hint(view) => model::Event {
-            number: None,
-            kind: "progress".to_owned(),
-            sale: under_way(view),
-        },
-    }
-}
-
-/// The event of an entry that was read back; none for a settlement's or a load's: events are about sales.
-pub(crate) fn folded_event(folded: &Folded) -> Option<model::Event> {
-    let view = SaleView::of(folded.operation.sale()?);
-    let recorded = &folded.recorded;
-    Some(entry_event(recorded.head.number, &recorded.content.entry, &view))
-}
-
-fn entry_event(number: u64, entry: &Entry, view: &SaleView<Outcome>) -> model::Event {
-    let mut sale = durable(view);
-    if matches!(entry, Entry::SaleIntended(_)) {
-        // With its intent a sale is being debited; in doubt it is only when an entry says so.
-        UNDER_WAY.clone_into(&mut sale.outcome);
-        DEBITING.clone_into(&mut sale.state);
-        set_reason(&mut sale, None);
-    }
-    model::Event {
-        number: Some(number),
-        kind: kind(entry).to_owned(),
-        sale,
-    }
-}
-
 /// A journal entry.
-pub(crate) fn entry(folded: &Folded) -> Option<model::Entry> {
+pub(crate) fn entry(folded: &Folded) -> model::Entry {
     let content = &folded.recorded.content;
     let reference = folded.operation.reference().map_or("", Reference::as_str);
     let transfers = content
@@ -158,7 +125,7 @@ pub(crate) fn entry(folded: &Folded) -> Option<model::Entry> {
             credit: account(transfer.credit).to_owned(),
             amount: amount(transfer.amount),
         });
-    Some(model::Entry {
+    model::Entry {
         number: folded.recorded.head.number,
         digest: digest(&folded.recorded.head),
         operation: content.operation.to_string(),
@@ -169,7 +136,7 @@ pub(crate) fn entry(folded: &Folded) -> Option<model::Entry> {
         kind: kind(&content.entry).to_owned(),
         reason: entry_reason(&content.entry).map(str::to_owned),
         transfers: transfers.collect(),
-    })
+    }
 }
 
 fn digest(head: &purser_ledger::Head) -> String {
@@ -196,6 +163,7 @@ fn kind(entry: &Entry) -> &'static str {
         Entry::LoadProven(_) => "load_proven",
         Entry::LoadConfirmed(_) => "load_confirmed",
         Entry::LoadVoided(_) => "load_voided",
+        Entry::SalePresentedAgain(_) => "sale_presented_again",
     }
 }
 
@@ -209,7 +177,8 @@ fn entry_reason(entry: &Entry) -> Option<&'static str> {
         | Entry::LoadAttempted(_)
         | Entry::LoadReleased(_)
         | Entry::LoadConfirmed(_)
-        | Entry::LoadVoided(_) => None,
+        | Entry::LoadVoided(_)
+        | Entry::SalePresentedAgain(_) => None,
         Entry::LoadProven(proven) => Some(load_proof(proven.proof)),
         Entry::SalePaid(paid) => Some(paid_proof(paid.proof)),
         Entry::SaleInDoubt(doubt) => Some(reasons::of_doubt(doubt.reason).name),
@@ -276,6 +245,7 @@ pub(crate) fn batch(view: &BatchView) -> model::Batch {
         }
         .to_owned(),
         count: u64::from(view.count),
+        sent: view.sent.map(u64::from),
         claimed: amount(view.claims.amount),
         refunds: amount(view.refunds),
         sealed_at: None,

@@ -53,6 +53,8 @@ pub(crate) fn of_close(why: CloseReason) -> Reason {
         | CloseReason::CardExhausted
         | CloseReason::CardHeld
         | CloseReason::CardSuspect
+        | CloseReason::CardHotListed
+        | CloseReason::KeyVersionNotListed
         | CloseReason::CurrencyMismatch
         | CloseReason::CardMisbehaved => of_card(why),
         CloseReason::KeyMissing
@@ -66,6 +68,11 @@ pub(crate) fn of_close(why: CloseReason) -> Reason {
         | CloseReason::PsamLocked
         | CloseReason::PsamRefuses
         | CloseReason::TerminalSnRepeated => of_psam(why),
+        CloseReason::ParametersForbid => reason(
+            "parameters_forbid",
+            "the provider's parameters changed or grew old while the sale was under way, and do not permit it",
+            "begin a new sale, which tells what they do not permit",
+        ),
     }
 }
 
@@ -110,6 +117,16 @@ fn of_card(why: CloseReason) -> Reason {
             "card_suspect",
             "the PSAM found this card's code wrong again and again, and locks itself after some of these",
             "take another card or another way to pay; this one is taken again after an hour",
+        ),
+        CloseReason::CardHotListed => reason(
+            "card_hot_listed",
+            "the provider has this card on its hot list",
+            "take another card or another way to pay; the card's issuer can tell why",
+        ),
+        CloseReason::KeyVersionNotListed => reason(
+            "key_version_not_listed",
+            "the provider's parameters do not list the version of this card's key",
+            "take another card; the provider's operator can tell which key versions are good",
         ),
         CloseReason::CurrencyMismatch => reason(
             "currency_mismatch",
@@ -340,6 +357,9 @@ mod tests {
             TerminalSnRepeated,
             PsamRefuses,
             CardSuspect,
+            CardHotListed,
+            KeyVersionNotListed,
+            ParametersForbid,
         ]
     }
 

@@ -19,6 +19,7 @@ use crate::foreign::ForeignWork;
 use crate::hub::{Filter, Hub};
 use crate::model::{self, Fault, PAGE_MAX};
 use crate::pin::PinReader;
+use crate::project::Told;
 use crate::quota::{Kind, Pass, Quotas, User};
 use crate::reads::Reads;
 use crate::status::{StatusTeller, StatusWatch};
@@ -160,7 +161,9 @@ impl Service {
             }
             Answered::Told(view) => ("completed", project::durable(&view)),
             Answered::Reply(Reply::Load { .. }) | Answered::ToldLoad(_) => return Err(fault::other_kind()),
-            Answered::Reply(Reply::Purse(_) | Reply::Settling(_) | Reply::Stopped) => {
+            Answered::Reply(
+                Reply::Purse(_) | Reply::Settling(_) | Reply::Stopped | Reply::PresentedAgain(_),
+            ) => {
                 return Err(fault::other_answer());
             }
         };
@@ -234,7 +237,7 @@ impl Service {
         }
     }
 
-    /// Watches sales: one, or all that the caller may see.
+    /// Watches sales, loads and batches: one, or all that the caller may see.
     ///
     /// # Errors
     /// The [`Fault`] names what to do; nothing is watched.
@@ -272,7 +275,7 @@ impl Service {
         self.access.is_operator(caller)
     }
 
-    /// Watches the caller's own sales, an operator's too.
+    /// Watches what is the caller's own, an operator's too.
     pub(crate) fn watch_own(&self, caller: &Caller) -> Result<Watch, Fault> {
         let filter = Filter {
             owner: Some(Owner(caller.uid)),
@@ -283,17 +286,18 @@ impl Service {
     }
 
     async fn present(&self, caller: &Caller, reference: &str) -> Result<model::Event, Fault> {
-        let ask = model::ReferenceArguments {
-            reference: reference.to_owned(),
+        let (entry, told) = match self
+            .ask(self.peer(caller), Request::Attach(parse::reference(reference)?))
+            .await?
+        {
+            Answered::Reply(Reply::Sale { view, .. }) => (None, Told::Sale(project::under_way(&view))),
+            Answered::Reply(Reply::Load { view, .. }) => (None, Told::Load(project::loading(&view))),
+            Answered::Told(view) => (Some(view.state.entry), Told::Sale(project::durable(&view))),
+            Answered::ToldLoad(view) => (Some(view.state.entry), Told::Load(project::loaded(&view))),
+            Answered::Reply(_) => return Err(fault::other_answer()),
         };
-        let sale = self.attach(caller, &ask).await?.sale;
-        let Some(number) = sale.entry else {
-            let kind = "progress".to_owned();
-            return Ok(model::Event {
-                number: None,
-                kind,
-                sale,
-            });
+        let Some(number) = entry else {
+            return Ok(told.progress());
         };
         // The journal tells an entry in its own words, so that the event is the same as ever.
         let page = model::EventsArguments {
@@ -316,11 +320,6 @@ impl Service {
         ask: &model::EventsArguments,
     ) -> Result<model::EventsReply, Fault> {
         let query = self.query(caller, Some(ask.after), ask.limit, ask.reference.as_deref())?;
-        // Left out before pages are cut: a page without an event would be asked for again and again.
-        let query = EntriesQuery {
-            sales_only: true,
-            ..query
-        };
         let (events, more) = self.read_page(caller, query, project::folded_event).await?;
         Ok(model::EventsReply { more, events })
     }
@@ -346,14 +345,14 @@ impl Service {
         &self,
         caller: &Caller,
         query: EntriesQuery,
-        word: fn(&Folded) -> Option<T>,
+        word: fn(&Folded) -> T,
     ) -> Result<(Vec<T>, bool), Fault> {
         let after = query.after;
         let (page, more, newest) = self
             .reads
             .run(move |facts| {
                 let folded = fold_each(facts, facts.entries(&query)?)?;
-                let page: Vec<_> = folded.iter().filter_map(word).collect();
+                let page: Vec<_> = folded.iter().map(word).collect();
                 Ok((page, is_full(folded.len(), query.limit), facts.head()?.number))
             })
             .await?;
@@ -420,7 +419,6 @@ impl Service {
             limit: parse::limit(limit)?,
             reference: parse::optional_reference(reference)?,
             owner: self.only_owner(caller),
-            sales_only: false,
         })
     }
 
@@ -440,7 +438,9 @@ impl Service {
             Answered::Reply(Reply::Sale { view, .. }) => project::under_way(&view),
             Answered::Told(view) => project::durable(&view),
             Answered::Reply(Reply::Load { .. }) | Answered::ToldLoad(_) => return Err(fault::other_kind()),
-            Answered::Reply(Reply::Purse(_) | Reply::Settling(_) | Reply::Stopped) => {
+            Answered::Reply(
+                Reply::Purse(_) | Reply::Settling(_) | Reply::Stopped | Reply::PresentedAgain(_),
+            ) => {
                 return Err(fault::other_answer());
             }
         };

@@ -25,6 +25,8 @@ pub(crate) enum Resolved {
     Tell,
     /// The conclusion is told to the one who asked for it.
     Conclude(RequestId),
+    /// The claim is presented again.
+    PresentAgain,
 }
 
 impl Engine {
@@ -102,6 +104,10 @@ impl Engine {
             Resolved::Debit => self.send_debit(&operation, receipt),
             Resolved::Tell => self.tell(&operation, receipt, Vec::new()),
             Resolved::Conclude(request) => self.tell(&operation, receipt, vec![request]),
+            Resolved::PresentAgain => {
+                self.tell(&operation, receipt, Vec::new());
+                self.handle_presented(Ok(operation.amount));
+            }
         }
         self.record_decisions();
     }
@@ -133,6 +139,7 @@ impl Engine {
             (Resolved::Conclude(request), Entry::SaleConcluded(_)) => {
                 self.reply(request, Err(RequestError::Refused(refused)));
             }
+            (Resolved::PresentAgain, _) => self.handle_presented(Err(RequestError::Refused(refused))),
             (Resolved::Debit, Entry::SaleIntended(_)) => self.handle_intent_refused(id, refused),
             (Resolved::Tell, Entry::SaleClosed(_)) => self.forget_sale(id, refused),
             (_, entry) => {

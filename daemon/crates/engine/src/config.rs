@@ -34,4 +34,24 @@ pub struct Config {
     /// When this program was built, in seconds since 1970: the first clock floor, and what the ceiling counts from (money rule
     /// T2).
     pub built_unix_seconds: i64,
+    /// The terminal's generation: one higher after each restore or clone (money rule T1). With a software SAM at most
+    /// [`GENERATION_MAX_SOFTWARE_SAM`].
+    pub generation: u32,
+}
+
+/// The highest generation of a terminal with a software SAM, which is the high byte of its terminal serial numbers.
+pub const GENERATION_MAX_SOFTWARE_SAM: u32 = 255;
+
+/// How far a generation is shifted up in the serial numbers of a software SAM.
+const GENERATION_SHIFT: u32 = 24;
+
+/// The generation that a software SAM's serial number is of, at least: 16 million sales are a generation more.
+pub fn generation_of(terminal_sn: u32) -> u32 {
+    terminal_sn >> GENERATION_SHIFT
+}
+
+/// The last serial number of a software SAM before a generation's first.
+pub(crate) fn terminal_sn_before(generation: u32) -> u32 {
+    let first = generation.min(GENERATION_MAX_SOFTWARE_SAM) << GENERATION_SHIFT;
+    first.saturating_sub(1)
 }

@@ -8,15 +8,16 @@ use purser_ledger::{
 };
 
 use crate::commits::{Changing, Resolved};
+use crate::config::terminal_sn_before;
 use crate::devices::Devices;
 use crate::load::Load;
 use crate::psam::{Authority, Sam, Suspects};
 use crate::query::Queries;
 use crate::requests::PendingFind;
 use crate::sale::{Decision, Sale};
-use crate::settlement::{SettleRequest, Settling};
+use crate::settlement::{Presenting, SettleRequest, Settling};
 use crate::visit::{TriesLeft, Visit};
-use crate::{CallId, Config, FindId, Input, Output, Query, RequestId};
+use crate::{CallId, Config, FindId, HeardParameters, Input, Output, Query, RequestId};
 
 /// How long the engine waits for the answer to a call before it takes the driver for lost, in milliseconds. A backstop:
 /// the supervisor's own deadlines are shorter.
@@ -33,6 +34,7 @@ pub struct Engine {
     intended_unix_seconds: i64,
     /// The same in local time, which is what a card's log keeps: it goes back when summer time ends.
     intended_local_seconds: i64,
+    /// The highest terminal SN that was ever given out, by whichever SAM.
     pub(crate) terminal_sn_last: u32,
     pub(crate) devices: Devices,
     /// Sales under way, oldest first.
@@ -51,6 +53,8 @@ pub struct Engine {
     pub(crate) has_room: bool,
     /// True while damage to the journal keeps new sales from beginning.
     pub(crate) is_held: bool,
+    /// The provider's parameters in force; none before the first ones.
+    pub(crate) parameters: Option<HeardParameters>,
     /// Cards with an earlier payment that cannot be read: none of them is debited.
     pub(crate) held: BTreeSet<CardId>,
     /// Operations with a commit on its way to the store: one each.
@@ -68,6 +72,8 @@ pub struct Engine {
     pub(crate) settling: BTreeMap<Currency, Settling>,
     /// Requests that wait for batches to be sealed.
     pub(crate) settle_requests: Vec<SettleRequest>,
+    /// The request that presents claims again.
+    pub(crate) presenting: Option<Presenting>,
     /// True from the first `Stop` on.
     pub(crate) is_stopping: bool,
     pub(crate) stop: Option<RequestId>,
@@ -88,6 +94,9 @@ impl Engine {
             Sam::Psam(settings) => Some(settings.reader.clone()),
             Sam::Software(_) => None,
         };
+        let terminal_sn_max = snapshot.terminal_sn_max.unwrap_or(0);
+        // Only a software SAM counts by it; a PSAM owns its counter.
+        let terminal_sn_last = terminal_sn_max.max(terminal_sn_before(config.generation));
         let mut engine = Self {
             config,
             sam: Authority::from(sam),
@@ -95,7 +104,7 @@ impl Engine {
             clock,
             intended_unix_seconds: clock.floor_unix_seconds(),
             intended_local_seconds: snapshot.newest_local_seconds.unwrap_or(i64::MIN),
-            terminal_sn_last: snapshot.terminal_sn_max.unwrap_or(0),
+            terminal_sn_last,
             devices: Devices::without(reserved),
             sales: Vec::new(),
             loads: BTreeMap::new(),
@@ -108,6 +117,7 @@ impl Engine {
             unsettled: std::mem::take(&mut snapshot.unsettled),
             has_room: true,
             is_held: false,
+            parameters: None,
             held: std::mem::take(&mut snapshot.held).into_iter().collect(),
             changing: BTreeMap::new(),
             finds: BTreeMap::new(),
@@ -117,6 +127,7 @@ impl Engine {
             batches: Batches::default(),
             settling: BTreeMap::new(),
             settle_requests: Vec::new(),
+            presenting: None,
             is_stopping: false,
             stop: None,
             outputs: VecDeque::new(),
@@ -158,8 +169,11 @@ impl Engine {
             Input::Provider { id, answered, random } => self.handle_provider(id, answered, random),
             Input::Queried { id, answered, random } => self.handle_queried(id, answered, random),
             Input::Counted { id, counted } => self.handle_counted(id, counted),
+            Input::Sent { id, sent } => self.handle_sent(id, sent),
             Input::Settled { id, answered, random } => self.handle_settled(id, answered, random),
+            Input::Unpaid { id, found } => self.handle_unpaid(id, found),
             Input::Timer => {}
+            Input::Parameters(heard) => self.take_parameters(heard),
         }
         self.handle_expired();
         self.serve_cards();

@@ -9,8 +9,8 @@ use purser_purse::pboc::Pin;
 
 use crate::load::LoadAnswer;
 use crate::query::QueryTold;
-use crate::settlement::{Counted, ProviderFailure, SettleAnswer};
-use crate::{CallId, FindId, RequestId};
+use crate::settlement::{Counted, NotUnpaid, ProviderFailure, SettleAnswer, Unpaid};
+use crate::{CallId, FindId, HeardParameters, RequestId};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -74,6 +74,13 @@ pub enum Input {
         /// The batch, none where there is nothing to settle, or why it could not be counted.
         counted: Result<Option<Counted>, ProviderFailure>,
     },
+    /// The provider has taken so many of the items of the batch that a `Settle` sends. May be lost.
+    Sent {
+        /// The call's number.
+        id: CallId,
+        /// How many.
+        sent: u32,
+    },
     /// The link to the provider answers an `AskProvider` or an `Attempt`. Exactly one for each call.
     Provider {
         /// The call's number.
@@ -103,6 +110,16 @@ pub enum Input {
     },
     /// The time of `poll_timeout` has come. May come early or late.
     Timer,
+    /// The provider's parameters, verified and durable: in force from here on, as a whole (money rule T3). An earlier version than
+    /// the one in force changes nothing.
+    Parameters(HeardParameters),
+    /// The journal's reader answers a `FindUnpaid`. Exactly one for each call.
+    Unpaid {
+        /// The call's number.
+        id: CallId,
+        /// The claims, or why there is none to present again.
+        found: Result<Unpaid, NotUnpaid>,
+    },
 }
 
 /// Who asks.
@@ -146,6 +163,9 @@ pub enum Request {
     Settle(Option<Currency>),
     /// Have a sealed batch voided that the provider has not permitted (money rule B3). For operators.
     VoidBatch(OperationId),
+    /// Present the claims again that an exchanged batch left unpaid, or the one at this place of it (money rule C1). For operators.
+    /// Answered by `Reply::PresentedAgain` when they are durable.
+    PresentAgain(OperationId, Option<u32>),
     /// Purser stops: end or park every sale, begin none. Answered by `Reply::Stopped` when all are recorded.
     Stop,
 }

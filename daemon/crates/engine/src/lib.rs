@@ -12,6 +12,7 @@ mod input;
 mod limits;
 pub mod load;
 mod output;
+mod parameters;
 mod psam;
 pub mod query;
 mod requests;
@@ -22,7 +23,7 @@ mod tests;
 mod view;
 mod visit;
 
-pub use config::Config;
+pub use config::{Config, GENERATION_MAX_SOFTWARE_SAM, generation_of};
 pub use engine::Engine;
 pub use input::{Abilities, Answer, BeginLoad, BeginSale, CallFailure, DeviceEvent, Input, Peer, Request};
 pub use limits::{LimitKind, LimitLevel, LimitUse, Limits};
@@ -31,6 +32,7 @@ pub use load::{
     LoadWhat, OwedReason, SendAttempt,
 };
 pub use output::{Act, EnterPin, Output, Query, Reply, RequestError, Told};
+pub use parameters::{HeardParameters, HotListTaken, ParametersAge};
 pub use psam::{PsamFault, PsamSettings, PsamState, PsamView, Sam};
 pub use query::QueryTold;
 pub use settlement::ProviderFailure;

@@ -5,7 +5,7 @@
 //! not count (money rule D3): it becomes a claim when it is proven, and may then take the claims above a limit.
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 
@@ -169,8 +169,10 @@ impl Engine {
 
     /// Counts a claim, once its evidence is durable.
     pub(crate) fn count_claim(&mut self, commit: &purser_ledger::Commit) {
-        if let Entry::SalePaid(paid) = &commit.entry {
-            self.unsettled.add(paid.amount, commit.at);
+        match &commit.entry {
+            Entry::SalePaid(paid) => self.unsettled.add(paid.amount, commit.at),
+            Entry::SalePresentedAgain(again) => self.unsettled.add(again.amount, commit.at),
+            _ => {}
         }
     }
 

@@ -4,9 +4,9 @@ use purser_ledger::{Amount, Authorised, Commit, DeviceName, Find, Refused};
 use purser_purse::CommandApdu;
 
 use crate::load::{LoadAsk, LoadProgress, LoadTold, LoadView, SendAttempt};
-use crate::settlement::{BatchTold, BatchView, CountBatch, SendBatch};
+use crate::settlement::{BatchTold, BatchView, CountBatch, FindUnpaid, NotUnpaid, PresentedAgain, SendBatch};
 use crate::view::{Outcome, Progress, PurseView, SaleView};
-use crate::{CallId, FindId, RequestId};
+use crate::{CallId, FindId, HotListTaken, RequestId};
 
 /// An effect, to be carried out in the order in which it is polled.
 #[derive(Debug)]
@@ -47,6 +47,10 @@ pub enum Output {
     Tell(Authorised<Told>),
     /// Tell progress to whoever listens. May be lost.
     Hint(SaleView<Progress>),
+    /// Tell the provider that a hot list is in force (money rule C3), again and again until it has answered. A later one replaces it.
+    AcknowledgeHotList(HotListTaken),
+    /// Look for the claims that a batch left unpaid, over the journal's reader. Answered by `Input::Unpaid`.
+    FindUnpaid(CallId, FindUnpaid),
 }
 
 /// A request to a device that moves no money.
@@ -122,6 +126,8 @@ pub enum Reply {
     Settling(Vec<BatchView>),
     /// Every sale is recorded; the process may end.
     Stopped,
+    /// These claims wait for another batch now, and it is durable.
+    PresentedAgain(PresentedAgain),
 }
 
 /// A durable outcome and the requests that it answers.
@@ -249,6 +255,21 @@ pub enum RequestError {
     /// Purser is stopping.
     #[error("Purser is stopping; try again when it has started")]
     Stopping,
+    /// The provider's parameters do not list the currency.
+    #[error("the provider lets nothing be sold in this currency")]
+    ParametersCurrency,
+    /// The price is above what the provider's parameters permit.
+    #[error("the price is above the provider's limit for one sale")]
+    ParametersLimit,
+    /// The price is above what they permit while they are too old.
+    #[error("nothing was heard from the provider for long, and the price is above its limit for that time")]
+    ParametersStale,
+    /// They permit no software SAM.
+    #[error("the provider permits no software SAM; use a PSAM")]
+    ParametersSam,
+    /// There is no claim to present again.
+    #[error(transparent)]
+    NotUnpaid(#[from] NotUnpaid),
 }
 
 impl RequestError {
@@ -256,6 +277,7 @@ impl RequestError {
     pub fn is_transient(self) -> bool {
         match self {
             Self::Refused(refused) => refused.is_transient(),
+            Self::NotUnpaid(why) => why.is_transient(),
             Self::ProviderFailed { is_transient, .. } => is_transient,
             Self::NoReader
             | Self::ReaderInUse
@@ -269,6 +291,7 @@ impl RequestError {
             | Self::QuotaSales
             | Self::TooManySales
             | Self::TooManyLoads
+            | Self::ParametersStale
             | Self::Stopping => true,
             Self::UnknownReference
             | Self::NotOwner
@@ -290,6 +313,9 @@ impl RequestError {
             | Self::OtherLoad
             | Self::OtherReference
             | Self::LoadNotConcluded
+            | Self::ParametersCurrency
+            | Self::ParametersLimit
+            | Self::ParametersSam
             | Self::NeverInDoubt => false,
         }
     }

@@ -57,6 +57,7 @@ impl Engine {
             Request::ReadPurse(reader) => self.read_purse(id, reader),
             Request::Settle(currency) => self.settle(id, peer, currency, operation),
             Request::VoidBatch(batch) => self.void_batch(id, peer, batch),
+            Request::PresentAgain(batch, place) => self.present_again(id, peer, batch, place),
             Request::Stop => {
                 self.begin_stop(id);
                 Ok(())
@@ -185,6 +186,7 @@ impl Engine {
         let asked = &new.asked;
         let reader = asked.reader.as_ref();
         self.may_work(asked.pin_through_api, asked.amount.currency())?;
+        self.permitted_by_parameters(asked.amount)?;
         self.within_limits(asked.amount)?;
         self.has_reader(reader)?;
         let takes = |sale: &Sale| sale.operation != new.operation && sale.competes_for(reader);
@@ -399,6 +401,7 @@ impl Engine {
         }
         self.stop_loads();
         self.stop_settlements();
+        self.stop_presenting();
         let readers: Vec<_> = self.visits.keys().cloned().collect();
         for reader in readers {
             self.end_idle_visit(&reader);

@@ -34,6 +34,10 @@ fn started(newest_unix_seconds: Option<i64>) -> Engine {
 }
 
 fn resumed(snapshot: Snapshot) -> Engine {
+    resumed_as(0, snapshot)
+}
+
+fn resumed_as(generation: u32, snapshot: Snapshot) -> Engine {
     let config = Config {
         terminal_number: PsamTerminalNumber::new([0, 0, 0, 0, 0, 1]),
         profile: Profile::default(),
@@ -46,6 +50,7 @@ fn resumed(snapshot: Snapshot) -> Engine {
         limits: Limits::default(),
         provider: None,
         built_unix_seconds: BUILT_UNIX_SECONDS,
+        generation,
     };
     let sam = SoftwareSam::from_credential(KEYS.as_bytes()).unwrap();
     Engine::resume(config, sam, snapshot, NOW)
@@ -112,6 +117,26 @@ fn a_restart_gives_no_debit_the_time_of_an_earlier_one_although_the_clock_stands
 }
 
 #[test]
+fn a_software_sam_counts_on_from_the_numbers_of_its_generation() {
+    let last = |generation, terminal_sn_max| {
+        let snapshot = Snapshot {
+            terminal_sn_max,
+            ..Snapshot::default()
+        };
+        resumed_as(generation, snapshot).terminal_sn_last
+    };
+    assert_eq!((last(0, None), last(0, Some(41))), (0, 41));
+    assert_eq!(
+        last(1, Some(41)),
+        0x00FF_FFFF,
+        "the next one is the first of generation 1"
+    );
+    assert_eq!(last(2, Some(0x0100_0007)), 0x01FF_FFFF);
+    assert_eq!(last(1, Some(0x0100_0007)), 0x0100_0007, "a later start counts on");
+    assert_eq!(last(255, None), 0xFEFF_FFFF);
+}
+
+#[test]
 fn a_clock_in_2090_is_marked_and_lifts_no_floor_and_its_record_neither() {
     const FAR: i64 = 3_786_912_000;
     let mut engine = started(None);
@@ -156,6 +181,8 @@ fn a_card_whose_open_payment_cannot_be_asked_about_is_never_debited() {
                 key,
                 attempt: SchemeBytes::new(Scheme::Pboc, attempt).unwrap(),
                 pin_verified: true,
+                parameters_version: 0,
+                generation: 0,
             }),
         }
         .content();

@@ -91,8 +91,12 @@ impl Step<'_> {
             digest: self.key.digest(number, &staged.head.digest, &content),
         };
         let before = match self.operation(staged, commit) {
-            // A load's number is the provider's: whoever asks for one that is damaged must not end the process.
-            Err(error) if error.is_damage() && matches!(commit.entry, Entry::LoadBegun(_)) => {
+            // A load's number is the provider's, and a claim that is presented again may be years old: whoever asks for one that is
+            // damaged must not end the process.
+            Err(error)
+                if error.is_damage()
+                    && matches!(commit.entry, Entry::LoadBegun(_) | Entry::SalePresentedAgain(_)) =>
+            {
                 return Ok(Err(Refused::OutOfOrder));
             }
             before => before?,

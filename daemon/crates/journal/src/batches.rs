@@ -25,6 +25,7 @@ pub(crate) const BATCH_ENTRIES_MAX: u32 = 1_000_000;
 pub(crate) fn kind(entry: &Entry) -> Option<(Currency, &'static str)> {
     match entry {
         Entry::SalePaid(paid) => Some((paid.amount.currency(), "claim")),
+        Entry::SalePresentedAgain(again) => Some((again.amount.currency(), "again")),
         Entry::SaleConcluded(concluded) => concluded.refund_owed.map(|owed| (owed.currency(), "refund")),
         Entry::SaleIntended(_)
         | Entry::SaleInDoubt(_)
@@ -155,7 +156,7 @@ pub(crate) fn unsettled(
 fn oldest(conn: &Connection, currency: Currency, after: u64, upto: u64) -> Result<Option<i64>, ReadError> {
     let mut statement = conn.prepare_cached(
         "SELECT number, digest, operation, content FROM settleable JOIN entries ON number = entry
-         WHERE currency = ?1 AND entry > ?2 AND entry <= ?3 AND kind = 'claim' ORDER BY entry LIMIT ?4",
+         WHERE currency = ?1 AND entry > ?2 AND entry <= ?3 AND kind <> 'refund' ORDER BY entry LIMIT ?4",
     )?;
     let mut found = statement.query((currency.code(), signed(after), signed(upto), OLDEST_LOOKED_AT))?;
     while let Some(row) = found.next()? {
@@ -202,7 +203,7 @@ pub(crate) fn claims_behind(
     upto: u64,
 ) -> Result<u64, ReadError> {
     let mut statement = conn.prepare_cached(
-        "SELECT count(*) FROM settleable WHERE currency = ?1 AND entry > ?2 AND entry <= ?3 AND kind = 'claim'",
+        "SELECT count(*) FROM settleable WHERE currency = ?1 AND entry > ?2 AND entry <= ?3 AND kind <> 'refund'",
     )?;
     let counted: i64 =
         statement.query_row((currency.code(), signed(after), signed(upto)), |row| row.get(0))?;

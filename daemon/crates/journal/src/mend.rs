@@ -19,7 +19,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use purser_ledger::{AnyOperation, Head, OperationId, Reference};
+use purser_ledger::{AnyOperation, Entry, Head, OperationId, Reference};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use crate::chain::ChainKey;
@@ -308,7 +308,7 @@ fn begun_before(conn: &Connection, operation: &AnyOperation) -> Result<Option<u6
 #[derive(Default)]
 struct Anew {
     totals: Totals,
-    /// Operations that may still get entries.
+    /// Operations that may still get entries by themselves.
     alive: BTreeMap<OperationId, AnyOperation>,
     /// Every batch that was sealed, and how many items it has.
     batches: Vec<(OperationId, u32)>,
@@ -319,7 +319,11 @@ impl Anew {
         let number = entry.number;
         let recorded = entry.decode()?;
         let id = recorded.content.operation;
-        let before = self.alive.remove(&id);
+        let before = match (self.alive.remove(&id), &recorded.content.entry) {
+            // Nothing else follows most of the sales that it can follow: they have been forgotten.
+            (None, Entry::SalePresentedAgain(_)) => rows::operation(conn, id.bytes(), None)?,
+            (alive, _) => alive,
+        };
         let mut operation = before.clone();
         rows::fold(&mut operation, &recorded)
             .map_err(|source| MendError::Entries(Finding::OutOfOrder { number, source }))?;

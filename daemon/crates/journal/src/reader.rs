@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use purser_ledger::{
-    Account, AnyOperation, Claims, Content, Currency, Head, Load, Operation, OperationId, Owner, Reference,
-    Settlement,
+    Account, AnyOperation, BatchStanding, Claims, Content, Currency, Head, Load, Operation, OperationId,
+    Owner, Reference, Settlement,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
@@ -40,8 +40,6 @@ pub struct Query {
     pub owner: Option<Owner>,
     /// Only entries of the operation that has this reference.
     pub reference: Option<Reference>,
-    /// Only entries of sales.
-    pub sales_only: bool,
 }
 
 /// What a journal holds as a whole.
@@ -215,6 +213,29 @@ impl Reader {
         verdicts::page(&self.conn, batch, from_place, limit.min(ENTRIES_MAX))
     }
 
+    /// Whether the verdicts that are kept on a batch are those that its exchange names, one for each item (money rule T4). Never
+    /// of a batch that is not exchanged. Reads all of them.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a transient one is worth another call.
+    pub fn are_verdicts_whole(&self, settlement: &Settlement) -> Result<bool, ReadError> {
+        match &settlement.standing {
+            BatchStanding::Exchanged(exchanged) => verdicts::are_those_of(&self.conn, settlement, exchanged),
+            BatchStanding::Sealed | BatchStanding::Voided(_) => Ok(false),
+        }
+    }
+
+    /// The operation that has this number, each of its entries found in its place in the record chain: for whoever acts on it.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a transient one is worth another call.
+    pub fn operation_by_id(&self, id: OperationId) -> Result<Option<AnyOperation>, ReadError> {
+        match &self.key {
+            Some(key) => rows::operation(&self.conn, id.bytes(), Some(key)),
+            None => Ok(None),
+        }
+    }
+
     /// Entries in their order.
     ///
     /// # Errors
@@ -229,13 +250,6 @@ impl Reader {
         if let Some(owner) = query.owner {
             sql.push_str(" AND (SELECT owner FROM operations WHERE id = entries.operation) = ?");
             values.push(Value::from(owner.0));
-        }
-        if query.sales_only {
-            // A settlement has no reference, a load has a row of its own.
-            sql.push_str(
-                " AND (SELECT reference FROM operations WHERE id = entries.operation) IS NOT NULL
-                  AND NOT EXISTS (SELECT 1 FROM loads WHERE operation = entries.operation)",
-            );
         }
         sql.push_str(" ORDER BY number LIMIT ?");
         values.push(Value::from(query.limit.min(ENTRIES_MAX)));

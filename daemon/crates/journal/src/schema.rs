@@ -8,7 +8,11 @@ use crate::OpenError;
 const APPLICATION_ID: u32 = 0x5055_5253;
 
 /// What leads from each version to the next one. Never changed once released, only added to.
-const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+];
 
 /// The first version that has the table of loads.
 const WITH_LOADS: u32 = 2;

@@ -76,7 +76,7 @@ fn an_old_journal_is_brought_to_the_known_version_with_all_that_it_holds() {
     for journal_mode in ["wal", "delete"] {
         let (folder, expected, head) = old(journal_mode);
         let mut journal = open(&folder);
-        assert_eq!(version(&folder), 2);
+        assert_eq!(version(&folder), 3);
         assert_eq!(journal.head(), head);
         assert_sales(&journal.snapshot().expect("readable"), &expected);
         for commit in Load::new(1).steps() {
@@ -100,12 +100,11 @@ fn an_old_journal_can_be_read_and_checked_as_it_is() {
     let overview = reader.overview().expect("readable");
     assert_eq!((overview.sales, overview.loads), (7, 0));
     assert_eq!(overview.open, expected.open);
-    let sales_only = Query {
+    let all = Query {
         limit: 1_000,
-        sales_only: true,
         ..Query::default()
     };
-    assert_eq!(reader.entries(&sales_only).expect("readable").len(), 15);
+    assert_eq!(reader.entries(&all).expect("readable").len(), 15);
     let loads = reader.open_loads().expect("readable");
     assert_eq!(
         (loads.len(), version(&folder)),
@@ -134,6 +133,6 @@ fn a_damaged_old_journal_is_refused_as_it_is_and_mended_into_a_new_one() {
     assert!(paid.expect("readable").is_some_and(|paid| !paid.is_open()));
     store(&mut journal, Load::new(1).begun());
     drop(journal);
-    assert_eq!(version(&folder), 2);
+    assert_eq!(version(&folder), 3);
     verify(folder.path(), Some(head), |_, _| {}).expect("whole");
 }

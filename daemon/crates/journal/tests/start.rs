@@ -75,9 +75,9 @@ fn an_empty_file_becomes_a_journal_of_the_known_version() {
     fs::write(&path, []).expect("written");
     assert_eq!(version(&path), 0);
     drop(open(&folder));
-    assert_eq!(version(&path), 2);
+    assert_eq!(version(&path), 3);
     drop(open(&folder));
-    assert_eq!(version(&path), 2, "a second start changes nothing");
+    assert_eq!(version(&path), 3, "a second start changes nothing");
 }
 
 #[test]
@@ -97,17 +97,17 @@ fn a_journal_of_a_newer_purser_is_refused_untouched() {
     drop(open(&folder));
     let path = folder.path().join("journal.db");
     Connection::open(&path)
-        .and_then(|conn| conn.pragma_update(None, "user_version", 3))
+        .and_then(|conn| conn.pragma_update(None, "user_version", 4))
         .expect("set");
     assert!(matches!(
         refusal(folder.path()),
-        OpenError::NewerVersion { found: 3, known: 2 }
+        OpenError::NewerVersion { found: 4, known: 3 }
     ));
     assert!(matches!(
         Reader::open(folder.path()),
-        Err(OpenError::NewerVersion { found: 3, known: 2 })
+        Err(OpenError::NewerVersion { found: 4, known: 3 })
     ));
-    assert_eq!(version(&path), 3);
+    assert_eq!(version(&path), 4);
 }
 
 #[test]

@@ -60,6 +60,10 @@ fn folded(commit: &Commit, head: Head, existing: Existing<'_>) -> Result<AnyOper
         return Err(Refused::by_asked(other.asked(), asked));
     }
     if let Some(operation) = existing.operation {
+        let is_left = |sale: &Operation| existing.batches.has_left(sale);
+        if matches!(commit.entry, Entry::SalePresentedAgain(_)) && !operation.sale().is_some_and(is_left) {
+            return Err(Refused::OutOfOrder);
+        }
         let mut after = operation.clone();
         let applied = after.apply(&content, head);
         applied.map_err(|error| refused_fold(error, commit, operation.sale()))?;
@@ -93,7 +97,8 @@ impl Entry {
             | Self::LoadReleased(_)
             | Self::LoadProven(_)
             | Self::LoadConfirmed(_)
-            | Self::LoadVoided(_) => return None,
+            | Self::LoadVoided(_)
+            | Self::SalePresentedAgain(_) => return None,
         };
         let asked = Asked { owner, kind, amount };
         Some((reference, asked))

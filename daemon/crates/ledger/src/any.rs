@@ -121,7 +121,7 @@ impl AnyOperation {
         }
     }
 
-    /// True while another entry can follow.
+    /// True while an entry can follow that is not [`Entry::SalePresentedAgain`], which can follow every paid sale.
     pub fn may_get_entries(&self) -> bool {
         match self {
             Self::Sale(operation) => operation.may_get_entries(),

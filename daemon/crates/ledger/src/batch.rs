@@ -1,7 +1,7 @@
 //! The entries of a settlement, and how each moves money.
 //!
-//! A batch is a range of entries of one currency: every claim, and every refund that became owed, with an entry number in
-//! `(after, upto]`. Entries never change, so its items can be made again at any time.
+//! A batch is a range of entries of one currency: every claim, made or presented again, and every refund that became owed, with an
+//! entry number in `(after, upto]`. Entries never change, so its items can be made again at any time.
 //!
 //! ```text
 //!  BatchSealed      Claims ─► InBatch
@@ -11,6 +11,7 @@
 //!                   InBatch ─► RefundsOwed  refunds of paid claims: the provider owes them now
 //!               LateRefunds ─► RefundsOwed  refunds of claims that were paid earlier: the provider owes them, the merchant it
 //!  BatchVoided      InBatch ─► Claims
+//!  SalePresentedAgain  Held ─► Claims       an entry of the sale: its claim waits for another batch
 //! ```
 
 use serde::{Deserialize, Serialize};

@@ -47,6 +47,8 @@ pub enum Entry {
     LoadConfirmed(LoadConfirmed),
     /// The load is void at the provider; the bank takes the amount back (money rule L3).
     LoadVoided(LoadVoided),
+    /// The claim of a paid sale, which an exchanged batch left unpaid, waits for another batch (money rule C1).
+    SalePresentedAgain(SalePresentedAgain),
 }
 
 /// Content of [`Entry::SaleIntended`]: all that a check after a restart needs (money rule P6).
@@ -67,6 +69,23 @@ pub struct SaleIntended {
     pub attempt: SchemeBytes,
     /// Whether the card's PIN was verified for this debit (S21).
     pub pin_verified: bool,
+    /// The version of the provider's parameters that were in force (money rule T3); 0 for none.
+    #[serde(default, skip_serializing_if = "is_none_in_force")]
+    pub parameters_version: u64,
+    /// The terminal's generation (money rule T1): its claim keeps it. Not stored before the first restore or clone.
+    #[serde(default, skip_serializing_if = "is_first_generation")]
+    pub generation: u32,
+}
+
+/// True of the version that stands for no parameters: it is not stored, so that an entry of an older Purser is byte-equal.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none_in_force(version: &u64) -> bool {
+    *version == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_first_generation(generation: &u32) -> bool {
+    *generation == 0
 }
 
 /// How a debit was proven.
@@ -274,6 +293,12 @@ pub enum CloseReason {
     PsamRefuses,
     /// The PSAM found this card's MAC2 wrong again and again: the card is left alone for a while, lest the PSAM lock itself.
     CardSuspect,
+    /// The provider's hot list names the card (money rule C3).
+    CardHotListed,
+    /// The provider's parameters do not list the version of the card's key (money rule T3).
+    KeyVersionNotListed,
+    /// The provider's parameters that came into force, or grew old, while the sale was under way do not permit it.
+    ParametersForbid,
 }
 
 /// Content of [`Entry::SaleClosed`].
@@ -288,6 +313,14 @@ pub struct SaleClosed {
     pub amount: Amount,
     /// Why it ended.
     pub reason: CloseReason,
+}
+
+/// Content of [`Entry::SalePresentedAgain`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SalePresentedAgain {
+    /// The amount claimed: the amount debited.
+    pub amount: Amount,
 }
 
 impl Entry {
@@ -329,6 +362,7 @@ impl Entry {
             Self::LoadBegun(begun) => begun.transfers(),
             Self::LoadProven(proven) => proven.transfers(),
             Self::LoadVoided(voided) => voided.transfers(),
+            Self::SalePresentedAgain(again) => vec![transfer(Account::Claims, Account::Held, again.amount)],
         }
     }
 
@@ -351,7 +385,8 @@ impl Entry {
             | Self::LoadReleased(_)
             | Self::LoadProven(_)
             | Self::LoadConfirmed(_)
-            | Self::LoadVoided(_) => {
+            | Self::LoadVoided(_)
+            | Self::SalePresentedAgain(_) => {
                 let of_transfer = |transfer: Transfer| {
                     let grown = |grows: bool| if grows { 1 } else { -1 };
                     [
@@ -373,7 +408,8 @@ impl Entry {
             | Self::SaleConcluded(_)
             | Self::BatchSealed(_)
             | Self::LoadBegun(_)
-            | Self::LoadAttempted(_) => true,
+            | Self::LoadAttempted(_)
+            | Self::SalePresentedAgain(_) => true,
             Self::SalePaid(_)
             | Self::SaleInDoubt(_)
             | Self::SaleQueried(_)

@@ -27,8 +27,8 @@ pub use any::{AnyOperation, Asked, Kind};
 pub use batch::{BatchExchanged, BatchSealed, BatchVoided, Part};
 pub use entry::{
     CloseReason, Conclusion, Content, DecodeError, DoubtReason, ENTRY_VERSION, Entry, PaidProof,
-    ProviderAnswer, QueryReason, SaleClosed, SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, SaleQueried,
-    SaleVoided, VoidProof,
+    ProviderAnswer, QueryReason, SaleClosed, SaleConcluded, SaleInDoubt, SaleIntended, SalePaid,
+    SalePresentedAgain, SaleQueried, SaleVoided, VoidProof,
 };
 pub use fuzz::fuzz;
 pub use head::{Head, HeadError};

@@ -10,7 +10,8 @@
 //!               InDoubt ──┴─► Queried ─► Paid | Voided
 //! ```
 //! A sale that is `InDoubt` or `Queried` may also be ended by the provider's signed word (money rule C4).
-//! A sale that was ever `InDoubt` may be concluded once, at any time from then on.
+//! A sale that was ever `InDoubt` may be concluded once, at any time from then on. The claim of a `Paid` one may be presented again,
+//! each time that a batch has left it unpaid.
 
 use crate::{
     Amount, CloseReason, Conclusion, Content, DebitKey, DoubtReason, Entry, Head, OperationId, Owner,
@@ -67,7 +68,14 @@ pub struct Operation {
     pub head: Head,
     /// The head at the entry that proved the debit; printed on the slip.
     pub paid_head: Option<Head>,
+    /// The number of the entry that makes its claim: the one that proved the debit, or the newest that presents the claim again. It
+    /// stands in the range of the batch that has the claim, or will have it.
+    pub claim_entry: Option<u64>,
 }
+
+/// A claim is presented again up to this step only. A sale has 256, and leaves some for what the buyer is owed: a claim that was
+/// refused so often is refused for ever.
+const STEP_TO_PRESENT_MAX: u8 = 200;
 
 /// An entry does not follow from the entries before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -136,7 +144,8 @@ impl Operation {
             | Entry::LoadReleased(_)
             | Entry::LoadProven(_)
             | Entry::LoadConfirmed(_)
-            | Entry::LoadVoided(_) => return Err(FoldError::NotOpened),
+            | Entry::LoadVoided(_)
+            | Entry::SalePresentedAgain(_) => return Err(FoldError::NotOpened),
         };
         if content.step != 0 {
             return Err(FoldError::OtherStep);
@@ -157,6 +166,7 @@ impl Operation {
             next_step: 1,
             head,
             paid_head: None,
+            claim_entry: None,
         })
     }
 
@@ -199,6 +209,7 @@ impl Operation {
                 self.refund_owed = paid.refund_owed.then_some(self.amount);
                 self.standing = Standing::Paid(paid.clone());
                 self.paid_head = Some(head);
+                self.claim_entry = Some(head.number);
             }
             Entry::SaleVoided(voided) => {
                 self.require(self.is_open() && voided.amount == self.amount)?;
@@ -221,6 +232,12 @@ impl Operation {
                 self.require(concluded.refund_owed == owed)?;
                 self.conclusion = Some(concluded.conclusion);
                 self.refund_owed = owed;
+            }
+            Entry::SalePresentedAgain(again) => {
+                let is_paid = matches!(self.standing, Standing::Paid(_));
+                self.require(is_paid && again.amount == self.amount)?;
+                self.require(self.next_step <= STEP_TO_PRESENT_MAX)?;
+                self.claim_entry = Some(head.number);
             }
         }
         Ok(())
@@ -254,7 +271,7 @@ impl Operation {
         }
     }
 
-    /// True while another entry can follow: a proof, or a conclusion.
+    /// True while a proof or a conclusion can follow. The claim of one that is paid can be presented again at any time.
     pub fn may_get_entries(&self) -> bool {
         self.is_open() || (self.was_in_doubt && self.conclusion.is_none())
     }

@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    BatchExchanged, BatchSealed, BatchVoided, Content, Currency, Entry, FoldError, Head, OperationId, Wall,
+    BatchExchanged, BatchSealed, BatchVoided, Content, Currency, Entry, FoldError, Head, Operation,
+    OperationId, Wall,
 };
 
 /// Where a batch stands in the journal.
@@ -187,6 +188,13 @@ impl Batches {
             && !self.blocked.contains(&currency)
             && sealed.after == self.next_after(currency)
             && sealed.upto <= newest
+    }
+
+    /// Whether the batch that has this sale's claim was exchanged. Only then can its claim be presented again: one that is in a batch
+    /// under way, or in none, will be settled as it is. Whether that batch paid it is told by its verdicts.
+    pub fn has_left(&self, sale: &Operation) -> bool {
+        sale.claim_entry
+            .is_some_and(|entry| entry <= self.next_after(sale.amount.currency()))
     }
 
     /// Takes over how a settlement stands after its newest entry.

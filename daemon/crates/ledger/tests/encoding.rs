@@ -3,9 +3,9 @@
 mod common;
 
 use common::{
-    closed, concluded, content, in_doubt, in_doubt_with_answer, intended, load_attempted, load_begun,
-    load_confirmed, load_proven, load_released, load_voided, paid, paid_by_provider, queried, voided,
-    voided_by_provider, yen,
+    closed, concluded, content, in_doubt, in_doubt_with_answer, intended, intended_by_parameters,
+    load_attempted, load_begun, load_confirmed, load_proven, load_released, load_voided, paid,
+    paid_by_provider, queried, voided, voided_by_provider, yen,
 };
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 use purser_ledger::{
@@ -22,6 +22,10 @@ fn golden() -> Vec<(Entry, &'static str)> {
         (
             intended(),
             r#"{"kind":"sale_intended","reference":"order-17","owner":1000,"amount":{"minor":300,"currency":"JPY"},"reader":"counter-1","key":{"card":{"scheme":"pboc","serial":"00010203040506070809"},"terminal_number":"010203040506","terminal_sn":42},"attempt":{"scheme":"pboc","bytes":"aabb"},"pin_verified":true}"#,
+        ),
+        (
+            intended_by_parameters(7),
+            r#"{"kind":"sale_intended","reference":"order-17","owner":1000,"amount":{"minor":300,"currency":"JPY"},"reader":"counter-1","key":{"card":{"scheme":"pboc","serial":"00010203040506070809"},"terminal_number":"010203040506","terminal_sn":42},"attempt":{"scheme":"pboc","bytes":"aabb"},"pin_verified":true,"parameters_version":7}"#,
         ),
         (
             paid(false),
@@ -192,11 +196,15 @@ fn the_words_of_why_a_sale_was_closed_never_change() {
             C::TerminalSnRepeated,
             C::PsamRefuses,
             C::CardSuspect,
+            C::CardHotListed,
+            C::KeyVersionNotListed,
+            C::ParametersForbid,
         ],
         "cancelled_by_pos cancelled_by_buyer no_card_in_time no_pin_in_time insufficient_funds pin_blocked \
          foreign_card card_expired card_blocked card_exhausted card_held currency_mismatch key_missing pin_not_possible \
          card_misbehaved reader_failed no_room books_full stopped psam_not_ready psam_busy psam_mismatch \
-         psam_locked terminal_sn_repeated psam_refuses card_suspect",
+         psam_locked terminal_sn_repeated psam_refuses card_suspect card_hot_listed key_version_not_listed \
+         parameters_forbid",
     );
 }
 
@@ -212,6 +220,25 @@ fn an_entry_that_is_cut_off_at_any_byte_is_damaged() {
             );
         }
     }
+}
+
+#[test]
+fn a_generation_is_stored_from_the_second_on() {
+    let (entry, first) = golden().remove(0);
+    let Entry::SaleIntended(it) = entry else {
+        unreachable!("the first is an intent");
+    };
+    let later = content(
+        0,
+        Entry::SaleIntended(purser_ledger::SaleIntended { generation: 3, ..it }),
+    );
+    let stored = String::from_utf8(later.encode()).expect("JSON");
+    let text = first.replace(
+        "\"pin_verified\":true}",
+        "\"pin_verified\":true,\"generation\":3}",
+    );
+    assert_eq!(stored, format!("{BEFORE}{text}}}"));
+    assert_eq!(Content::decode(stored.as_bytes()).expect("it decodes"), later);
 }
 
 #[test]

@@ -118,6 +118,14 @@ impl Parameters {
         digest_of(&[&self.encode()])
     }
 
+    /// True when the hot list names this card. Looks at a few cards only, however long the list is: it is ascending.
+    pub fn lists(&self, card: &CardId) -> bool {
+        let found = self
+            .hot_list
+            .binary_search_by(|listed| listed.serial().cmp(card.serial()));
+        found.is_ok_and(|place| self.hot_list[place] == *card)
+    }
+
     /// How much one sale may come to; none for a currency that is not sold in.
     pub fn limits(&self, currency: Currency) -> Option<CurrencyLimits> {
         let of = |limits: &&CurrencyLimits| limits.sale_max.currency() == currency;

@@ -43,13 +43,18 @@ impl GoesBack {
 }
 
 impl DeliveryRecord {
-    /// The record with a list that the terminal acknowledged. A repeat changes nothing.
+    /// The record with a list that the terminal acknowledged. A repeat changes nothing, also from a later sale on: a terminal that
+    /// did not hear the answer tells it again after a restart, from where it stands then. The first word counts.
     ///
     /// # Errors
     /// [`GoesBack`]: keep the record as it is, flag the terminal (a restore, or worse).
     pub fn acknowledged(&self, delivery: Delivery) -> Result<Self, GoesBack> {
         match self.0.last() {
-            Some(last) if *last == delivery => Ok(self.clone()),
+            Some(last)
+                if delivery.version == last.version && delivery.from_terminal_sn >= last.from_terminal_sn =>
+            {
+                Ok(self.clone())
+            }
             Some(last)
                 if delivery.version <= last.version || delivery.from_terminal_sn < last.from_terminal_sn =>
             {

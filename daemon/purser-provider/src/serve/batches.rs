@@ -175,8 +175,11 @@ fn reconciled(sql: &Connection, batch: &Batch) -> Result<(), Failure> {
         "the batch is of generation {}, and the terminal is reconciled with {generation}",
         batch.generation
     );
-    let remedy =
-        "have the provider's operator compare the books and reconcile the terminal, or seal the batch again";
+    let remedy = if batch.generation > generation {
+        "have the provider's operator compare the books and say `purser-provider terminal reconcile`"
+    } else {
+        "the terminal's state folder is an older copy: stop purserd and say `purserd new-generation`"
+    };
     Err(Fault::conflict("NotReconciled", cause, remedy).transient().into())
 }
 

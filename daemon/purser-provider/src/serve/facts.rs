@@ -83,7 +83,8 @@ fn before(sql: &Connection, owner: &Owner, key: &[u8; 20]) -> Result<Before, Fai
     if let Some(charge) = charge(sql, key)? {
         return Ok(Before::Charged(charge));
     }
-    if exists(sql, "SELECT 1 FROM forged WHERE key = ?1", [key])? {
+    let forged = "SELECT 1 FROM forged WHERE key = ?1 AND upheld_at IS NULL";
+    if exists(sql, forged, [key])? {
         return Ok(Before::Forged);
     }
     // By name: for its order SQLite would rather walk the whole batch, once for each of its items.

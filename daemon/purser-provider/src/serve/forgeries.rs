@@ -16,7 +16,8 @@ pub(crate) fn count(sql: &Connection, terminal: &str, key: &[u8; 20]) -> Result<
         |row| row.get(0),
     )?;
     sql.prepare_cached(
-        "INSERT INTO forged (key, terminal, key_version) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO NOTHING",
+        "INSERT INTO forged (key, terminal, key_version) VALUES (?1, ?2, ?3)
+         ON CONFLICT (key) DO UPDATE SET upheld_at = NULL, upheld_why = NULL",
     )?
     .execute((key, terminal, version))?;
     let limits = WatchLimits::default();

@@ -52,7 +52,10 @@ pub(crate) async fn acknowledge(
     let done = move |_: &Shared, store: &mut Store| {
         let sql = store.begin()?;
         let peer = peer::terminal(&sql, leg.peer)?;
-        let query = "SELECT psam_number, coalesce(highest_sn, 0) FROM terminal WHERE name = ?1";
+        // A software SAM's serial numbers begin anew, higher, with each generation (money rule T1).
+        let query = "SELECT psam_number,
+                            max(coalesce(highest_sn, 0), iif(is_software_sam, min(generation, 255) << 24, 0))
+                     FROM terminal WHERE name = ?1";
         let (number, highest_sn): (Option<[u8; 6]>, u32) =
             sql.query_row(query, [peer.name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let number = number.ok_or_else(|| {

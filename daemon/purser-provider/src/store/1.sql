@@ -210,7 +210,11 @@ CREATE TABLE forged (
     terminal TEXT NOT NULL,
     key_version INTEGER,
     -- 0 once a person has unblocked the key version.
-    is_counted INTEGER NOT NULL DEFAULT 1 CHECK (is_counted IN (0, 1))
+    is_counted INTEGER NOT NULL DEFAULT 1 CHECK (is_counted IN (0, 1)),
+    -- Set once a person has upheld the debit: one more claim of it is judged by its evidence. Unset by another forgery.
+    upheld_at INTEGER,
+    upheld_why TEXT,
+    CHECK ((upheld_at IS NULL) = (upheld_why IS NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX forged_by_version ON forged (key_version, is_counted, terminal);
 

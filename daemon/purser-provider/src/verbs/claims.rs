@@ -2,15 +2,16 @@
 
 use purser_provider_link::{BatchId, Decision, Item};
 use purser_provider_rules::books::Account;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Value, json};
 
 use super::hex_bytes;
+use crate::authority::now_unix_seconds;
 use crate::cli::Claims;
 use crate::fault::{Failure, Fault};
 use crate::show::Shown;
 use crate::store::batches::{self, StoredItem, key_bytes};
-use crate::store::{Store, books, currency};
+use crate::store::{Store, alarm, books, currency};
 
 const COLUMNS: &[&str] = &[
     "batch",
@@ -25,11 +26,62 @@ const COLUMNS: &[&str] = &[
     "decision",
     "reason",
     "is_paid",
+    "upheld",
 ];
 
-pub(super) fn claims(store: &Store, verb: &Claims) -> Result<Shown, Failure> {
+pub(super) fn claims(store: &mut Store, verb: &Claims) -> Result<Shown, Failure> {
+    if let Claims::Uphold {
+        card,
+        terminal_number,
+        terminal_sn,
+        why,
+    } = verb
+    {
+        let key = debit(card, terminal_number, *terminal_sn)?;
+        return uphold(store, &key, why);
+    }
+    look(store, verb)
+}
+
+/// The bytes under which a debit is stored.
+fn debit(card: &str, terminal_number: &str, terminal_sn: u32) -> Result<Vec<u8>, Failure> {
+    let card: [u8; 10] = hex_bytes("Serial", card)?;
+    let number: [u8; 6] = hex_bytes("PsamNumber", terminal_number)?;
+    Ok([&card[..], &number, &terminal_sn.to_be_bytes()].concat())
+}
+
+/// A person has looked at a debit whose claim was forged: its next claim is judged by its evidence, once. If that is forged too, it is
+/// as before: nobody finds out by claims what a card would have made (money rule T3).
+fn uphold(store: &mut Store, key: &[u8], why: &str) -> Result<Shown, Failure> {
+    let (now, why) = (now_unix_seconds(), why.trim());
+    if why.is_empty() {
+        let cause = "no reason is given";
+        return Err(Fault::invalid("Why", cause, "say with --why who looked at what").into());
+    }
+    let sql = store.begin()?;
+    let query = "UPDATE forged SET upheld_at = coalesce(upheld_at, ?2), upheld_why = coalesce(upheld_why, ?3)
+                 WHERE key = ?1 RETURNING terminal, upheld_why";
+    let upheld: Option<(String, String)> = sql
+        .query_row(query, (key, now, why), |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((terminal, kept)) = upheld else {
+        let cause = "no claim of this debit was forged";
+        let remedy = "`claims show` tells why a claim is held; what is held for another reason is judged anew whenever the terminal presents it again";
+        return Err(Fault::unknown("NotForged", cause, remedy).into());
+    };
+    alarm(&sql, now, Some(&terminal), "ForgedUpheld")?;
+    sql.commit()?;
+    Ok(Shown::one(
+        "the next claim of this debit is judged by its evidence; have the terminal present it again"
+            .to_owned(),
+        json!({ "terminal": terminal, "upheld": kept }),
+    ))
+}
+
+fn look(store: &Store, verb: &Claims) -> Result<Shown, Failure> {
     let sql = store.reader();
     match verb {
+        Claims::Uphold { .. } => unreachable!("a change is not a look"),
         Claims::List { batch, from, limit } => {
             let id = BatchId(hex_bytes("BatchId", batch)?);
             let stored = batches::find(sql, id)?.ok_or_else(|| {
@@ -48,9 +100,7 @@ pub(super) fn claims(store: &Store, verb: &Claims) -> Result<Shown, Failure> {
             terminal_number,
             terminal_sn,
         } => {
-            let card: [u8; 10] = hex_bytes("Serial", card)?;
-            let number: [u8; 6] = hex_bytes("PsamNumber", terminal_number)?;
-            let key = [&card[..], &number, &terminal_sn.to_be_bytes()].concat();
+            let key = debit(card, terminal_number, *terminal_sn)?;
             let query =
                 "SELECT batch.number, lower(hex(id)), place FROM item JOIN batch ON batch.number = item.batch
                          WHERE key = ?1 ORDER BY batch.number, place LIMIT 1000";
@@ -82,13 +132,17 @@ fn shown(sql: &Connection, batch: &str, stored: &StoredItem) -> Result<Value, Fa
     };
     let key = item.key();
     let charge = batches::charge(sql, &key_bytes(key))?;
+    let upheld: Option<String> = sql
+        .prepare_cached("SELECT upheld_why FROM forged WHERE key = ?1 AND upheld_why IS NOT NULL")?
+        .query_row([key_bytes(key)], |row| row.get(0))
+        .optional()?;
     let is_paid =
         charge.is_some_and(|it| (it.batch, it.place) == (stored.verdict.batch, stored.verdict.place));
     Ok(json!({
         "batch": batch, "place": stored.verdict.place, "kind": kind, "card": hex::encode(key.card.serial()),
         "terminal_number": hex::encode(key.terminal_number), "terminal_sn": key.terminal_sn,
         "amount": amount.minor(), "currency": amount.currency().code(), "refund_owed": refund,
-        "decision": decision, "reason": reason, "is_paid": is_paid,
+        "decision": decision, "reason": reason, "is_paid": is_paid, "upheld": upheld,
     }))
 }
 

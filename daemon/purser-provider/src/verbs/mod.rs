@@ -43,7 +43,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, Failure> {
         Verb::Batch(verb) => batches::batch(&mut Store::open(&folder)?, &folder, verb)?,
         Verb::Parameters(verb) => parameters::parameters(&mut Store::open(&folder)?, &folder, verb)?,
         Verb::Permit(verb) => permits::permit(&mut Store::open(&folder)?, &folder, verb)?,
-        Verb::Claims(verb) => claims::claims(&Store::open(&folder)?, verb)?,
+        Verb::Claims(verb) => claims::claims(&mut Store::open(&folder)?, verb)?,
         Verb::Queries(verb) => queries::queries(&mut Store::open(&folder)?, &folder, verb)?,
         Verb::Alarms { limit } => claims::alarms(&Store::open(&folder)?, *limit)?,
         Verb::Liability => claims::liability(&Store::open(&folder)?)?,

@@ -201,7 +201,7 @@ fn reconcile(store: &mut Store, name: &str, generation: u32) -> Result<Shown, Fa
 }
 
 fn list(store: &Store) -> Result<Shown, Failure> {
-    let query = "SELECT name, role, merchant, hex(psam_number), bank_terminal, address, standing, enrolled_at
+    let query = "SELECT name, role, merchant, hex(psam_number), bank_terminal, address, standing, enrolled_at, generation
                  FROM terminal ORDER BY name";
     let mut statement = store.reader().prepare(query)?;
     let rows = statement.query_map((), |row| {
@@ -210,10 +210,12 @@ fn list(store: &Store) -> Result<Shown, Failure> {
         let number: Option<String> = row.get(3)?;
         let (bank_terminal, address): (Option<String>, Option<String>) = (row.get(4)?, row.get(5)?);
         let (standing, enrolled_at): (String, Option<i64>) = (row.get(6)?, row.get(7)?);
+        let generation: u32 = row.get(8)?;
         Ok(json!({
             "terminal": name, "role": role, "merchant": merchant,
             "psam_number": number.filter(|it| !it.is_empty()), "bank_terminal": bank_terminal,
             "address": address, "standing": standing, "has_enrolled": enrolled_at.is_some(),
+            "generation": generation,
         }))
     })?;
     let columns = &[
@@ -225,6 +227,7 @@ fn list(store: &Store) -> Result<Shown, Failure> {
         "address",
         "standing",
         "has_enrolled",
+        "generation",
     ];
     Ok(Shown::list(columns, rows.collect::<Result<_, _>>()?))
 }

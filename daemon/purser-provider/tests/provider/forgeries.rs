@@ -43,6 +43,58 @@ fn a_forged_debit_is_not_tried_with_other_evidence_and_many_forgeries_suspend_th
     );
 }
 
+/// A person frees one try at a time; it is no way to guess on.
+#[test]
+fn an_upheld_debit_is_judged_once_more_and_another_forgery_ends_that() {
+    let shop = Shop::new();
+    let mut customer = Customer::new(CARD);
+    let good = customer.pay(300, 1, 1);
+    let settle = |n: u8, claim: &Claim| {
+        let items = claims(std::slice::from_ref(claim));
+        let batch = seal(n, "till-1", &items);
+        let mut line = announced(&shop.till, n, &batch);
+        let verdicts = shop.verdicts(&send(&mut line, &batch, 0, &items).done());
+        let total = shop.permit(&mut line, &batch).sum.total;
+        (reason(&verdicts[0]), total)
+    };
+    let (card, number) = (
+        hex::encode(good.key.card.serial()),
+        hex::encode(good.key.terminal_number),
+    );
+    let debit = ["claims", "uphold", &card, &number, "1", "--why"];
+    let uphold = |why: &'static str| [&debit[..], &[why]].concat();
+    assert_eq!(shop.provider.refused(&uphold("nothing was wrong")), "NotForged");
+    assert_eq!(settle(1, &forged(&good)), (Some(Reason::Forged), yen(0)));
+    assert_eq!(settle(2, &good), (Some(Reason::ForgedBefore), yen(0)));
+    assert_eq!(shop.provider.refused(&uphold(" ")), "Why");
+    shop.provider.done(&uphold("the reader was faulty"));
+    shop.provider.done(&uphold("said twice"));
+    let shown = shop.provider.done(&["claims", "show", &card, &number, "1"]);
+    assert!(
+        shown.iter().all(|it| it["upheld"] == "the reader was faulty"),
+        "{shown:?}"
+    );
+    assert_eq!(
+        settle(3, &forged(&good)),
+        (Some(Reason::Forged), yen(0)),
+        "judged, and found forged"
+    );
+    assert_eq!(
+        settle(4, &good),
+        (Some(Reason::ForgedBefore), yen(0)),
+        "one try was given"
+    );
+    shop.provider.done(&uphold("the reader was changed"));
+    assert_eq!(settle(5, &good), (None, yen(300)));
+    assert_eq!(settle(6, &good), (Some(Reason::AlreadyPaid), yen(0)), "paid once");
+    let alarms = shop.provider.done(&["alarms"]);
+    assert!(
+        alarms.iter().any(|it| it["alarm"] == "ForgedUpheld"),
+        "{alarms:?}"
+    );
+    assert_eq!(shop.provider.done(&["audit"])[0]["findings"], 0);
+}
+
 /// A TAC has four bytes. Each guess would need a claim; a claim's own key is refused after the first one, so the guesses come
 /// under other keys.
 #[test]

@@ -56,6 +56,8 @@ fn a_hot_listed_card_is_held_only_where_the_list_had_reached_the_till_before_the
     );
     acknowledge(&told(1, 3)).done();
     acknowledge(&told(1, 3)).done();
+    // A till that did not hear the answer tells it again from where it stands then: the sale with SN 3 is refused all the same.
+    acknowledge(&told(1, 4)).done();
     assert_eq!(acknowledge(&told(1, 2)).refusal(), "GoesBack");
     let items = claims(&[customer.pay(100, 1, 2), customer.pay(100, 1, 3)]);
     let batch = seal(1, "till-1", &items);

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use purser_api::client::Client;
 use purser_api::model::{
-    self, BatchArguments, BatchItem, BatchItemsArguments, BatchesArguments, SettleArguments,
+    self, BatchArguments, BatchItem, BatchItemsArguments, BatchesArguments, PresentAgainArguments,
+    SettleArguments,
 };
 
 use crate::cli::{Batch, Cli, Settle};
 use crate::exit::{Exit, Failure};
 use crate::table::{money, print_json, print_table, time};
 
-/// How often a batch is looked at that is waited for: nobody announces its progress.
+/// How often batches are looked at that are waited for: one of several may end in any order, and a hint may be lost.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Why a batch is not sent by the running daemon at all.
@@ -23,6 +24,7 @@ pub(super) async fn run(cli: &Cli, client: Client, asked: &Batch) -> Result<(), 
     match asked {
         Batch::List { limit } => list(cli, client, *limit).await,
         Batch::Void { id } => void(cli, client, id).await,
+        Batch::PresentAgain { id, place } => present_again(cli, client, id, *place).await,
         Batch::Show { id, held } => show(cli, client, id, *held).await,
     }
 }
@@ -114,12 +116,14 @@ fn is_parked(batch: &model::Batch) -> bool {
 
 fn progress(batch: &model::Batch) -> String {
     let why = batch.cause.as_deref().map(|cause| format!(": {cause}"));
+    let sent = batch.sent.map(|sent| format!(", {sent} of them taken"));
     format!(
-        "{} {} over {} is {}{}",
+        "{} {} over {} is {}{}{}",
         batch.count,
         if batch.count == 1 { "item" } else { "items" },
         money(&batch.claimed),
         batch.state,
+        sent.unwrap_or_default(),
         why.unwrap_or_default()
     )
 }
@@ -130,6 +134,41 @@ async fn void(cli: &Cli, mut client: Client, id: &str) -> Result<(), Failure> {
         return Ok(print_json(&reply)?);
     }
     println!("the provider is asked; `purserctl batch list` tells what came of it");
+    Ok(())
+}
+
+/// Presents claims again, part by part until none is left.
+async fn present_again(cli: &Cli, mut client: Client, id: &str, place: Option<u64>) -> Result<(), Failure> {
+    let asked = PresentAgainArguments {
+        id: id.to_owned(),
+        place,
+    };
+    let mut done = client.present_again(&asked).await?;
+    while done.more {
+        let part = client.present_again(&asked).await?;
+        done.count = done.count.saturating_add(part.count);
+        done.claimed.minor = done.claimed.minor.saturating_add(part.claimed.minor);
+        // One that presents nothing has met what does not pass by itself: what is left is told.
+        done.more = part.more;
+        if part.count == 0 {
+            break;
+        }
+    }
+    if cli.json {
+        return Ok(print_json(&done)?);
+    }
+    let claims = if done.count == 1 { "claim" } else { "claims" };
+    println!(
+        "{} {claims} over {} presented again",
+        done.count,
+        money(&done.claimed)
+    );
+    if done.more {
+        println!("more are left: `purserctl batch present-again {id}` goes on with them");
+    }
+    if done.count > 0 {
+        println!("`purserctl settle` sends them to the provider");
+    }
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use crate::cli::{self, Cli};
 use crate::exit::{Exit, Failure};
 use crate::table::{money, print_facts, print_json};
 
-/// How often a load is looked at that is waited for: nobody announces its progress.
+/// How often a load is looked at that is waited for: that nobody works on it any more is a hint, which may be lost.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// How long a daemon that went away is waited for: systemd has started it again long before.
 const AWAY_SECONDS_MAX: u64 = 30;

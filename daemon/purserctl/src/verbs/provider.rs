@@ -39,19 +39,46 @@ fn print(provider: &ProviderReply) -> std::io::Result<()> {
         ("terminal", or_none(&provider.terminal)),
         ("role", role.to_owned()),
         ("merchant", or_none(&provider.merchant)),
+        ("generation", provider.generation.to_string()),
         ("called by", or_none(&provider.mode)),
         (
             "certificate until",
             provider
                 .certificate_expires_unix_seconds
-                .map(|unix_seconds| {
-                    time(&Time {
-                        unix_seconds,
-                        utc_offset_seconds: 0,
-                        trusted: true,
-                    })
-                })
+                .map(at)
                 .unwrap_or_default(),
         ),
+        ("parameters", parameters(provider)),
+        ("hot list", hot_list(provider)),
+        ("last failure", or_none(&provider.parameters_failure)),
     ])
+}
+
+fn at(unix_seconds: i64) -> String {
+    time(&Time {
+        unix_seconds,
+        utc_offset_seconds: 0,
+        trusted: true,
+    })
+}
+
+fn parameters(provider: &ProviderReply) -> String {
+    let Some(version) = provider.parameters_version else {
+        return String::new();
+    };
+    let age = provider.parameters_age.as_deref().unwrap_or_default();
+    let heard = provider.parameters_heard_unix_seconds.map(at);
+    format!("version {version}, {age}, heard {}", heard.unwrap_or_default())
+}
+
+fn hot_list(provider: &ProviderReply) -> String {
+    let (Some(version), Some(cards)) = (provider.hot_list_version, provider.hot_list_cards) else {
+        return String::new();
+    };
+    let acknowledged = match provider.hot_list_acknowledged {
+        Some(true) => ", acknowledged",
+        Some(false) => ", not acknowledged yet",
+        None => "",
+    };
+    format!("version {version}, {cards} cards{acknowledged}")
 }

@@ -73,7 +73,10 @@ async fn follow(cli: &Cli, asked: &cli::Sale, pin: &mut Option<OwnedFd>) -> Resu
         .await?;
     let mut told = None;
     loop {
-        let sale = events.next().await?.sale;
+        // Watched by its reference, it is the sale that it was begun as.
+        let Some(sale) = events.next().await?.sale else {
+            continue;
+        };
         if sale.outcome != "under_way" {
             return Ok(sale);
         }

@@ -8,8 +8,8 @@ use purser_purse::pboc::{Aid, FactorOrder, IssuerId, PsamAdf, PsamLevels, PsamTe
 use serde::Deserialize;
 
 use super::values::{
-    AnswerMs, Bus, CallBackMs, Claims, Devices, Hours, Listen, MessageMs, Minor, Named, Percent, Reached,
-    SpreadMinutes, StartMs, TimeOfDay, WaitMs, Way,
+    AnswerMs, Bus, CallBackMs, Claims, Devices, Hours, Listen, MessageMs, Minor, Named, ParametersSeconds,
+    Percent, Reached, SpreadMinutes, StartMs, TimeOfDay, WaitMs, Way,
 };
 
 /// `purser.toml` or a drop-in: each key may be absent.
@@ -105,6 +105,7 @@ pub(super) struct Provider {
     pub(super) settle_at: Option<Vec<TimeOfDay>>,
     pub(super) settle_spread_minutes: Option<SpreadMinutes>,
     pub(super) settle_near_limits: Option<bool>,
+    pub(super) parameters_seconds: Option<ParametersSeconds>,
 }
 
 #[derive(Debug, Default, Deserialize)]

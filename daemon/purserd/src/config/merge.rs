@@ -42,6 +42,10 @@ impl File {
             &mut self.provider.settle_near_limits,
             later.provider.settle_near_limits,
         );
+        take(
+            &mut self.provider.parameters_seconds,
+            later.provider.parameters_seconds,
+        );
         take(&mut self.bus.bus, later.bus.bus);
         self
     }

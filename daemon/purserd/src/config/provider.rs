@@ -12,6 +12,8 @@ use crate::provider::Address;
 
 /// Half an hour spreads a chain's terminals well enough.
 const SPREAD_MINUTES: u64 = 30;
+/// A stolen card is refused within the hour.
+const PARAMETERS_SECONDS: u64 = 3_600;
 
 /// The provider that settles this terminal's sales.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub struct Provider {
     pub call_back_ms: u64,
     /// When Purser settles by itself.
     pub settle: Settle,
+    /// How often it asks for the provider's parameters. Units: seconds.
+    pub parameters_seconds: u64,
 }
 
 /// When Purser settles by itself (S30).
@@ -49,8 +53,9 @@ fn minutes(times: Vec<TimeOfDay>) -> Vec<u16> {
     times.into_iter().map(|time| time.0).collect()
 }
 
-pub(super) fn provider(path: &Path, given: file::Provider) -> Result<Option<Provider>, ConfigError> {
-    let is_absent = given.address.is_none()
+/// True where nothing of the section is set.
+fn is_absent(given: &file::Provider) -> bool {
+    given.address.is_none()
         && given.authority.is_none()
         && given.name.is_none()
         && given.mode.is_none()
@@ -59,8 +64,12 @@ pub(super) fn provider(path: &Path, given: file::Provider) -> Result<Option<Prov
         && given.call_back_ms.is_none()
         && given.settle_at.is_none()
         && given.settle_spread_minutes.is_none()
-        && given.settle_near_limits.is_none();
-    if is_absent {
+        && given.settle_near_limits.is_none()
+        && given.parameters_seconds.is_none()
+}
+
+pub(super) fn provider(path: &Path, given: file::Provider) -> Result<Option<Provider>, ConfigError> {
+    if is_absent(&given) {
         return Ok(None);
     }
     let settle = Settle {
@@ -116,5 +125,6 @@ pub(super) fn provider(path: &Path, given: file::Provider) -> Result<Option<Prov
         answer_ms: given.answer_ms.map_or(usual.leg_ms, |ms| ms.0),
         call_back_ms: given.call_back_ms.map_or(usual.ticket_ms, |ms| ms.0),
         settle,
+        parameters_seconds: given.parameters_seconds.map_or(PARAMETERS_SECONDS, |it| it.0),
     }))
 }

@@ -82,6 +82,8 @@ bounded! {
     SpreadMinutes: 0, 720, "minutes";
     /// How long the provider has to call back. It tries for 90 seconds itself.
     CallBackMs: 5_000, 600_000, "milliseconds";
+    /// How often the provider is asked for its parameters: a day is the time after which most of them warn.
+    ParametersSeconds: 2, 86_400, "seconds";
 }
 
 /// Declares a value that is written as a text.

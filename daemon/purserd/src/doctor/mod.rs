@@ -95,8 +95,16 @@ fn look(places: &Places) -> Vec<Finding> {
         findings.extend(provider::look(config, &places.state_dir));
     }
     findings.extend(journal::look(&places.state_dir, config.as_ref()));
+    findings.extend(generation_finding(&places.state_dir));
     findings.extend(system::run_folder(&places.run_dir));
     findings
+}
+
+/// A terminal whose generation is not known does not start: it would sell under a wrong one (money rule T1).
+fn generation_finding(state_dir: &Path) -> Option<Finding> {
+    let error = crate::generation::read(state_dir).err()?;
+    let remedy = "put the file generation back from a copy, or do as the cause says";
+    Some(Finding::of("generation_unusable", &error, remedy))
 }
 
 /// The user that purserd runs as: the owner of its state folder, where there is one.

@@ -42,12 +42,21 @@ pub mod names {
     pub const NO_SIGNATURE: &str = "NoSignature";
     /// The page source gave no items, or more than were asked for.
     pub const NO_ITEMS: &str = "NoItems";
+    /// The parameters are not the provider's.
+    pub const BAD_PARAMETERS: &str = "BadParameters";
+    /// The parameters are of an earlier version than those in force.
+    pub const PARAMETERS_GO_BACK: &str = "ParametersGoBack";
+    /// The parameters are other ones under the version in force.
+    pub const PARAMETERS_DIFFER: &str = "ParametersDiffer";
+    /// The parameters cannot be made durable.
+    pub const PARAMETERS_NOT_KEPT: &str = "ParametersNotKept";
     /// The provider refused by a name that this Purser does not know.
     pub const REFUSED: &str = "ProviderRefused";
 }
 
 /// What the provider calls its refusals, beside those of a call-back (the reference provider's OpenAPI document).
 const REFUSALS: &[&str] = &[
+    "AcknowledgedAhead",
     "Altered",
     "AttemptNumber",
     "BadBatch",
@@ -65,6 +74,7 @@ const REFUSALS: &[&str] = &[
     "Done",
     "Forged",
     "ForgedBefore",
+    "GoesBack",
     "HotListed",
     "ItHappened",
     "KeyKnown",
@@ -105,6 +115,7 @@ const REFUSALS: &[&str] = &[
     "UnknownCode",
     "UnknownLoad",
     "UnknownTerminalNumber",
+    "UnknownVersion",
     "Voided",
     "VoidedAndHappened",
 ];

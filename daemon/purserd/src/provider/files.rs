@@ -4,6 +4,7 @@
 //! provider/identity.json       the device key, its certificate and what was pinned: replaced as a whole
 //! provider/enrolment-*.key     a new key, durable before the provider hears of it, until its answer is stored
 //! provider/renewal.key         the same for a renewal
+//! provider/parameters.json     the provider's signed parameters: replaced as a whole
 //! ```
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -19,9 +20,12 @@ use super::key::{DeviceKey, KeyError, generate};
 
 const FOLDER: &str = "provider";
 const IDENTITY: &str = "identity.json";
-const NEW: &str = "identity.json.new";
-/// The longest file here: two certificates in hex.
-const FILE_BYTES_MAX: u64 = 64 * 1024;
+/// The file of the provider's parameters.
+pub(super) const PARAMETERS: &str = "parameters.json";
+/// What a file is called until it is whole.
+const NEW_SUFFIX: &str = ".new";
+/// The longest file with a key: two certificates in hex.
+const SECRET_BYTES_MAX: usize = 64 * 1024;
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
@@ -108,15 +112,24 @@ type Stored = (Identity, Zeroizing<Vec<u8>>);
 
 fn stored(folder: &Path) -> Result<Stored, FilesError> {
     let path = folder.join(IDENTITY);
-    let bytes = read(&path)?.ok_or_else(|| FilesError::NotEnrolled(path.clone()))?;
+    let bytes = read(&path, SECRET_BYTES_MAX)?.ok_or_else(|| FilesError::NotEnrolled(path.clone()))?;
     identity::decode(&bytes).map_err(|error: DecodeError| FilesError::Damaged {
         path,
         why: error.to_string(),
     })
 }
 
-/// Reads a secret that is this user's or root's alone; none where the file is not there.
-fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, FilesError> {
+/// Reads a file of the folder that is no secret, of at most so many bytes; none where it is not there.
+pub(super) fn kept(
+    state_dir: &Path,
+    name: &str,
+    bytes_max: usize,
+) -> Result<Option<Zeroizing<Vec<u8>>>, FilesError> {
+    read(&state_dir.join(FOLDER).join(name), bytes_max)
+}
+
+/// Reads what is this user's or root's alone; none where the file is not there.
+fn read(path: &Path, bytes_max: usize) -> Result<Option<Zeroizing<Vec<u8>>>, FilesError> {
     // Without waiting: a pipe would wait for its writer.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let mut file = match rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from) {
@@ -136,7 +149,7 @@ fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, FilesError> {
         });
     }
     let length = usize::try_from(metadata.len()).ok();
-    let length = length.filter(|_| metadata.is_file() && metadata.len() <= FILE_BYTES_MAX);
+    let length = length.filter(|length| metadata.is_file() && *length <= bytes_max);
     let length = length.ok_or_else(|| FilesError::Damaged {
         path: path.to_owned(),
         why: "it is no file, or too long".to_owned(),
@@ -205,7 +218,7 @@ impl Folder {
     /// The key of an enrolment or renewal that was begun under this name, or a new one: durable either way.
     pub(super) fn pending_key(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, FilesError> {
         let path = self.path.join(name);
-        if let Some(pkcs8) = read(&path)? {
+        if let Some(pkcs8) = read(&path, SECRET_BYTES_MAX)? {
             // One that was not written to its end was never sent.
             if DeviceKey::from_pkcs8(&pkcs8).is_ok() {
                 return Ok(pkcs8);
@@ -223,10 +236,7 @@ impl Folder {
 
     /// Puts an identity in place of the one that is there, and forgets the pending key.
     pub(super) fn replace(&self, identity: &[u8], pending: &str) -> Result<(), FilesError> {
-        let (new, path) = (self.path.join(NEW), self.path.join(IDENTITY));
-        self.write(&new, identity)?;
-        fs::rename(&new, &path).map_err(io_error(&path, "written"))?;
-        self.sync()?;
+        self.put(IDENTITY, identity)?;
         let pending = self.path.join(pending);
         match fs::remove_file(&pending) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -234,6 +244,17 @@ impl Folder {
             }
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    /// Puts a file in place of the one of this name: the one or the other is there after a crash, and the new one when this returns.
+    pub(super) fn put(&self, name: &str, bytes: &[u8]) -> Result<(), FilesError> {
+        let (new, path) = (
+            self.path.join(format!("{name}{NEW_SUFFIX}")),
+            self.path.join(name),
+        );
+        self.write(&new, bytes)?;
+        fs::rename(&new, &path).map_err(io_error(&path, "written"))?;
+        self.sync()
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), FilesError> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use purser_engine::ProviderFailure;
 use purser_provider_link::call_back::{Limits, Mode, Purpose};
@@ -19,6 +20,7 @@ use super::identity::{Identity, Pinned, mode_name};
 use super::legs::OpenLeg;
 use super::task::{Command, Task};
 use super::tls::{self, TlsError};
+use super::wire::{AskError, Line};
 use crate::config;
 
 /// Settlements and loads that wait while one is under way.
@@ -166,30 +168,22 @@ pub enum LinkState {
     Down(ProviderFailure),
 }
 
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Link({:?})", self.identity.pinned.terminal)
+    }
+}
+
 /// The link to the provider. Clones are the same link; it ends with the last of them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Link {
     commands: mpsc::Sender<Command>,
     identity: Arc<Identity>,
     state: watch::Receiver<LinkState>,
     pub(super) limits: Limits,
-    pub(super) plain: Plain,
-}
-
-/// What a connection that needs no call-back is made with.
-#[derive(Clone)]
-pub(super) struct Plain {
+    /// What is asked on a connection of its own, without a call-back, goes this way.
     pub(super) connector: TlsConnector,
     pub(super) address: Address,
-}
-
-impl fmt::Debug for Plain {
-    /// Without the device key's certificate chain.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plain")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Link {
@@ -216,22 +210,20 @@ impl Link {
         let (commands, queue) = mpsc::channel(WAITING_MAX);
         let identity = Arc::new(identity);
         let limits = settings.limits;
-        let plain = Plain {
-            connector: connector.clone(),
-            address: settings.address.clone(),
-        };
         let (told, state) = watch::channel(match settings.mode {
             Mode::Answer => LinkState::Listening,
             Mode::Standing => LinkState::Connecting,
         });
-        let task = Task::new(settings, Arc::clone(&identity), connector, taking, told);
+        let address = settings.address.clone();
+        let task = Task::new(settings, Arc::clone(&identity), connector.clone(), taking, told);
         tokio::spawn(task.run(queue));
         Ok(Self {
             commands,
             identity,
             state,
             limits,
-            plain,
+            connector,
+            address,
         })
     }
 
@@ -243,6 +235,14 @@ impl Link {
     /// How it does now.
     pub fn state(&self) -> LinkState {
         self.state.borrow().clone()
+    }
+
+    /// A connection of its own, without a call-back: for what moves no value.
+    pub(super) async fn line(&self) -> Result<Line, AskError> {
+        let time = Duration::from_millis(self.limits.leg_ms);
+        let connecting = tls::connect(&self.connector, &self.address, time);
+        let connected = tokio::time::timeout(time, connecting).await;
+        connected.unwrap_or(Err(AskError::Slow))
     }
 
     /// Has the provider call back for this subject, and takes the leg that is open for it.

@@ -22,6 +22,7 @@ mod legs;
 mod link;
 mod listen;
 mod load;
+pub(crate) mod parameters;
 mod query;
 mod settle;
 mod task;

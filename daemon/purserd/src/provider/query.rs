@@ -11,8 +11,7 @@ use serde_json::json;
 use super::failure::{self, names};
 use super::key::verifies;
 use super::link::Link;
-use super::tls;
-use super::wire::{Ask, AskError};
+use super::wire::Ask;
 
 const DOING: &str = "asking about a sale in doubt";
 
@@ -35,13 +34,8 @@ impl Link {
         let time = Duration::from_millis(self.limits.leg_ms);
         let path = format!("/v1/queries/{}", query.operation);
         let body = json!({ "query": hex::encode(query.encode()) });
-        let asking = async {
-            let mut line = tls::connect(&self.plain.connector, &self.plain.address, time).await?;
-            line.ask::<Told>(Ask::put(&path, body, time)).await
-        };
-        let told = tokio::time::timeout(time, asking).await;
-        let told = told.unwrap_or(Err(AskError::Slow));
-        let told = told.map_err(|error| failure::of(DOING, &error))?;
+        let asked = async { self.line().await?.ask::<Told>(Ask::put(&path, body, time)).await }.await;
+        let told = asked.map_err(|error| failure::of(DOING, &error))?;
         match (told.answer, told.signature) {
             (None, None) => Ok(QueryTold::NotYet),
             (Some(answer), Some(signature)) => self.last_word(query, &answer, &signature),

@@ -9,7 +9,7 @@ use purser_engine::load::{LoadProgress, OwedReason};
 use purser_engine::settlement::BatchView;
 use purser_engine::{Engine, LimitKind, LimitLevel, LimitUse, Limits};
 use purser_journal::DiskRoom;
-use purser_ledger::{ClockRange, ClockStand, Now, Standing, Unsettled};
+use purser_ledger::{ClockRange, ClockStand, Now, Standing, Unsettled, Wall};
 use tokio::sync::watch;
 
 use super::clock::Clock;
@@ -128,6 +128,16 @@ impl Board {
     /// The batches under way.
     pub(super) fn batches(&self) -> Vec<BatchView> {
         self.lock().batches.clone()
+    }
+
+    /// The present on the wall, as far as it is believed (money rule T2).
+    pub(super) fn wall(&self) -> Wall {
+        self.now(&self.lock()).wall
+    }
+
+    /// Tells whoever waits for changes that there is one.
+    pub(super) fn tell(&self) {
+        self.changes.send_replace(());
     }
 
     /// Changes when something here does.

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use purser_api::{Answered, Call, DriverCall, Hub, News};
+use purser_api::{Answered, Call, DriverCall, Durable, Hub, News, Recorded};
 use purser_engine::load::LoadTold;
-use purser_engine::settlement::BatchState;
-use purser_engine::{Engine, Input, Output, Peer, Reply, Request, RequestError, RequestId, Told};
+use purser_engine::settlement::{BatchState, BatchView};
+use purser_engine::{Engine, Input, Output, Peer, Reply, Request, RequestError, RequestId, SaleView, Told};
 use purser_journal::{Done, Job, JournalThread, NotTaken};
-use purser_ledger::{Entry, Monotonic, Operation, Owner, StoreBroken};
+use purser_ledger::{Entry, Monotonic, Operation, Owner, Settlement, StoreBroken};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -19,6 +19,7 @@ use super::journal_wait::JournalWait;
 use super::journey;
 use super::loading::Loader;
 use super::orders::Reloads;
+use super::parameters::{Follower, Parameters};
 use super::schedule::Schedule;
 use super::settling::Settler;
 
@@ -43,13 +44,15 @@ pub(super) struct Core {
     check: JournalCheck,
     /// None where nothing can be settled.
     schedule: Option<Schedule>,
+    /// None where none are taken.
+    parameters: Option<Parameters>,
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     request_last: u64,
     wait: JournalWait,
     /// What the loop itself has to tell the engine next.
     inputs: VecDeque<Input>,
     /// The entry that the present turn made durable, until it is published.
-    fresh: Option<purser_api::Recorded>,
+    fresh: Option<Recorded>,
 }
 
 impl Core {
@@ -74,12 +77,20 @@ impl Core {
             board,
             check,
             schedule,
+            parameters: None,
             waiting: BTreeMap::new(),
             request_last: 0,
             wait: JournalWait::default(),
             inputs: VecDeque::new(),
             fresh: None,
         }
+    }
+
+    /// Takes the provider's parameters, those that were kept before anything else.
+    pub(super) fn follow(&mut self, (parameters, follower): (Parameters, Follower)) {
+        self.inputs.extend(follower.kept());
+        self.parameters = Some(parameters);
+        tokio::spawn(follower.follow());
     }
 
     /// True while another request may be taken in.
@@ -176,7 +187,7 @@ impl Core {
                 content,
                 head,
             } => {
-                self.fresh = Some(purser_api::Recorded { head, content });
+                self.fresh = Some(Recorded { head, content });
                 self.handle(Input::Committed(receipt));
                 self.publish_opening();
             }
@@ -220,7 +231,7 @@ impl Core {
         self.settle();
     }
 
-    /// Takes what became of a batch, or what the provider says of a load, in.
+    /// Takes what became of a batch, or what the provider says of a load or as its parameters, in.
     pub(super) fn handle_provider(&mut self, answer: Input) {
         self.handle(answer);
         self.board.update(&self.engine);
@@ -240,6 +251,9 @@ impl Core {
             self.carry_out();
         }
         self.drivers.lock().set_psam(self.engine.psam());
+        if let Some(parameters) = &self.parameters {
+            parameters.in_force(self.engine.parameters());
+        }
     }
 
     fn carry_out(&mut self) {
@@ -257,11 +271,13 @@ impl Core {
                 }
                 Output::Abort(id, device) => self.drivers.abort(id, &device),
                 Output::Count(id, asked) => self.settler.count(id, asked),
+                Output::FindUnpaid(id, asked) => self.settler.find_unpaid(id, asked),
                 Output::Settle(id, act) => self.settler.send(id, act.into_act()),
                 Output::Void(id, act) => self.settler.void(id, act.into_act()),
                 Output::TellBatch(told) => {
                     let view = &told.act().view;
                     journey::batch(view);
+                    self.publish(Durable::Batch(view.clone()));
                     if let Some(schedule) = self
                         .schedule
                         .as_mut()
@@ -270,25 +286,33 @@ impl Core {
                         schedule.voided(view.currency, self.engine.judged_now());
                     }
                 }
-                Output::HintBatch(view) => journey::batch(&view),
+                Output::HintBatch(view) => {
+                    journey::batch(&view);
+                    self.hub.publish(&News::HintBatch(view));
+                }
                 Output::AskProvider(id, ask) => self.loader.ask(id, ask),
                 Output::QuerySale(id, query) => self.loader.query(id, query),
                 Output::Attempt(id, act) => self.loader.attempt(id, act.into_act()),
                 Output::TellLoad(told) => {
                     let LoadTold { requests, view } = told.into_act();
                     // Only what is new: whoever asks again is told again.
-                    if self
-                        .fresh
-                        .take_if(|fresh| fresh.head.number == view.state.entry)
-                        .is_some()
-                    {
+                    if self.is_fresh(view.state.entry) {
                         journey::loaded(&view);
+                        self.publish(Durable::Load(view.clone()));
                     }
                     for id in requests {
                         self.answer(id, Ok(Answered::ToldLoad(view.clone())));
                     }
                 }
-                Output::HintLoad(view) => journey::loading(&view),
+                Output::HintLoad(view) => {
+                    journey::loading(&view);
+                    self.hub.publish(&News::HintLoad(view));
+                }
+                Output::AcknowledgeHotList(taken) => {
+                    if let Some(parameters) = &self.parameters {
+                        parameters.acknowledge(taken);
+                    }
+                }
                 Output::Reply(id, reply) => self.reply(id, reply),
                 Output::Tell(told) => self.tell(told.into_act()),
                 Output::Hint(view) => {
@@ -314,29 +338,56 @@ impl Core {
 
     fn tell(&mut self, told: Told) {
         let Told { requests, view } = told;
-        if let Some(recorded) = self.fresh.take_if(|fresh| fresh.head.number == view.state.entry) {
-            journey::outcome(&view);
-            self.hub.publish(&News::Entry {
-                recorded,
-                view: view.clone(),
-            });
+        if self.is_fresh(view.state.entry) {
+            let newest = self.fresh.as_ref().map(|fresh| &fresh.content.entry);
+            journey::told(newest, &view);
+            self.publish(Durable::Sale(view.clone()));
         }
         for id in requests {
             self.answer(id, Ok(Answered::Told(view.clone())));
         }
     }
 
-    /// Tells the entries that the engine has nothing to tell about: a debit that is intended, and what goes before a load's end.
-    fn publish_opening(&mut self) {
-        let Some(recorded) = self.fresh.take() else { return };
-        if !matches!(recorded.content.entry, Entry::SaleIntended(_)) {
-            return journey::load_step(&recorded.content, recorded.head);
+    /// True for the entry that the present turn made durable, until it is published.
+    fn is_fresh(&self, entry: u64) -> bool {
+        self.fresh
+            .as_ref()
+            .is_some_and(|fresh| fresh.head.number == entry)
+    }
+
+    /// Tells watchers the entry that the present turn made durable.
+    fn publish(&mut self, view: Durable) {
+        if let Some(recorded) = self.fresh.take() {
+            self.hub.publish(&News::Entry { recorded, view });
         }
-        let operation = Operation::begin(&recorded.content, recorded.head)
-            .expect("every entry but an opening is told by the engine");
-        journey::intended(&operation);
-        let view = purser_engine::SaleView::of(&operation);
-        self.hub.publish(&News::Entry { recorded, view });
+    }
+
+    /// Tells the entries that the engine has nothing to tell about: a debit that is intended, a batch that is sealed, and what goes
+    /// before a load's end.
+    fn publish_opening(&mut self) {
+        let Some(Recorded { content, head }) = self.fresh.clone() else {
+            return;
+        };
+        let view = match &content.entry {
+            Entry::SaleIntended(_) => {
+                let sale = Operation::begin(&content, head).expect("an intent opens a sale");
+                journey::intended(&sale);
+                Durable::Sale(SaleView::of(&sale))
+            }
+            Entry::BatchSealed(_) => {
+                let batch = Settlement::begin(&content, head).expect("a seal opens a settlement");
+                Durable::Batch(BatchView::of(&batch))
+            }
+            _ => {
+                journey::load_step(&content, head);
+                match self.engine.stored_load(content.operation) {
+                    Some(load) => Durable::Load(load),
+                    // Told already, by the engine.
+                    None => return,
+                }
+            }
+        };
+        self.publish(view);
     }
 
     fn answer(&mut self, id: RequestId, answer: Answer) {

@@ -16,6 +16,7 @@ use super::drivers::Drivers;
 use super::facts::DaemonFacts;
 use super::health::problem;
 use super::journal_check::JournalCheck;
+use super::parameters::Parameters;
 use super::socket::{self, SocketError};
 use crate::cli::Places;
 use crate::config::{Bus, Config};
@@ -36,8 +37,11 @@ pub(super) struct Facing {
     pub(super) provider: Option<Problem>,
     /// The link to it, or why there is none.
     pub(super) link: Result<Link, ProviderFailure>,
+    pub(super) generation: u32,
     pub(super) board: Board,
     pub(super) check: JournalCheck,
+    /// The provider's parameters, where they are taken.
+    pub(super) parameters: Option<Parameters>,
 }
 
 /// The open doors, before the loop turns.
@@ -157,6 +161,8 @@ fn facts(
         seen: drivers.seen(),
         board: facing.board,
         link: facing.link,
+        parameters: facing.parameters,
+        generation: facing.generation,
         reserve_bytes: config.journal_options().reserve_bytes,
         bus,
         problems: (!facing.is_sam_locked)

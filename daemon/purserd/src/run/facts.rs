@@ -17,6 +17,7 @@ use super::batches;
 use super::board::Board;
 use super::drivers::{Instance, Seen};
 use super::journal_check::JournalCheck;
+use super::parameters::Parameters;
 use super::provider;
 use crate::provider::{Link, ProviderFailure};
 
@@ -39,6 +40,10 @@ pub(super) struct DaemonFacts {
     pub(super) check: JournalCheck,
     /// The link to the provider, or why there is none.
     pub(super) link: Result<Link, ProviderFailure>,
+    /// The provider's parameters, where they are taken.
+    pub(super) parameters: Option<Parameters>,
+    /// The terminal's generation (money rule T1).
+    pub(super) generation: u32,
     /// What start-up found wrong and did not stop at.
     pub(super) problems: Vec<Problem>,
 }
@@ -91,7 +96,6 @@ impl Facts for DaemonFacts {
             limit: u32::try_from(query.limit).unwrap_or(u32::MAX),
             owner: query.owner,
             reference: query.reference.clone(),
-            sales_only: query.sales_only,
         };
         self.read(|reader| reader.entries(&query)).map(recorded)
     }
@@ -162,7 +166,11 @@ impl Facts for DaemonFacts {
     }
 
     fn provider(&self) -> ProviderReply {
-        provider::told(&self.link)
+        let mut reply = provider::told(&self.link, self.generation);
+        if let Some(parameters) = &self.parameters {
+            parameters.tell(&mut reply);
+        }
+        reply
     }
 
     fn info(&self) -> InfoFacts {

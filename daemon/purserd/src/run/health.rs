@@ -11,6 +11,7 @@ use purser_ledger::Wall;
 
 use super::drivers::Instance;
 use super::facts::DaemonFacts;
+use super::parameters::Parameters;
 use super::psam;
 
 /// What to do about a driver that went wrong and works again.
@@ -37,6 +38,7 @@ impl DaemonFacts {
     pub(super) fn health(&self) -> StatusFacts {
         let mut problems = self.problems.clone();
         problems.extend(self.board.problems());
+        problems.extend(self.parameters.iter().flat_map(Parameters::problems));
         let bus = *self.bus.borrow();
         if bus == BusState::Lost {
             let cause = "the D-Bus interface is not on its bus";

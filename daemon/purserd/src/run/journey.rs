@@ -43,8 +43,19 @@ pub(super) fn intended(sale: &Operation) {
     tracing::info!(operation = %id, %reference, step = "S22", %amount, card, entry = head.number, "debit intended");
 }
 
+/// An entry of a sale is durable.
+pub(super) fn told(newest: Option<&Entry>, view: &SaleView<Outcome>) {
+    if matches!(newest, Some(Entry::SalePresentedAgain(_))) {
+        let (operation, reference, amount) = (view.operation, &view.reference, view.amount);
+        let entry = view.state.entry;
+        tracing::info!(%operation, %reference, step = "S30", %amount, entry, "its claim is presented again");
+    } else {
+        outcome(view);
+    }
+}
+
 /// An outcome is durable.
-pub(super) fn outcome(view: &SaleView<Outcome>) {
+fn outcome(view: &SaleView<Outcome>) {
     let SaleView {
         operation,
         reference,

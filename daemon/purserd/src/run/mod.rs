@@ -22,6 +22,7 @@ mod journey;
 mod loading;
 mod notify;
 mod orders;
+mod parameters;
 mod provider;
 mod psam;
 mod schedule;
@@ -46,6 +47,8 @@ pub(crate) use self::clock::Clock;
 use self::core::Core;
 pub(crate) use self::harden::harden;
 use self::journal_check::JournalCheck;
+pub(crate) use self::parameters::age_problem;
+use self::parameters::{Follower, Parameters};
 use self::provider::Provider;
 use self::schedule::Schedule;
 use self::settling::Settler;
@@ -54,6 +57,7 @@ use crate::cli::Places;
 use crate::config::{Config, Sam};
 use crate::credential;
 use crate::exit::Exit;
+use crate::generation;
 use crate::journal_verbs::exit_of;
 use crate::verbs::chain;
 
@@ -84,6 +88,7 @@ struct Parts {
     is_sam_locked: bool,
     journal: Journal,
     snapshot: Snapshot,
+    generation: u32,
 }
 
 fn prepare(config: &Config, places: &Places) -> Result<Parts, Exit> {
@@ -106,13 +111,15 @@ fn prepare(config: &Config, places: &Places) -> Result<Parts, Exit> {
     for card in &snapshot.held {
         tracing::error!(%state_dir, %card, "an open payment of this card cannot be read; no sale uses the card until purserd verify-journal finds the journal whole");
     }
+    let generation = generation::read(&places.state_dir).map_err(|error| failed(Exit::Failed)(&error))?;
     let (entries, open) = (journal.head().number, snapshot.open.len());
-    tracing::info!(%state_dir, entries, open, "journal is open and synced");
+    tracing::info!(%state_dir, entries, open, generation, "journal is open and synced");
     Ok(Parts {
         sam,
         is_sam_locked,
         journal,
         snapshot,
+        generation,
     })
 }
 
@@ -158,6 +165,23 @@ fn schedule(config: &Config, enrolment: Option<&Enrolment>) -> Option<Schedule> 
     Some(Schedule::new(&provider.settle, enrolled.terminal.as_str()))
 }
 
+/// What follows the provider's parameters; none where nothing that is sold here is claimed.
+fn follow(
+    config: &Config,
+    places: &Places,
+    settler: &Settler,
+    board: &Board,
+) -> Option<(Parameters, Follower)> {
+    let (link, answers) = settler.merchant_link()?;
+    let seconds = config.provider.as_ref()?.parameters_seconds;
+    Some(Parameters::begin(
+        &places.state_dir,
+        link,
+        board.clone(),
+        (seconds, answers),
+    ))
+}
+
 /// The time of the start, as far as it is believed.
 fn judge(range: ClockRange, clock: &Clock) -> Wall {
     let started_at = range.judge(clock.now().wall);
@@ -173,19 +197,19 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         is_sam_locked,
         journal,
         snapshot,
+        generation,
     } = parts;
     let clock = Clock::new();
     let Provider {
         enrolment,
         link,
         problem,
-    } = provider::begin(&config, &places.state_dir).await;
+    } = provider::begin(&config, &places.state_dir, generation).await;
     let schedule = schedule(&config, enrolment.as_ref());
-    let engine_config = engine_config(&config, enrolment);
-    let range = ClockRange::new(engine_config.built_unix_seconds, snapshot.newest_unix_seconds);
-    let started_at = judge(range, &clock);
+    let range = ClockRange::new(built_unix_seconds(), snapshot.newest_unix_seconds);
     let board = Board::new(config.limits.clone(), clock.clone(), range, journal.disk());
-    let engine = Engine::resume(engine_config, sam, snapshot, clock.now());
+    let with = engine_config(&config, enrolment, generation);
+    let engine = Engine::resume(with, sam, snapshot, clock.now());
     let full_check = journal.full_check();
     let (journal, done_queue) = match start_journal(journal) {
         Ok(started) => started,
@@ -193,28 +217,30 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
     };
     let (settler, settled) = Settler::new(&places.state_dir, journal.keeper(), link.clone());
     let (drivers, driver_events, running) = drivers::start(&config, &driver_host());
+    let following = follow(&config, places, &settler, &board);
     let check = JournalCheck::begin(places.state_dir.clone(), full_check);
     let facing = doors::Facing {
-        started_at,
+        started_at: judge(range, &clock),
         is_sam_locked,
         provider: problem,
         link,
+        generation,
         board: board.clone(),
         check: check.clone(),
+        parameters: following.as_ref().map(|(parameters, _)| parameters.clone()),
     };
     let opened = doors::open(&config, places, &drivers, facing).await;
-    let doors = match opened {
-        Ok(doors) => doors,
-        Err(exit) => return end_journal(journal, exit),
-    };
     let doors::Doors {
         hub,
         calls,
         driver_calls,
         bus,
         open,
-    } = doors;
-    let core = Core::new(
+    } = match opened {
+        Ok(doors) => doors,
+        Err(exit) => return end_journal(journal, exit),
+    };
+    let mut core = Core::new(
         engine,
         clock,
         journal,
@@ -222,6 +248,7 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         (hub, board),
         (check, schedule),
     );
+    following.into_iter().for_each(|following| core.follow(following));
     let (exit, journal) = match Sources::new((calls, driver_calls), done_queue, (driver_events, settled)) {
         Ok(sources) => turn::turn(core, sources, bus).await,
         Err(error) => {
@@ -260,7 +287,7 @@ fn end_journal(journal: JournalThread, exit: Exit) -> Exit {
     Exit::StoreBroken
 }
 
-fn engine_config(config: &Config, provider: Option<Enrolment>) -> purser_engine::Config {
+fn engine_config(config: &Config, provider: Option<Enrolment>, generation: u32) -> purser_engine::Config {
     purser_engine::Config {
         terminal_number: config.psam_terminal_number,
         profile: config.profile.clone(),
@@ -273,6 +300,7 @@ fn engine_config(config: &Config, provider: Option<Enrolment>) -> purser_engine:
         limits: config.limits.clone(),
         provider,
         built_unix_seconds: built_unix_seconds(),
+        generation,
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Provider {
 }
 
 /// Begins with what is configured and enrolled.
-pub(super) async fn begin(config: &Config, state_dir: &Path) -> Provider {
+pub(super) async fn begin(config: &Config, state_dir: &Path, generation: u32) -> Provider {
     let Some(configured) = &config.provider else {
         return without("no provider is configured", None);
     };
@@ -45,7 +45,7 @@ pub(super) async fn begin(config: &Config, state_dir: &Path) -> Provider {
     }
     match Link::start(settings, identity).await {
         Ok(link) => Provider {
-            enrolment: Some(enrolment(&pinned)),
+            enrolment: Some(enrolment(&pinned, generation)),
             link: Ok(link),
             problem: None,
         },
@@ -57,11 +57,10 @@ pub(super) async fn begin(config: &Config, state_dir: &Path) -> Provider {
     }
 }
 
-fn enrolment(pinned: &Pinned) -> Enrolment {
+fn enrolment(pinned: &Pinned, generation: u32) -> Enrolment {
     Enrolment {
         terminal: pinned.terminal.clone(),
-        // A restored journal is not told from the one that it was taken from until generations are (money rule T1).
-        generation: 0,
+        generation,
         provider: pinned.provider.clone(),
         accounts: pinned.merchant().map(|it| it.account).into_iter().collect(),
     }
@@ -89,19 +88,15 @@ fn without(cause: &str, problem: Option<Problem>) -> Provider {
 }
 
 /// What the API tells of it.
-pub(super) fn told(link: &Result<Link, ProviderFailure>) -> ProviderReply {
+pub(super) fn told(link: &Result<Link, ProviderFailure>, generation: u32) -> ProviderReply {
     let link = match link {
         Ok(link) => link,
         Err(failure) => {
             return ProviderReply {
                 link: "none".to_owned(),
                 cause: Some(failure.text.clone()),
-                provider: None,
-                terminal: None,
-                role: None,
-                merchant: None,
-                mode: None,
-                certificate_expires_unix_seconds: None,
+                generation,
+                ..ProviderReply::default()
             };
         }
     };
@@ -127,5 +122,7 @@ pub(super) fn told(link: &Result<Link, ProviderFailure>) -> ProviderReply {
         merchant,
         mode: Some(mode_name(pinned.mode).to_owned()),
         certificate_expires_unix_seconds: Some(pinned.certificate_expires_unix_seconds),
+        generation,
+        ..ProviderReply::default()
     }
 }

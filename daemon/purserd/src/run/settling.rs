@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use purser_engine::settlement::{CountBatch, SendBatch, SettleAnswer};
+use purser_engine::settlement::{CountBatch, FindUnpaid, NotUnpaid, SendBatch, SettleAnswer};
 use purser_engine::{CallId, Input, ProviderFailure};
 use purser_journal::{KeepError, Keeper, SignedVerdict, VERDICTS_MAX};
 use purser_ledger::OperationId;
@@ -18,6 +18,7 @@ use super::core::random;
 use super::loading::Loader;
 use crate::counting::{self, Items};
 use crate::provider::{self, Link};
+use crate::unpaid;
 use crate::verbs::chain;
 
 /// Answers that may wait for the loop: each currency has one call under way at most.
@@ -81,6 +82,13 @@ impl Settler {
         (settler, queue)
     }
 
+    /// The link of a merchant's terminal, and where answers for the engine go; none where nothing is claimed.
+    pub(super) fn merchant_link(&self) -> Option<(Link, mpsc::Sender<Input>)> {
+        let link = self.link.as_ref().ok()?;
+        link.pinned().merchant()?;
+        Some((link.clone(), self.answers.clone()))
+    }
+
     /// What carries loads over the same link.
     pub(super) fn loader(&self) -> Loader {
         Loader::new(self.link.clone(), self.answers.clone())
@@ -96,10 +104,29 @@ impl Settler {
         });
     }
 
+    /// Looks for the claims that a batch left unpaid.
+    pub(super) fn find_unpaid(&self, id: CallId, asked: FindUnpaid) {
+        let (state_dir, answers) = (self.state_dir.clone(), self.answers.clone());
+        tokio::spawn(async move {
+            let look = move || unpaid::find(&state_dir, asked);
+            let looked = tokio::task::spawn_blocking(look).await;
+            let found = looked.unwrap_or(Err(NotUnpaid::NotRead));
+            // The loop has ended: nothing was presented again.
+            let _ = answers.send(Input::Unpaid { id, found }).await;
+        });
+    }
+
     /// Sends a sealed batch, and gets its permit or its void.
     pub(super) fn send(&self, id: CallId, act: SendBatch) {
         let (state_dir, keeper) = (self.state_dir.clone(), self.keeper.clone());
-        self.ask(id, async move |link| send(&link, &state_dir, keeper, act).await);
+        let answers = self.answers.clone();
+        let progress = move |sent| {
+            // Where the loop is behind, it hears of the next page.
+            let _ = answers.try_send(Input::Sent { id, sent });
+        };
+        self.ask(id, async move |link| {
+            send(&link, &state_dir, keeper, act, progress).await
+        });
     }
 
     /// Has a sealed batch voided.
@@ -137,6 +164,7 @@ async fn send(
     state_dir: &Path,
     keeper: Keeper,
     act: SendBatch,
+    progress: impl Fn(u32) + Send + Sync,
 ) -> Result<SettleAnswer, ProviderFailure> {
     let items = Arc::new(Mutex::new(Items::new(state_dir, &act)));
     let judge = Arc::new(Mutex::new(Judge {
@@ -146,6 +174,8 @@ async fn send(
         keeper,
     }));
     let pages = |place| {
+        // The provider has all in front of the page that it is sent next.
+        progress(place);
         let items = Arc::clone(&items);
         blocking(move || Ok(lock(&items).page(place)?))
     };

@@ -130,11 +130,10 @@ pub fn live(template: &Template, cutter: &Cutter, story: Story, blow: Option<&Bl
         watches.push(watch(&shop, Side::Provider)?);
     }
     let mut objects = shop.objects();
-    if story == Story::Settlement {
-        shop.stack.start_again()?;
-        if let Some(link) = shop.link()? {
-            objects.name("link", &link);
-        }
+    if story == Story::Settlement
+        && let Some(link) = shop.start_with_link()?
+    {
+        objects.name("link", &link);
     }
     let mut pos = shop.pos()?;
     for (name, link) in pos.links() {

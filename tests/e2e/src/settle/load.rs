@@ -274,9 +274,8 @@ fn live(begin: &Begin, blow: Option<&Blow>) -> Result<(Counter, Vec<Blow>, Optio
     if blow.is_none() {
         watches.push(watch(&counter.shop, Side::Provider)?);
     }
-    counter.shop.stack.start_again()?;
     let mut objects = counter.shop.objects();
-    if let Some(link) = counter.shop.link()? {
+    if let Some(link) = counter.shop.start_with_link()? {
         objects.name("link", &link);
     }
     let mut pos = counter.shop.pos()?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use purser_api::client::ClientError;
 use purser_api::model::{Batch, BatchesArguments, ConcludeArguments, SettleArguments, TotalsReply};
@@ -189,9 +189,28 @@ impl Shop {
         Objects::below(self.dir())
     }
 
-    /// Waits until purserd has its link to the provider, and gives what its descriptor leads to; none when the provider is
-    /// dead.
-    pub(super) fn link(&mut self) -> Result<Option<String>, Fault> {
+    /// Waits until purserd has the provider's parameters of this start, or the provider is dead: from then on its only connection
+    /// is the link. A terminal that loads takes none.
+    fn wait_for_parameters(&mut self, started_unix_seconds: i64) -> Result<(), Fault> {
+        let end = Instant::now() + PATIENCE;
+        let mut pos = self.pos()?;
+        loop {
+            let told = pos.call(async |purser| purser.provider().await)??;
+            let is_heard = told.parameters_heard_unix_seconds >= Some(started_unix_seconds);
+            if is_heard || told.role.as_deref() != Some("merchant") || self.provider.ended()?.is_some() {
+                return Ok(());
+            }
+            ensure(Instant::now() < end, || format!("no parameters came: {told:?}"))?;
+            thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// Starts purserd, waits until it has its link to the provider, and gives what its descriptor leads to; none when the provider
+    /// is dead.
+    pub(super) fn start_with_link(&mut self) -> Result<Option<String>, Fault> {
+        let started = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        self.stack.start_again()?;
+        self.wait_for_parameters(i64::try_from(started)?)?;
         let end = Instant::now() + PATIENCE;
         let purserd = self.purserd()?;
         loop {

@@ -51,7 +51,7 @@ pub use error::StackError;
 pub use layout::{CURRENCY, Layout, PIN_PAD, PSAM_READER, READER, SECOND_READER, TERMINAL_NUMBER, free_port};
 pub use pad::{Buyer, Prompt, Typist};
 pub use programs::Programs;
-pub use provider::{BANK_KEY, PROVIDER, ProviderHost, TILL};
+pub use provider::{BANK_KEY, PROVIDER, ProviderHost, SALE_MAX, STALE_SALE_MAX, TILL};
 pub use till::{Till, Watch};
 
 /// How long the stack waits for what must happen. It is never waited out where all is well; a machine with other work to

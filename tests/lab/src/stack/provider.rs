@@ -24,6 +24,10 @@ use crate::issuer::{
 pub const PROVIDER: &str = "provider.example";
 /// The name of its one till.
 pub const TILL: &str = "till-1";
+/// The highest price of a sale by its parameters, in minor units of the lab's currency.
+pub const SALE_MAX: u64 = 50_000;
+/// The same while they are too old.
+pub const STALE_SALE_MAX: u64 = 5_000;
 /// The generator of P-256: the public key whose private half is 1, so that a test can open what is sealed for the bank.
 pub const BANK_KEY: &str = "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296\
                         4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5";
@@ -114,8 +118,25 @@ impl ProviderHost {
                 &keys,
             ])?;
         }
+        host.permit()?;
         host.add_till()?;
         Ok(host)
+    }
+
+    /// Lets terminals sell: without limits of its own a currency is not sold in, and the lab's till has a software SAM.
+    fn permit(&self) -> Result<(), StackError> {
+        self.run(&["parameters", "set", "--software-sam", "allow"])?;
+        let (most, when_stale) = (SALE_MAX.to_string(), STALE_SALE_MAX.to_string());
+        self.run(&[
+            "parameters",
+            "currency",
+            CURRENCY,
+            "--sale-max",
+            &most,
+            "--stale-sale-max",
+            &when_stale,
+        ])?;
+        Ok(())
     }
 
     /// A provider whose folder is there already, such as a copy of one that [`ProviderHost::new`] made for a till with a

@@ -1,15 +1,21 @@
 //! A till: POS software, as a test writes it. Blocking calls around Purser's own Varlink client.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use purser_api::client::{Client, ClientError, Events};
-use purser_api::model::{Amount, BeginSaleArguments, BeginSaleReply, Event, Sale};
+use purser_api::model::{
+    Amount, BeginSaleArguments, BeginSaleReply, Event, ProviderReply, Sale, WatchArguments,
+};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 use super::daemon::tail;
 use super::error::{StackError, io_error};
 use super::{Layout, PATIENCE};
+
+/// How often a state is looked at that nobody announces.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Connections to a running purserd. It breaks when purserd ends: take a new one after a restart.
 #[derive(Debug)]
@@ -64,6 +70,32 @@ impl Till {
         self.call(async |purser| purser.begin_sale(&asked).await)
     }
 
+    /// Waits until the provider is known so, which nobody announces; `wanted` names that in an error.
+    ///
+    /// # Errors
+    /// As [`Till::call`].
+    pub fn wait_for_provider(
+        &mut self,
+        wanted: &str,
+        is_wanted: impl Fn(&ProviderReply) -> bool,
+    ) -> Result<ProviderReply, StackError> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let provider = self.call(async |purser| purser.provider().await)?;
+            if is_wanted(&provider) {
+                return Ok(provider);
+            }
+            if Instant::now() >= end {
+                return Err(StackError::TooLate {
+                    awaited: format!("{wanted} ({provider:?})"),
+                    time: PATIENCE,
+                    log: tail(&self.log),
+                });
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
     /// How a sale stands.
     ///
     /// # Errors
@@ -77,8 +109,26 @@ impl Till {
     /// # Errors
     /// As [`Till::call`].
     pub fn watch(&mut self, reference: &str) -> Result<Watch<'_>, StackError> {
+        self.follow(WatchArguments {
+            reference: Some(reference.to_owned()),
+            after: None,
+        })
+    }
+
+    /// Follows all that this user may see, from the beginning of the journal on.
+    ///
+    /// # Errors
+    /// As [`Till::call`].
+    pub fn watch_all(&mut self) -> Result<Watch<'_>, StackError> {
+        self.follow(WatchArguments {
+            reference: None,
+            after: Some(0),
+        })
+    }
+
+    fn follow(&mut self, asked: WatchArguments) -> Result<Watch<'_>, StackError> {
         let socket = &self.socket;
-        let watch = async { Client::connect(socket).await?.watch_sale(reference).await };
+        let watch = async { Client::connect(socket).await?.watch(&asked).await };
         let events = self.runtime.block_on(in_time("a watch", &self.log, watch))?;
         Ok(Watch {
             runtime: &self.runtime,
@@ -106,7 +156,7 @@ impl Till {
     }
 }
 
-/// The events of one sale.
+/// Events as they come.
 #[derive(Debug)]
 pub struct Watch<'a> {
     runtime: &'a Runtime,
@@ -124,6 +174,21 @@ impl Watch<'_> {
             .block_on(in_time("an event", self.log, self.events.next()))
     }
 
+    /// The events of the next so many entries, without hints.
+    ///
+    /// # Errors
+    /// As [`Till::call`].
+    pub fn entries(&mut self, count: u64) -> Result<Vec<Event>, StackError> {
+        let mut entries = Vec::new();
+        while u64::try_from(entries.len()).is_ok_and(|it| it < count) {
+            let event = self.event()?;
+            if event.number.is_some() {
+                entries.push(event);
+            }
+        }
+        Ok(entries)
+    }
+
     /// Takes events until the sale is as wanted. `wanted` names that in an error.
     ///
     /// # Errors
@@ -133,7 +198,9 @@ impl Watch<'_> {
         let mut last = None;
         let wait = async {
             loop {
-                let sale = events.next().await?.sale;
+                let Some(sale) = events.next().await?.sale else {
+                    continue;
+                };
                 if is_wanted(&sale) {
                     return Ok(sale);
                 }

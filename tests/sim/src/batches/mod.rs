@@ -7,25 +7,24 @@
 //! * [`exhaustive`]: one story with every crash, and every pair of crashes, at every step and in every append.
 //! * [`seeded`]: stories and faults drawn from a seed.
 
-mod check;
-mod link;
-mod provider;
 mod run;
 
 use std::collections::VecDeque;
 
-use purser_engine::settlement::{CountBatch, Enrolment};
+use purser_engine::settlement::CountBatch;
 use purser_engine::{CallId, Config, Engine, Input, Output, Peer, Request, RequestId};
 use purser_ledger::{
-    Amount, CardId, Commit, Conclusion, Currency, DebitKey, DeviceName, DoubtReason, Entry, Monotonic, Now,
+    Amount, CardId, Commit, Conclusion, DebitKey, DeviceName, DoubtReason, Entry, Monotonic, Now,
     OperationId, Owner, PaidProof, Reference, SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, Scheme,
     SchemeBytes, Store, Wall, commit,
 };
-use purser_provider_link::{BankAccount, BatchId, Item, ProviderName, TerminalName};
 
 use crate::flaw::Flaw;
-use crate::kit::{BUILT_UNIX_SECONDS, Kit};
+use crate::kit::{BUILT_UNIX_SECONDS, Kit, enrolment};
+use crate::line::{self, Fate, Line, Talk, Went};
+use crate::provider::{Issuer, Message, Provider};
 use crate::rng::Rng;
+use crate::settled::Settled;
 use crate::store::SimStore;
 
 pub use run::{Summary, exhaustive, seeded};
@@ -55,9 +54,11 @@ impl Planted {
         Self::Miscounts,
     ];
 
-    fn of_store(self) -> Flaw {
+    fn flaw(self) -> Flaw {
         match self {
-            Self::Nothing | Self::VoidAfterPermit | Self::ForgetsBatches => Flaw::None,
+            Self::Nothing => Flaw::None,
+            Self::VoidAfterPermit => Flaw::ProviderVoidsPermitted,
+            Self::ForgetsBatches => Flaw::StoreForgetsBatches,
             Self::AnswersBeforeSync => Flaw::StoreAnswersBeforeSync,
             Self::Miscounts => Flaw::StoreMiscounts,
         }
@@ -79,27 +80,6 @@ enum Step {
     Link,
 }
 
-/// What becomes of a message and its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// Both arrive.
-    Arrives,
-    /// The message arrives twice.
-    Twice,
-    /// The message does not arrive.
-    Lost,
-    /// The message arrives, its answer does not.
-    Unanswered,
-}
-
-/// A message that was sent once, and may arrive again at any time.
-#[derive(Clone)]
-enum Message {
-    Announce(Box<purser_provider_link::Batch>),
-    Page(BatchId, u32, Vec<Item>),
-    AskPermit(BatchId),
-}
-
 struct World {
     config: Config,
     kit: std::sync::Arc<Kit>,
@@ -109,9 +89,9 @@ struct World {
     jobs: VecDeque<Commit>,
     inputs: VecDeque<Input>,
     counting: Vec<(CallId, CountBatch)>,
-    links: Vec<link::Run>,
+    links: Vec<Talk>,
     sent: Vec<Message>,
-    provider: provider::Provider,
+    provider: Provider,
     now: Now,
     rng: Rng,
     sales: u32,
@@ -122,35 +102,24 @@ struct World {
     is_dirty: bool,
 }
 
-fn enrolment() -> Enrolment {
-    Enrolment {
-        terminal: TerminalName::new("shop-1").expect("a name"),
-        generation: 0,
-        provider: ProviderName::new("provider").expect("a name"),
-        accounts: vec![BankAccount::new(*provider::ACCOUNT).expect("fifteen digits")],
-    }
-}
-
 impl World {
     fn new(kit: &std::sync::Arc<Kit>, seed: u64, debt: u64, planted: Planted) -> Self {
         let config = Config {
-            provider: Some(enrolment()),
+            provider: Some(enrolment(0)),
             ..kit.configs[0].clone()
         };
-        let mut store = SimStore::new(planted.of_store());
-        store.forgets_batches = planted == Planted::ForgetsBatches;
         Self {
             config,
             kit: std::sync::Arc::clone(kit),
             engine: None,
             is_draining: false,
-            store,
+            store: SimStore::new(planted.flaw()),
             jobs: VecDeque::new(),
             inputs: VecDeque::new(),
             counting: Vec::new(),
             links: Vec::new(),
             sent: Vec::new(),
-            provider: provider::Provider::new(kit.amount(debt), planted),
+            provider: Provider::new(kit.amount(debt), Issuer::FifthIsForged, planted.flaw()),
             now: Now {
                 monotonic: Monotonic(1_000),
                 wall: Wall {
@@ -166,10 +135,6 @@ impl World {
             steps: 0,
             is_dirty: true,
         }
-    }
-
-    fn currency(&self) -> Currency {
-        self.kit.currency
     }
 
     fn start(&mut self) {
@@ -255,7 +220,7 @@ impl World {
         match output {
             Output::Commit(commit) => self.jobs.push_back(commit),
             Output::Count(call, asked) => self.counting.push((call, asked)),
-            Output::Settle(call, send) => self.links.push(link::Run::new(call, send.into_act())),
+            Output::Settle(call, send) => self.links.push(Talk::settle(call, send.into_act())),
             Output::Reply(..) => self.answered += 1,
             Output::TellBatch(_) | Output::HintBatch(_) => {}
             other => unreachable!("nobody sells here: {other:?}"),
@@ -332,6 +297,8 @@ impl World {
             },
             attempt: bytes(1),
             pin_verified: true,
+            parameters_version: 0,
+            generation: 0,
         });
         let doubt = Entry::SaleInDoubt(SaleInDoubt {
             reason: DoubtReason::AnswerLost,
@@ -370,17 +337,49 @@ impl World {
         self.record(sale, 3, vec![owed]);
     }
 
-    /// A message that was sent once arrives again.
-    fn arrives_again(&mut self, index: usize) {
-        self.is_dirty = true;
-        match self.sent[index].clone() {
-            Message::Announce(batch) => {
-                self.provider.announce(&batch);
-            }
-            Message::Page(id, number, items) => self.provider.page(id, number, &items),
-            Message::AskPermit(id) => {
-                self.provider.permit(id, self.now.wall.unix_seconds);
+    fn settled(&self) -> Settled<'_> {
+        Settled {
+            store: &self.store,
+            provider: &self.provider,
+            terminal: enrolment(0).terminal,
+            currency: self.kit.currency,
+        }
+    }
+
+    /// Everything is settled: what is not forged is paid.
+    fn check_all(&self) -> Result<(), String> {
+        self.settled()
+            .check_all(|sale| sale.key().is_some_and(|key| key.terminal_sn % 5 != 4))
+    }
+
+    /// The journal's reader counts a batch.
+    fn count(&mut self) {
+        let (id, asked) = self.counting.remove(0);
+        let counted = line::count(&self.store, asked);
+        self.inputs.push_back(Input::Counted { id, counted });
+    }
+
+    /// The next message of the oldest run.
+    fn link(&mut self, fate: Fate) {
+        let mut line = Line {
+            store: &self.store,
+            provider: &mut self.provider,
+            sent: &mut self.sent,
+            now_unix_seconds: self.now.wall.unix_seconds,
+        };
+        match line.go_on(self.links.remove(0), fate) {
+            Went::On(talk) => self.links.push(talk),
+            Went::Ends(call, answered) => {
+                let random = self.rng.sixteen_bytes();
+                self.inputs.push_back(answered.input(call, random));
             }
         }
+    }
+
+    /// A message that was sent once arrives, perhaps again.
+    fn arrives_again(&mut self, index: usize) {
+        self.is_dirty = true;
+        let message = self.sent[index].clone();
+        self.provider.hear(&message, self.now.wall.unix_seconds);
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use purser_engine::{Engine, Request};
 use purser_ledger::Monotonic;
 
-use super::{Fate, Planted, Step, World};
+use super::{Planted, Step, World};
 use crate::kit::Kit;
+use crate::line::Fate;
 use crate::store::Disk;
 
 /// What was run.
@@ -106,7 +107,7 @@ fn go_on(world: &mut World, blows: &mut Vec<Blow>) -> Result<u64, String> {
 /// Counts the money, when something has changed since it was counted.
 fn check(world: &mut World) -> Result<(), String> {
     if std::mem::take(&mut world.is_dirty) {
-        world.check()?;
+        world.settled().check()?;
     }
     Ok(())
 }
@@ -132,7 +133,7 @@ fn story(kit: &Arc<Kit>, planted: Planted, blows: &[Blow]) -> Result<(World, u64
     world.sell(false, false);
     world.ask(Request::Settle(None));
     crashes += go_on(&mut world, &mut blows)?;
-    world.check_settled()?;
+    world.check_all()?;
     Ok((world, crashes))
 }
 
@@ -214,7 +215,7 @@ fn draw(kit: &Arc<Kit>, planted: Planted, seed: u64, summary: &mut Summary) -> R
         world.ask(Request::Settle(None));
         summary.crashes += go_on(&mut world, &mut Vec::new())?;
     }
-    world.check_settled()?;
+    world.check_all()?;
     summary.with(&world);
     Ok(())
 }

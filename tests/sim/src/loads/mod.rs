@@ -12,7 +12,6 @@ mod check;
 mod device;
 mod elsewhere;
 mod pos;
-mod provider;
 mod run;
 #[cfg(test)]
 mod stories;
@@ -20,24 +19,25 @@ mod stories;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use purser_engine::settlement::Enrolment;
 use purser_engine::{
-    Abilities, Answer, CallFailure, CallId, Config, DeviceEvent, Engine, FindId, Input, LoadAsk, LoadEnd,
-    LoadOutcome, LoadProgress, LoadRefusal, LoadView, Output, ProviderFailure, Query, QueryTold, Reply,
-    SendAttempt,
+    Abilities, Answer, CallFailure, CallId, Config, DeviceEvent, Engine, FindId, Input, LoadEnd, LoadOutcome,
+    LoadProgress, LoadRefusal, LoadView, Output, Query, QueryTold, Reply, RequestId,
 };
 use purser_lab::card::{Card, Minor, Opening, PurseKind};
 use purser_ledger::{
     Commit, DeviceName, Find, FindError, Monotonic, Now, Reference, Store, Wall, commit, find,
 };
-use purser_provider_link::{BankAccount, LoadId, ProviderName, TerminalName};
+use purser_provider_link::LoadId;
 use purser_purse::CommandName;
 use purser_purse::pboc::Pin;
 
 use crate::flaw::Flaw;
-use crate::kit::{BUILT_UNIX_SECONDS, CARDS, CardKind, Kit, PIN};
+use crate::kit::{BUILT_UNIX_SECONDS, CARDS, CardKind, Kit, PIN, enrolment};
+use crate::line::{Fate, Line, Talk, Went};
+use crate::provider::{Issuer, Message, Provider};
 use crate::rng::Rng;
 use crate::store::SimStore;
+use crate::told::load_is_kept;
 
 pub use run::{Summary, exhaustive, seeded};
 
@@ -53,14 +53,17 @@ pub enum Planted {
     VoidsWithoutProof,
     /// The card takes a credit twice.
     CreditsTwice,
+    /// The door tells a load that is owed as one that is void, and drops the answers to whoever asked.
+    TellsOther,
 }
 
 impl Planted {
     /// Every flaw that the counts must find.
-    pub const ALL: [Self; 3] = [
+    pub const ALL: [Self; 4] = [
         Self::AnswersBeforeSync,
         Self::VoidsWithoutProof,
         Self::CreditsTwice,
+        Self::TellsOther,
     ];
 }
 
@@ -75,23 +78,9 @@ enum Step {
     Line,
 }
 
-/// What becomes of a message and its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Arrives,
-    Twice,
-    Lost,
-    Unanswered,
-}
-
 enum Job {
     Commit(Box<Commit>),
     Find(FindId, Find),
-}
-
-enum Message {
-    Ask(LoadAsk),
-    Attempt(SendAttempt),
 }
 
 struct World {
@@ -102,17 +91,19 @@ struct World {
     store: SimStore,
     jobs: VecDeque<Job>,
     inputs: VecDeque<Input>,
-    line: VecDeque<(CallId, Message)>,
+    line: VecDeque<Talk>,
+    sent_messages: Vec<Message>,
     messages: u64,
     cards: Vec<Card>,
     reader: device::Reader,
     pad: Option<CallId>,
-    provider: provider::Provider,
+    provider: Provider,
     planted: Planted,
     now: Now,
     rng: Rng,
     requests: u64,
-    answered: u64,
+    /// Requests that have no answer yet.
+    asked: Vec<RequestId>,
     steps: u64,
     /// Every command that reached a card.
     sent: Vec<CommandName>,
@@ -155,37 +146,30 @@ fn reference() -> Reference {
     Reference::new("load-1").expect("a name")
 }
 
-fn enrolment() -> Enrolment {
-    Enrolment {
-        terminal: TerminalName::new("shop-1").expect("a name"),
-        generation: 0,
-        provider: ProviderName::new("provider").expect("a name"),
-        accounts: vec![BankAccount::new(*b"001200310000042").expect("fifteen digits")],
-    }
-}
-
 impl World {
     fn new(kit: &Arc<Kit>, seed: u64, planted: Planted) -> Self {
         let config = Config {
-            provider: Some(enrolment()),
+            provider: Some(enrolment(0)),
             ..kit.configs[0].clone()
         };
         let flaw = match planted {
             Planted::AnswersBeforeSync => Flaw::StoreAnswersBeforeSync,
-            _ => Flaw::None,
+            Planted::VoidsWithoutProof => Flaw::ProviderVoidsWithoutProof,
+            Planted::Nothing | Planted::CreditsTwice | Planted::TellsOther => Flaw::None,
         };
         let opening = Opening {
             ed: Minor(0),
             ep: Minor(OPENING),
             sn: 7,
         };
-        let mut provider = provider::Provider::new(planted);
+        let issuer = Issuer::Keys(Arc::clone(kit));
+        let mut provider = Provider::new(kit.amount(0), issuer, flaw);
         let cards: Vec<Card> = (0..CARDS)
             .map(|number| Card::new(kit.personalisation(CardKind::NeedsPin, number), opening))
             .collect();
         for card in &cards {
             let made = card.personalisation();
-            provider.issue(made.serial.0, &made.keys);
+            provider.issue(made.serial.0, &made.keys, kit.amount(u64::from(OPENING)));
         }
         provider.open(load_id(), kit.amount(u64::from(LOADED)));
         Self {
@@ -197,6 +181,7 @@ impl World {
             jobs: VecDeque::new(),
             inputs: VecDeque::new(),
             line: VecDeque::new(),
+            sent_messages: Vec::new(),
             messages: 0,
             cards,
             reader: device::Reader::default(),
@@ -213,7 +198,7 @@ impl World {
             },
             rng: Rng::new(seed),
             requests: 0,
-            answered: 0,
+            asked: Vec::new(),
             steps: 0,
             sent: Vec::new(),
             loaded_elsewhere: [0; CARDS],
@@ -262,7 +247,7 @@ impl World {
         for card in &mut self.cards {
             card.power_off();
         }
-        self.requests = self.answered;
+        self.asked.clear();
         self.progress = None;
         self.is_stopping = false;
         self.store.crash();
@@ -330,8 +315,8 @@ impl World {
                     self.inputs.push_back(Input::Answer { id, answer });
                 }
             }
-            Output::AskProvider(id, ask) => self.line.push_back((id, Message::Ask(ask))),
-            Output::Attempt(id, send) => self.line.push_back((id, Message::Attempt(send.into_act()))),
+            Output::AskProvider(id, ask) => self.line.push_back(Talk::ask(id, ask)),
+            Output::Attempt(id, send) => self.line.push_back(Talk::attempt(id, send.into_act())),
             // This provider never learns of a sale: its card tells, or nobody.
             Output::QuerySale(id, _) => self.inputs.push_back(Input::Queried {
                 id,
@@ -339,8 +324,13 @@ impl World {
                 random: [0; 16],
             }),
             Output::TellLoad(told) => {
-                let told = told.into_act();
-                self.answered += u64::try_from(told.requests.len()).unwrap_or(0);
+                let mut told = told.into_act();
+                if self.planted == Planted::TellsOther && matches!(told.view.state.end, LoadEnd::Owed { .. })
+                {
+                    told.view.state.end = LoadEnd::Voided;
+                    told.requests.clear();
+                }
+                told.requests.iter().for_each(|it| self.takes_answer(*it));
                 self.hear(&told.view);
             }
             Output::HintLoad(view) => {
@@ -353,8 +343,8 @@ impl World {
                 self.presentation = view.presentation;
                 self.progress = Some(view.state);
             }
-            Output::Reply(_, reply) => {
-                self.answered += 1;
+            Output::Reply(request, reply) => {
+                self.takes_answer(request);
                 match reply {
                     Ok(Reply::Load { view, .. }) => self.progress = Some(view.state),
                     Ok(Reply::Stopped) => self.is_stopped = true,
@@ -365,15 +355,28 @@ impl World {
                 }
             }
             Output::Tell(told) => {
-                self.answered += u64::try_from(told.into_act().requests.len()).unwrap_or(0);
+                let requests = told.into_act().requests;
+                requests.into_iter().for_each(|it| self.takes_answer(it));
             }
             Output::Hint(_) => {}
             other => unreachable!("nobody settles here: {other:?}"),
         }
     }
 
+    /// A request has its answer: one, and not another.
+    fn takes_answer(&mut self, request: RequestId) {
+        match self.asked.iter().position(|it| *it == request) {
+            Some(index) => drop(self.asked.swap_remove(index)),
+            None => self.broken = Some(format!("{request:?} is answered twice, or was never asked")),
+        }
+    }
+
+    /// What the POS is told is what the store keeps.
     fn hear(&mut self, view: &LoadView<LoadOutcome>) {
         let end = view.state.end;
+        if let Err(broken) = load_is_kept(&self.store, view) {
+            self.broken = Some(broken);
+        }
         let contradicts = matches!(
             (self.told, end),
             (
@@ -432,26 +435,23 @@ impl World {
     }
 
     fn deliver(&mut self, fate: Fate) {
-        let Some((id, message)) = self.line.pop_front() else {
+        let Some(talk) = self.line.pop_front() else {
             return;
         };
         self.messages += 1;
-        let mut answered: Result<_, ProviderFailure> = Err(provider::failure("LineLost", true));
-        for _ in 0..match fate {
-            Fate::Lost => 0,
-            Fate::Arrives | Fate::Unanswered => 1,
-            Fate::Twice => 2,
-        } {
-            answered = match &message {
-                Message::Ask(ask) => self.provider.ask(ask),
-                Message::Attempt(send) => self.provider.attempt(send),
-            };
+        let mut line = Line {
+            store: &self.store,
+            provider: &mut self.provider,
+            sent: &mut self.sent_messages,
+            now_unix_seconds: self.now.wall.unix_seconds,
+        };
+        match line.go_on(talk, fate) {
+            Went::On(talk) => self.line.push_front(talk),
+            Went::Ends(call, answered) => {
+                let random = self.rng.sixteen_bytes();
+                self.inputs.push_back(answered.input(call, random));
+            }
         }
-        if fate == Fate::Unanswered {
-            answered = Err(provider::failure("LineLost", true));
-        }
-        let random = self.rng.sixteen_bytes();
-        self.inputs.push_back(Input::Provider { id, answered, random });
     }
 
     fn balance(&self, card: usize) -> u32 {

@@ -9,6 +9,7 @@ use super::{LOADED, World, reference};
 impl World {
     pub(super) fn ask(&mut self, request: Request) {
         self.requests += 1;
+        self.asked.push(RequestId(self.requests));
         let input = Input::Request {
             id: RequestId(self.requests),
             peer: Peer {

@@ -8,8 +8,9 @@ use purser_ledger::Monotonic;
 use purser_purse::CommandName;
 
 use super::elsewhere::Errand;
-use super::{Fate, Planted, Step, World, reference};
+use super::{Planted, Step, World, reference};
 use crate::kit::{Kit, PIN};
+use crate::line::Fate;
 use crate::store::Disk;
 
 /// Half an hour: longer than every pause but the one between two queries.
@@ -148,6 +149,7 @@ impl Story {
         let mut story = Self::new(kit, 1, Planted::Nothing, &[]);
         story.world.pin_through_api = true;
         story.world.inputs.clear();
+        story.world.asked.clear();
         story.world.start();
         story.world.ask_again();
         story
@@ -288,6 +290,9 @@ impl Story {
             return Err(format!("a stop is not answered: {}", world.state()));
         }
         if world.is_over() {
+            if !world.asked.is_empty() {
+                return Err(format!("{:?} are never answered: {}", world.asked, world.state()));
+            }
             return Ok(false);
         }
         // The user comes again before the provider is asked once more about a sale in doubt.

@@ -9,8 +9,9 @@ use purser_purse::CommandName;
 
 use super::elsewhere::Errand;
 use super::run::{Blow, Story};
-use super::{Fate, LOADED, OPENING, Planted, World};
+use super::{LOADED, OPENING, Planted, World};
 use crate::kit::{CardKind, Kit, PIN};
+use crate::line::Fate;
 
 /// CREDIT comes after SELECT, READ BINARY, VERIFY and INITIALIZE.
 const CREDIT: u32 = 4;

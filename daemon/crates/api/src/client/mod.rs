@@ -16,9 +16,9 @@
 //!     .await?;
 //! let mut events = Client::connect(SOCKET).await?.watch_sale(&begun.sale.reference).await?;
 //! let end = loop {
-//!     let sale = events.next().await?.sale;
-//!     if sale.outcome != "under_way" {
-//!         break sale;
+//!     match events.next().await?.sale {
+//!         Some(sale) if sale.outcome != "under_way" => break sale,
+//!         _ => {}
 //!     }
 //! };
 //! println!("{}", end.outcome);
@@ -42,9 +42,9 @@ use crate::model::{
     BatchArguments, BatchItemsArguments, BatchItemsReply, BatchesArguments, BatchesReply, BeginLoadArguments,
     BeginLoadReply, BeginSaleArguments, BeginSaleReply, ConcludeArguments, DevicesReply, DriverArguments,
     DriverReply, DriversReply, Event, EventsArguments, EventsReply, HeadReply, InfoReply, JournalArguments,
-    JournalReply, LoadReply, ProvidePinArguments, ProviderReply, PurseReply, ReadPurseArguments,
-    RecordDriverArguments, ReferenceArguments, SaleReply, SettleArguments, SettleReply, StatusReply,
-    TotalsReply, WatchArguments, WatchReply, WhereReply,
+    JournalReply, LoadReply, PresentAgainArguments, PresentAgainReply, ProvidePinArguments, ProviderReply,
+    PurseReply, ReadPurseArguments, RecordDriverArguments, ReferenceArguments, SaleReply, SettleArguments,
+    SettleReply, StatusReply, TotalsReply, WatchArguments, WatchReply, WhereReply,
 };
 
 /// Where an installed daemon listens.
@@ -125,6 +125,8 @@ impl Client {
         settle(SettleArguments) -> SettleReply = "Settle";
         /// Has a batch voided that the provider has not permitted.
         void_batch(BatchArguments) -> SettleReply = "VoidBatch";
+        /// Presents claims again that a batch left unpaid.
+        present_again(PresentAgainArguments) -> PresentAgainReply = "PresentAgain";
         /// The batches that were sealed, newest first.
         batches(BatchesArguments) -> BatchesReply = "Batches";
         /// The items of a batch.

@@ -2,6 +2,7 @@
 
 mod callers;
 mod door;
+mod interface;
 mod refusal;
 mod value;
 mod watchers;

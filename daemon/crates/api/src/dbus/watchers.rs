@@ -78,6 +78,8 @@ async fn tell(connection: Connection, name: OwnedUniqueName, mut watch: Watch, m
         let sent = tokio::select! {
             biased;
             event = watch.next() => match event {
+                Ok(event) if event.load.is_some() => Door::load_changed(&emitter, dict(event)).await,
+                Ok(event) if event.batch.is_some() => Door::batch_changed(&emitter, dict(event)).await,
                 Ok(event) => Door::sale_changed(&emitter, dict(event)).await,
                 Err(fault) => {
                     let after = fault.after.unwrap_or_default();

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use purser_engine::settlement::NotUnpaid;
+
 use super::*;
 
 const REFUSED: [Refused; 10] = [
@@ -17,7 +19,7 @@ const REFUSED: [Refused; 10] = [
     Refused::NoRoom,
 ];
 
-const OTHERS: [RequestError; 33] = [
+const OTHERS: [RequestError; 41] = [
     RequestError::UnknownReference,
     RequestError::NotOwner,
     RequestError::NotOperator,
@@ -51,6 +53,14 @@ const OTHERS: [RequestError; 33] = [
     RequestError::QuotaSales,
     RequestError::TooManySales,
     RequestError::Stopping,
+    RequestError::ParametersCurrency,
+    RequestError::ParametersLimit,
+    RequestError::ParametersStale,
+    RequestError::ParametersSam,
+    RequestError::NotUnpaid(NotUnpaid::NotExchanged),
+    RequestError::NotUnpaid(NotUnpaid::NoClaimThere),
+    RequestError::NotUnpaid(NotUnpaid::Paid),
+    RequestError::NotUnpaid(NotUnpaid::PresentedBefore),
 ];
 
 #[test]

@@ -14,6 +14,9 @@ pub struct Batch {
     pub state: String,
     /// How many items it has: claims and late refunds.
     pub count: u64,
+    /// How many of them the provider has taken so far, while it is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<u64>,
     /// Its claims.
     pub claimed: Amount,
     /// What its items owe to buyers.
@@ -106,6 +109,28 @@ pub struct BatchesReply {
 pub struct BatchArguments {
     /// The batch's number.
     pub id: String,
+}
+
+/// Arguments of `PresentAgain`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(deny_unknown_fields)]
+pub struct PresentAgainArguments {
+    /// The batch's number.
+    pub id: String,
+    /// Only the claim at this place; all that are not paid if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<u64>,
+}
+
+/// The answer to `PresentAgain`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct PresentAgainReply {
+    /// How many claims wait for another batch now.
+    pub count: u64,
+    /// Their sum.
+    pub claimed: Amount,
+    /// True when unpaid claims of the batch are left: ask again.
+    pub more: bool,
 }
 
 /// Arguments of `BatchItems`.

@@ -141,6 +141,22 @@ error_names! {
     JournalUnavailable,
     /// Purser is stopping.
     Stopping,
+    /// The provider's parameters do not list the currency.
+    ParametersCurrency,
+    /// The price is above the provider's limit for one sale.
+    ParametersLimit,
+    /// The price is above the provider's limit while its parameters are too old.
+    ParametersStale,
+    /// The provider permits no software SAM.
+    ParametersSam,
+    /// The batch is under way or void: it has left no claim unpaid.
+    BatchNotExchanged,
+    /// No claim of the batch has this place.
+    NoClaimThere,
+    /// The batch paid the claim.
+    ClaimPaid,
+    /// The claim was presented again before.
+    ClaimPresented,
 }
 
 impl fmt::Display for ErrorName {

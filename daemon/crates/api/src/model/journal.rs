@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use zlink::introspect::{CustomType, Type};
 
-use super::{Amount, Event, Sale, Time};
+use super::{Amount, Batch, Load, Sale, Time};
 
 /// One movement of money between two accounts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, CustomType)]
@@ -82,6 +82,21 @@ pub struct LimitUse {
     pub max: u64,
     /// `within`, `near` or `reached`.
     pub level: String,
+}
+
+/// Something that happened to a sale, a load or a batch: exactly one of the three is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, CustomType)]
+pub struct Event {
+    /// The number of the journal entry that this event tells; absent for a progress hint, which is never told again.
+    pub number: Option<u64>,
+    /// The kind of the entry, or `progress`.
+    pub kind: String,
+    /// The sale as it stood then.
+    pub sale: Option<Sale>,
+    /// The load as it stood then.
+    pub load: Option<Load>,
+    /// The batch as it stood then.
+    pub batch: Option<Batch>,
 }
 
 /// One answer of a `Watch`.

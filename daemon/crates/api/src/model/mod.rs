@@ -19,19 +19,19 @@ pub use arguments::{
 };
 pub use batch::{
     Batch, BatchArguments, BatchItem, BatchItemsArguments, BatchItemsReply, BatchesArguments, BatchesReply,
-    SettleArguments, SettleReply,
+    PresentAgainArguments, PresentAgainReply, SettleArguments, SettleReply,
 };
 pub use device::{
     Device, DevicesReply, Driver, DriverReply, DriversReply, InfoReply, Limits, Problem, StatusReply,
 };
 pub use error::{ErrorName, Fault};
 pub use journal::{
-    Balance, Counts, Entry, EventsReply, HeadReply, JournalReply, LimitUse, TotalsReply, Transfer,
+    Balance, Counts, Entry, Event, EventsReply, HeadReply, JournalReply, LimitUse, TotalsReply, Transfer,
     WatchReply, WhereReply,
 };
 pub use load::{BeginLoadArguments, BeginLoadReply, Load, LoadReply};
 pub use provider::ProviderReply;
-pub use sale::{Amount, BeginSaleReply, Event, Purse, PurseReply, Sale, SaleReply, Slip, Time};
+pub use sale::{Amount, BeginSaleReply, Purse, PurseReply, Sale, SaleReply, Slip, Time};
 
 /// The name of the Varlink interface and of the D-Bus interface.
 pub const INTERFACE: &str = "org.purser.Purser1";

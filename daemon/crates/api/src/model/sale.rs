@@ -86,17 +86,6 @@ pub struct Sale {
     pub slip: Option<Slip>,
 }
 
-/// Something that happened to a sale.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, CustomType)]
-pub struct Event {
-    /// The number of the journal entry that this event tells; absent for a progress hint, which is never told again.
-    pub number: Option<u64>,
-    /// The kind of the entry, or `progress`.
-    pub kind: String,
-    /// The sale as it stood then.
-    pub sale: Sale,
-}
-
 /// What a purse says without a sale.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, CustomType)]
 pub struct Purse {

@@ -51,6 +51,30 @@ impl Service {
         }
     }
 
+    /// Presents the claims again that an exchanged batch left unpaid, or one of them (money rule C1): the next settlement takes them.
+    /// A bounded number at a time. For operators.
+    ///
+    /// # Errors
+    /// The [`Fault`] names what to do; nothing was presented again.
+    pub async fn present_again(
+        &self,
+        caller: &Caller,
+        ask: &model::PresentAgainArguments,
+    ) -> Result<model::PresentAgainReply, Fault> {
+        self.access.may_operate(caller)?;
+        // No batch has an item at a place that does not fit: it is refused by that name.
+        let place = ask.place.map(|place| u32::try_from(place).unwrap_or(u32::MAX));
+        let request = Request::PresentAgain(parse::batch(&ask.id)?, place);
+        match self.ask(self.peer(caller), request).await? {
+            Answered::Reply(Reply::PresentedAgain(done)) => Ok(model::PresentAgainReply {
+                count: u64::from(done.count),
+                claimed: project::amount(done.amount),
+                more: done.has_more,
+            }),
+            Answered::Reply(_) | Answered::Told(_) | Answered::ToldLoad(_) => Err(fault::other_answer()),
+        }
+    }
+
     /// The batches that were sealed, newest first. For operators and members of the group that may sell.
     ///
     /// # Errors

@@ -61,6 +61,10 @@ fn the_contract_file_says_of_every_method_what_the_code_takes_and_gives() {
         ("Totals", method::<Nothing, TotalsReply>()),
         ("Settle", method::<SettleArguments, SettleReply>()),
         ("VoidBatch", method::<BatchArguments, SettleReply>()),
+        (
+            "PresentAgain",
+            method::<PresentAgainArguments, PresentAgainReply>(),
+        ),
         ("Batches", method::<BatchesArguments, BatchesReply>()),
         ("BatchItems", method::<BatchItemsArguments, BatchItemsReply>()),
         ("BeginLoad", method::<BeginLoadArguments, BeginLoadReply>()),

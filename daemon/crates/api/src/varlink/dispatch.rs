@@ -239,6 +239,7 @@ async fn with_arguments(service: &Service, caller: &Caller, name: &str, given: V
         "Journal" => call!(journal),
         "Settle" => call!(settle),
         "VoidBatch" => call!(void_batch),
+        "PresentAgain" => call!(present_again),
         "Batches" => call!(batches),
         "BatchItems" => call!(batch_items),
         "ReloadDriver" => call!(reload_driver),

@@ -51,6 +51,7 @@ const MATRIX: &[(&str, &str, [&str; 3])] = &[
     ("Batches", "{}", ["NotAllowed", "NotAllowed", "ok"]),
     ("VoidBatch", BATCH, ["NotAllowed", "NotAllowed", "ok"]),
     ("BatchItems", BATCH, ["NotAllowed", "NotAllowed", "ok"]),
+    ("PresentAgain", BATCH, ["NotAllowed", "NotAllowed", "ok"]),
     ("ReadPurse", "{}", ["ok", "ok", "ok"]),
     (
         "BeginSale",
@@ -115,7 +116,14 @@ async fn outcome(socket: &Path, (uid, gids): User<'_>, method: &str, arguments: 
                 _ => "ok".to_owned(),
             },
             Err((error, told)) => {
-                let for_operators = ["Driver", "Recording", "Settle", "VoidBatch", "BatchItems"];
+                let for_operators = [
+                    "Driver",
+                    "Recording",
+                    "Settle",
+                    "VoidBatch",
+                    "BatchItems",
+                    "PresentAgain",
+                ];
                 let group = if for_operators.iter().any(|word| method.contains(word)) {
                     "purser-operator"
                 } else {

@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use purser_api::model::{BatchItem, Counts, Device, Driver, Problem, ProviderReply, Time};
 use purser_api::{
-    Access, Answered, BatchFacts, BusState, Call, DriverRefusal, EntriesQuery, Facts, FactsUnavailable, Hub,
-    InfoFacts, News, Recorded, Service, StatusFacts, TotalsFacts,
+    Access, Answered, BatchFacts, BusState, Call, DriverRefusal, Durable, EntriesQuery, Facts,
+    FactsUnavailable, Hub, InfoFacts, News, Recorded, Service, StatusFacts, TotalsFacts,
 };
 use purser_engine::load::{LoadProgress, LoadView};
-use purser_engine::settlement::{BatchState, BatchView};
+use purser_engine::settlement::{BatchState, BatchView, PresentedAgain};
 use purser_engine::{BeginSale, Limits, Peer, Progress, PurseView, Reply, Request, RequestError, SaleView};
 use purser_ledger::{
     Amount, Asked, Books, CardId, CloseReason, Commit, Conclusion, Content, DebitKey, DeviceName,
@@ -66,9 +66,11 @@ pub(crate) fn sealed_batch() -> BatchFacts {
     BatchFacts {
         view: BatchView {
             id: OperationId::new([7; 16]),
+            owner: Owner(0),
             currency: yen(0).currency(),
             state: BatchState::Exchanged,
             count: 2,
+            sent: None,
             claims: part(2, 500),
             refunds: yen(0),
             total: Some(yen(300)),
@@ -168,6 +170,23 @@ impl Shop {
         self.hub.publish(&News::Hint(view));
     }
 
+    /// Tells that the card of a load is being read.
+    pub(crate) fn load_hint(&self, reference: &str) {
+        let mut view = self.lock().loads[&name(reference)].clone();
+        view.state = LoadProgress::ReadingCard;
+        self.hub.publish(&News::HintLoad(view));
+    }
+
+    /// Tells how much of this owner's batch the provider has taken.
+    pub(crate) fn batch_hint(&self, owner: Owner, sent: u32) {
+        self.hub.publish(&News::HintBatch(BatchView {
+            owner,
+            state: BatchState::Sending,
+            sent: Some(sent),
+            ..sealed_batch().view
+        }));
+    }
+
     /// The daemon can sell no more, or again.
     pub(crate) fn set_ready(&self, is_ready: bool) {
         let mut state = self.lock();
@@ -238,6 +257,8 @@ impl State {
             },
             attempt: SchemeBytes::new(Scheme::Pboc, vec![1]).expect("one byte fits"),
             pin_verified: true,
+            parameters_version: 0,
+            generation: 0,
         })
     }
 
@@ -284,6 +305,7 @@ impl State {
         self.ended.insert(reference.clone(), operation);
         let recorded = Recorded { head, content };
         self.entries.push(recorded.clone());
+        let view = Durable::Sale(view);
         News::Entry { recorded, view }
     }
 
@@ -408,6 +430,11 @@ impl State {
                 _ => Ok(Answered::Reply(Reply::Purse(purse()))),
             },
             Request::Settle(_) if !peer.operator => Err(RequestError::NotOperator),
+            Request::PresentAgain(..) => Ok(Answered::Reply(Reply::PresentedAgain(PresentedAgain {
+                count: 1,
+                amount: sealed_batch().view.claims.amount,
+                has_more: false,
+            }))),
             Request::VoidBatch(_) => Ok(Answered::Reply(Reply::Settling(vec![sealed_batch().view]))),
             Request::Settle(currency) => {
                 let view = sealed_batch().view;

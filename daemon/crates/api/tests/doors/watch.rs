@@ -1,9 +1,12 @@
 //! Streams of events: complete, in order, resumable, and nobody's delay is another's.
 
 use purser_api::client::{Client, ClientError, Events};
-use purser_api::model::{Amount, BeginSaleArguments, Event, EventsArguments, WatchArguments};
+use purser_api::model::{
+    Amount, BeginLoadArguments, BeginSaleArguments, Event, EventsArguments, Sale, WatchArguments,
+};
 use purser_api::{Caller, EVENT_QUEUE, WATCHERS_MAX};
 use purser_engine::Progress;
+use purser_ledger::Owner;
 use serde_json::json;
 
 use crate::raw::{Raw, split};
@@ -19,6 +22,11 @@ fn ask(reference: &str) -> BeginSaleArguments {
         reader: None,
         pin_through_api: None,
     }
+}
+
+/// The sale that an event is about.
+fn sale(event: &Event) -> &Sale {
+    event.sale.as_ref().unwrap()
 }
 
 async fn begin(shop: &Shop, reference: &str) {
@@ -53,22 +61,22 @@ async fn a_sale_is_followed_from_its_present_state_to_its_end() {
     let mut events = watch(&shop, Some("order-1"), None).await;
     let present = events.next().await.unwrap();
     assert_eq!(
-        (present.number, present.sale.state.as_str()),
+        (present.number, sale(&present).state.as_str()),
         (None, "waiting_for_card")
     );
     shop.progress("order-1", Progress::ReadingCard);
-    assert_eq!(events.next().await.unwrap().sale.state, "reading_card");
+    assert_eq!(sale(&events.next().await.unwrap()).state, "reading_card");
     begin(&shop, "order-2").await;
     shop.pay("order-2");
     shop.pay("order-1");
     let intended = events.next().await.unwrap();
     assert_eq!(
-        (intended.kind.as_str(), intended.sale.state.as_str()),
+        (intended.kind.as_str(), sale(&intended).state.as_str()),
         ("sale_intended", "debiting")
     );
-    assert_eq!(intended.sale.outcome, "under_way");
+    assert_eq!(sale(&intended).outcome, "under_way");
     let paid = events.next().await.unwrap();
-    assert_eq!((paid.number, paid.sale.outcome.as_str()), (Some(4), "paid"));
+    assert_eq!((paid.number, sale(&paid).outcome.as_str()), (Some(4), "paid"));
     let mut again = watch(&shop, Some("order-1"), None).await;
     assert_eq!(again.next().await.unwrap(), paid);
 }
@@ -192,4 +200,47 @@ async fn a_sale_that_is_not_known_is_not_watched() {
         panic!("it is refused");
     };
     assert_eq!(&*fault.name, "UnknownReference");
+}
+
+#[tokio::test]
+async fn loads_and_batches_are_told_to_those_who_see_them() {
+    let shop = Shop::open(access()).await;
+    let mut client = Client::connect(&shop.socket).await.unwrap();
+    let load = BeginLoadArguments {
+        reference: "load-1".to_owned(),
+        load: "0b".repeat(16),
+        amount: ask("").amount,
+        reader: None,
+    };
+    client.begin_load(&load).await.unwrap();
+    let mut of_load = watch(&shop, Some("load-1"), None).await;
+    let present = of_load.next().await.unwrap();
+    assert_eq!((present.number, present.kind.as_str()), (None, "progress"));
+    assert_eq!(present.load.unwrap().state, "waiting_for_card");
+
+    begin(&shop, "order-0").await;
+    shop.pay("order-0");
+    let mut all = watch(&shop, None, Some(0)).await;
+    // From its first event on it is certain that it listens.
+    entries(&mut all, 2).await;
+    let owner = Owner(rustix::process::geteuid().as_raw());
+    for (owner, sent) in [(Owner(owner.0 ^ 1), 1_000), (owner, 2_000)] {
+        shop.batch_hint(owner, sent);
+    }
+    // Whoever runs the tests may be root, who sees all.
+    let mut told = all.next().await.unwrap().batch.unwrap();
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(told.sent, Some(1_000));
+        told = all.next().await.unwrap().batch.unwrap();
+    }
+    assert_eq!((told.state.as_str(), told.sent), ("sending", Some(2_000)));
+    begin(&shop, "order-1").await;
+    shop.progress("order-1", Progress::ReadingCard);
+    assert!(all.next().await.unwrap().sale.is_some());
+    shop.load_hint("load-1");
+    assert_eq!(
+        of_load.next().await.unwrap().load.unwrap().state,
+        "reading_card",
+        "what is not about the load is not told to who watches it"
+    );
 }

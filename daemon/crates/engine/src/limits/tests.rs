@@ -56,7 +56,7 @@ fn limits(count: u64, total: u64) -> Limits {
 
 /// Takes every commit: what may follow is the engine's to know here.
 #[derive(Debug, Default)]
-struct Anything(u64);
+pub(crate) struct Anything(u64);
 
 impl Store for Anything {
     fn append(&mut self, group: &[purser_ledger::Commit]) -> Result<Vec<Result<Head, Refused>>, StoreBroken> {
@@ -105,6 +105,7 @@ impl Till {
             limits,
             provider: None,
             built_unix_seconds: TODAY - 100_000,
+            generation: 0,
         };
         let snapshot = Snapshot {
             unsettled,

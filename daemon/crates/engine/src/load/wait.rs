@@ -2,7 +2,7 @@
 
 use purser_ledger::{DeviceName, LoadStanding, Monotonic, OperationId};
 
-use super::{Aim, Load, LoadProgress, LoadView, OwedReason, Phase};
+use super::{Aim, Load, LoadOutcome, LoadProgress, LoadView, OwedReason, Phase};
 use crate::devices::CardAt;
 use crate::requests::PendingFind;
 use crate::sale::PRESENTATIONS_MAX;
@@ -135,6 +135,11 @@ impl Engine {
     pub fn loads(&self) -> Vec<(LoadView<LoadProgress>, Option<OwedReason>)> {
         let view = |load: &Load| (load.view(self.load_progress(load)), load.why);
         self.loads.values().map(view).collect()
+    }
+
+    /// What is durable of a load that is open.
+    pub fn stored_load(&self, id: OperationId) -> Option<LoadView<LoadOutcome>> {
+        self.loads.get(&id)?.stored.as_ref().map(LoadView::of)
     }
 
     /// Tells listeners what changed since they were last told.

@@ -181,6 +181,7 @@ impl Engine {
 
     /// The terminal SN is used up from here on, whether its sale is still there or not.
     fn authorised(&mut self, operation: OperationId, answer: SamAnswer, at: purser_ledger::Wall) {
+        self.terminal_sn_last = self.terminal_sn_last.max(answer.terminal_sn.value());
         let Some((reader, visit)) = self.take_authorising(operation) else {
             return;
         };

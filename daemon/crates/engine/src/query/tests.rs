@@ -156,6 +156,8 @@ fn intended(number: u8) -> Entry {
         },
         attempt: SchemeBytes::new(Scheme::Pboc, attempt.encode()).unwrap(),
         pin_verified: false,
+        parameters_version: 0,
+        generation: 0,
     })
 }
 
@@ -173,6 +175,7 @@ impl Till {
 
     fn started(store: Kept) -> Self {
         let config = Config {
+            generation: 0,
             terminal_number: PsamTerminalNumber::new([0, 0, 0, 0, 0, 1]),
             profile: Profile::default(),
             issuers: BTreeMap::from([(IssuerId::new([1; 8]), yen(1).currency())]),

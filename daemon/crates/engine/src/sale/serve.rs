@@ -49,6 +49,7 @@ impl Engine {
             return Some(CloseReason::CardSuspect);
         }
         self.unfit(card, amount)
+            .or_else(|| self.hot_listed(&card_id(card)))
     }
 
     /// What speaks against this card for a sale or a load in this currency (money rules L4, P7).
@@ -120,7 +121,7 @@ impl Engine {
         } else if init.old_balance < self.amount_of(operation) {
             Some(CloseReason::InsufficientFunds)
         } else {
-            None
+            self.forbidden_by_parameters(self.price_of(operation), &card_id(visit.card()), init.key_version)
         };
         let prepared = match (refusal, &self.sam) {
             (Some(reason), _) => Err(reason),
@@ -183,7 +184,9 @@ impl Engine {
         )
     }
 
-    /// Records the intent: from its receipt on the debit may be sent, and from then on its outcome must be proven.
+    /// Records the intent: from its receipt on the debit may be sent, and from then on its outcome must be proven. What came into
+    /// force while the card, its buyer or the PSAM took their time counts: the terminal SN is in the attempt, and from the one on
+    /// that is acknowledged no card of the list is debited (money rule C3). A number of the PSAM's is then used up.
     pub(crate) fn intend(
         &mut self,
         reader: &DeviceName,
@@ -193,8 +196,12 @@ impl Engine {
         mac1: Mac1,
         at: Wall,
     ) {
+        let (price, card) = (self.price_of(operation), card_id(visit.card()));
+        if let Some(reason) = self.forbidden_by_parameters(price, &card, attempt.key_version) {
+            return self.close_at(reader, visit, reason);
+        }
         // From here on it may pay, whatever becomes of its reader.
-        self.devices.set_served(reader, Some(card_id(visit.card())));
+        self.devices.set_served(reader, Some(card.clone()));
         let sale = self.sale(operation).expect("a served sale is under way");
         let intended = SaleIntended {
             reference: sale.asked.reference.clone(),
@@ -202,12 +209,14 @@ impl Engine {
             amount: sale.asked.amount,
             reader: reader.clone(),
             key: DebitKey {
-                card: card_id(visit.card()),
+                card,
                 terminal_number: *attempt.terminal_number.as_bytes(),
                 terminal_sn: attempt.terminal_sn.value(),
             },
             attempt: SchemeBytes::new(Scheme::Pboc, attempt.encode()).expect("an attempt is short"),
             pin_verified: visit.pin_verified,
+            parameters_version: self.parameters_version(),
+            generation: self.config.generation,
         };
         let commit = Commit {
             operation,

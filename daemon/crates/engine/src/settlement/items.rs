@@ -2,6 +2,9 @@
 //!
 //! A reader of the journal gives, for a range, each entry that makes a claim or owes a refund late, with its sale folded from
 //! the entries up to the range's end. This makes items of them.
+//!
+//! A claim that was presented again is a claim at the entry that says so: what it owes to its buyer by then travels inside it, also
+//! where an earlier batch held that refund back because it had not paid the claim.
 
 use purser_ledger::{Amount, Claims, Operation, Standing};
 use purser_provider_link::{Claim, Item, LateRefund, Seal, SealError};
@@ -11,7 +14,7 @@ use super::{CountBatch, Counted};
 /// An entry of a batch's range that may make an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settleable {
-    /// The entry's number: of a `SalePaid`, or of a `SaleConcluded` that owes a refund.
+    /// The entry's number: of a `SalePaid`, of a `SalePresentedAgain`, or of a `SaleConcluded` that owes a refund.
     pub entry: u64,
     /// Its sale, folded from its entries up to the end of the range.
     pub operation: Operation,
@@ -40,14 +43,19 @@ impl NotSettleable {
 pub fn item(settleable: &Settleable, after: u64) -> Result<Option<Item>, NotSettleable> {
     let entry = settleable.entry;
     let operation = &settleable.operation;
-    let paid = operation.paid_head.ok_or(NotSettleable { entry })?.number;
-    if entry == paid {
+    let claimed = operation.claim_entry.ok_or(NotSettleable { entry })?;
+    if entry == claimed {
         let refund = operation.refund_owed;
         let claim = claim(operation, refund).ok_or(NotSettleable { entry })?;
         return Ok(Some(Item::Claim(claim)));
     }
+    let is_claim = operation.paid_head.is_some_and(|paid| paid.number == entry);
+    if is_claim {
+        // Presented again while its own batch had not ended: no store takes that.
+        return Err(NotSettleable { entry });
+    }
     let refund = operation.refund_owed.ok_or(NotSettleable { entry })?;
-    if paid > after {
+    if claimed > after {
         return Ok(None);
     }
     // The batch of the claim ended before this entry, so that the claim was sealed without its refund.
@@ -67,13 +75,11 @@ fn claim(operation: &Operation, refund_owed: Option<Amount>) -> Option<Claim> {
     Some(Claim {
         operation: operation.id,
         key: intended.key.clone(),
-        // A restored journal is not told from the one that it was taken from until generations are.
-        generation: 0,
+        generation: intended.generation,
         amount: paid.amount,
         refund_owed: refund_owed.unwrap_or(Amount::zero(paid.amount.currency())),
         sold_at: operation.opened_at,
-        // None have been signed yet.
-        parameters_version: 0,
+        parameters_version: intended.parameters_version,
         evidence: paid.evidence.clone(),
     })
 }

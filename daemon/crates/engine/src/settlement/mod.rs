@@ -13,6 +13,7 @@
 //! link has checked is checked once more here, as far as it fits into the engine's hand, before the claims leave: that permit
 //! and verdicts belong to this batch, this terminal and a pinned account, and that they add up.
 
+mod again;
 mod check;
 pub mod items;
 mod run;
@@ -21,6 +22,8 @@ mod serve;
 mod tests;
 mod view;
 
+pub(crate) use again::Presenting;
+pub use again::{FindUnpaid, NotUnpaid, PresentedAgain, Unpaid, is_exchanged};
 pub use items::{Counter, Pages, Settleable};
 pub use view::{BatchState, BatchTold, BatchView};
 
@@ -148,6 +151,8 @@ pub(crate) struct Settling {
     id: OperationId,
     owner: Owner,
     state: State,
+    /// How many items the provider has taken in this attempt; none before it takes the first.
+    sent: Option<u32>,
     /// Attempts that failed in a row.
     failures: u32,
     why: Option<ProviderFailure>,

@@ -28,6 +28,7 @@ impl Engine {
                 id: settlement.id,
                 owner: settlement.sealed.owner,
                 state: State::Parked(settlement),
+                sent: None,
                 failures: 0,
                 why: None,
                 has_more: false,
@@ -148,6 +149,7 @@ impl Engine {
             id,
             owner,
             state: State::Counting(call),
+            sent: None,
             failures: 0,
             why: None,
             has_more: false,
@@ -176,9 +178,9 @@ impl Engine {
                     };
                     self.put(currency, settling);
                 }
-                Err(failure) => self.not_sealed(currency, settling.id, failure),
+                Err(failure) => self.not_sealed(currency, (settling.id, settling.owner), failure),
             },
-            Err(failure) => self.not_sealed(currency, settling.id, failure),
+            Err(failure) => self.not_sealed(currency, (settling.id, settling.owner), failure),
         }
     }
 
@@ -229,12 +231,19 @@ impl Engine {
     }
 
     /// There is no batch after all: whoever waits for it is told why.
-    fn not_sealed(&mut self, currency: Currency, id: OperationId, failure: ProviderFailure) {
+    fn not_sealed(
+        &mut self,
+        currency: Currency,
+        (id, owner): (OperationId, Owner),
+        failure: ProviderFailure,
+    ) {
         let view = BatchView {
             id,
+            owner,
             currency,
             state: BatchState::NotSealed,
             count: 0,
+            sent: None,
             claims: Part::none(currency),
             refunds: Amount::zero(currency),
             total: None,
@@ -308,7 +317,21 @@ impl Engine {
             }
             other => other,
         };
-        self.put(currency, Settling { state, ..settling });
+        let settling = Settling {
+            state,
+            sent: None,
+            ..settling
+        };
+        self.put(currency, settling);
+    }
+
+    /// The provider has taken so many of a batch's items. Tells whoever listens, and nothing depends on it.
+    pub(crate) fn handle_sent(&mut self, call: CallId, sent: u32) {
+        let waits = |settling: &Settling| matches!(settling.state, State::Sending(of, _) if of == call);
+        if let Some((currency, settling)) = self.take_settling(waits) {
+            let sent = Some(sent);
+            self.put(currency, Settling { sent, ..settling });
+        }
     }
 
     /// The provider has answered, or not. An answer to a call that nobody waits for any more changes nothing: the batch is
@@ -436,7 +459,7 @@ impl Engine {
                 };
                 self.put(currency, settling);
             }
-            State::Sealing(_) => self.not_sealed(currency, id, failure),
+            State::Sealing(_) => self.not_sealed(currency, (id, settling.owner), failure),
             State::Counting(_) | State::Sending(..) | State::Waiting(..) | State::Parked(_) => {
                 unreachable!("a refusal answers a commit that was sent");
             }

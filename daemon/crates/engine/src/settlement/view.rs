@@ -1,6 +1,6 @@
 //! How a batch looks from outside.
 
-use purser_ledger::{Amount, BatchStanding, Currency, OperationId, Part, Settlement};
+use purser_ledger::{Amount, BatchStanding, Currency, OperationId, Owner, Part, Settlement};
 
 use super::{Settling, State};
 
@@ -30,12 +30,16 @@ pub enum BatchState {
 pub struct BatchView {
     /// Its number.
     pub id: OperationId,
+    /// Who asked for it.
+    pub owner: Owner,
     /// Its currency.
     pub currency: Currency,
     /// What is being done with it.
     pub state: BatchState,
     /// How many items it has; 0 before it is counted.
     pub count: u32,
+    /// How many of them the provider has taken so far, while it is sent.
+    pub sent: Option<u32>,
     /// Its claims.
     pub claims: Part,
     /// What its items owe to buyers.
@@ -68,9 +72,11 @@ impl BatchView {
         };
         Self {
             id: settlement.id,
+            owner: sealed.owner,
             currency: sealed.currency(),
             state,
             count: sealed.count,
+            sent: None,
             claims: sealed.claims,
             refunds: sealed.refunds,
             total,
@@ -83,9 +89,11 @@ impl BatchView {
     pub(super) fn under_way(currency: Currency, settling: &Settling) -> Self {
         let unsealed = |state| Self {
             id: settling.id,
+            owner: settling.owner,
             currency,
             state,
             count: 0,
+            sent: None,
             claims: Part::none(currency),
             refunds: Amount::zero(currency),
             total: None,
@@ -96,7 +104,10 @@ impl BatchView {
         let view = match &settling.state {
             State::Counting(_) => unsealed(BatchState::Counting),
             State::Sealing(_) => unsealed(BatchState::Sealing),
-            State::Sending(_, sealed) => sealed.view(BatchState::Sending),
+            State::Sending(_, sealed) => BatchView {
+                sent: settling.sent,
+                ..sealed.view(BatchState::Sending)
+            },
             State::Waiting(_, sealed) => sealed.view(BatchState::Waiting),
             State::Exchanging(sealed, _) => sealed.view(BatchState::Exchanging),
             State::Parked(settlement) => BatchView::of(settlement),

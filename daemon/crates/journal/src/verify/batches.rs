@@ -13,10 +13,12 @@ use crate::verdicts;
 /// A settleable entry that is in no exchanged batch yet.
 struct Waiting {
     number: u64,
-    /// The entry that proved its debit: itself, for a claim.
-    paid: u64,
+    /// The entry that makes its sale's claim: itself, for a claim.
+    claim: u64,
     claimed: u64,
     refund: u64,
+    /// Of a late refund: the entry behind it that presents its claim again, which tells of the refund itself in a batch of both.
+    told_from: Option<u64>,
 }
 
 /// A row of the table of batches, as it must be.
@@ -34,6 +36,8 @@ pub(super) struct Row {
 pub(super) struct Rebatch {
     batches: Batches,
     waiting: BTreeMap<Currency, VecDeque<Waiting>>,
+    /// The late refunds, by the entry that proved the debit.
+    refunds: BTreeMap<u64, u64>,
     /// By the number of the entry that sealed it.
     rows: BTreeMap<u64, Row>,
     settleable: u64,
@@ -58,16 +62,33 @@ impl Rebatch {
         let (claimed, refund) = match entry {
             Entry::SalePaid(paid) if paid.refund_owed => (paid.amount.minor(), paid.amount.minor()),
             Entry::SalePaid(paid) => (paid.amount.minor(), 0),
-            _ => (0, operation.refund_owed.map_or(0, |owed| owed.minor())),
+            Entry::SalePresentedAgain(again) => (again.amount.minor(), owed(operation)),
+            _ => (0, owed(operation)),
         };
+        let waiting = self.waiting.entry(currency).or_default();
         let paid = operation.paid_head.map_or(number, |head| head.number);
-        self.waiting.entry(currency).or_default().push_back(Waiting {
+        if matches!(entry, Entry::SalePresentedAgain(_)) {
+            let refund = self.refunds.get(&paid);
+            let place = refund.and_then(|refund| waiting.binary_search_by_key(refund, |it| it.number).ok());
+            if let Some(late) = place.and_then(|place| waiting.get_mut(place)) {
+                late.told_from = Some(number);
+            }
+        } else if claimed == 0 {
+            self.refunds.insert(paid, number);
+        }
+        waiting.push_back(Waiting {
             number,
-            paid,
+            claim: operation.claim_entry.unwrap_or(number),
             claimed,
             refund,
+            told_from: None,
         });
         Ok(())
+    }
+
+    /// Whether the batch that has this sale's claim was exchanged.
+    pub(super) fn has_left(&self, sale: &Operation) -> bool {
+        self.batches.has_left(sale)
     }
 
     /// Takes a settlement's entry in; `settlement` is the settlement with it.
@@ -128,9 +149,12 @@ impl Rebatch {
         let (mut claims, mut late, mut claimed, mut refunds) = (0_u64, 0_u64, 0_u64, 0_u64);
         let waiting = self.waiting.get(&sealed.currency()).into_iter().flatten();
         for it in waiting.take_while(|it| it.number <= sealed.upto) {
-            if it.number == it.paid {
+            if it.told_from.is_some_and(|claim| claim <= sealed.upto) {
+                continue;
+            }
+            if it.number == it.claim {
                 claims = claims.saturating_add(1);
-            } else if it.paid <= sealed.after {
+            } else if it.claim <= sealed.after {
                 late = late.saturating_add(1);
             }
             claimed = claimed.saturating_add(it.claimed);
@@ -151,4 +175,9 @@ impl Rebatch {
         derived::check_count(conn, Derived::Batches, count(self.rows.len()))?;
         derived::check_batches(conn, &self.rows)
     }
+}
+
+/// What a sale's buyer is owed, in minor units.
+fn owed(sale: &Operation) -> u64 {
+    sale.refund_owed.map_or(0, |owed| owed.minor())
 }

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use purser_ledger::{AnyOperation, Books, Head, OperationId};
+use purser_ledger::{AnyOperation, Books, Entry, FoldError, Head, OperationId};
 use rusqlite::Connection;
 
 use super::batches::Rebatch;
 use super::derived;
 use super::{Derived, Finding, Report, VerifyError};
 use crate::memory::count;
-use crate::rows::{RawEntry, fold};
+use crate::rows::{self, RawEntry, fold};
 use crate::{ReadError, Totals};
 
-/// What the entries so far add up to. Holds only operations that may still get entries.
+/// What the entries so far add up to. Holds only operations that may still get entries by themselves.
 #[derive(Default)]
 pub(super) struct Refold {
     totals: Totals,
@@ -42,6 +42,9 @@ impl Refold {
         let known = self.alive.remove(&id);
         let opening = known.as_ref().map_or(number, |alive| alive.opening);
         let mut operation = known.map(|alive| alive.operation);
+        if matches!(recorded.content.entry, Entry::SalePresentedAgain(_)) {
+            operation = Some(self.left_unpaid(conn, number, id, operation)?);
+        }
         let is_new = operation.is_none();
         fold(&mut operation, &recorded).map_err(|source| Finding::OutOfOrder { number, source })?;
         let operation = operation.expect("a fold that succeeds makes an operation");
@@ -75,6 +78,30 @@ impl Refold {
             self.alive.insert(id, Alive { opening, operation });
         }
         Ok(())
+    }
+
+    /// The sale whose claim is presented again with this entry, as it was before: most have been forgotten, as nothing else follows
+    /// them.
+    fn left_unpaid(
+        &self,
+        conn: &Connection,
+        number: u64,
+        id: OperationId,
+        alive: Option<AnyOperation>,
+    ) -> Result<AnyOperation, VerifyError> {
+        let before = match alive {
+            Some(alive) => Some(alive),
+            None => match rows::operation_upto(conn, id.bytes(), number.saturating_sub(1), None) {
+                Err(error) if error.is_damage() => None,
+                found => found?,
+            },
+        };
+        let wrong = |source| VerifyError::from(Finding::OutOfOrder { number, source });
+        let before = before.ok_or_else(|| wrong(FoldError::NotOpened))?;
+        match before.sale() {
+            Some(sale) if self.batches.has_left(sale) => Ok(before),
+            Some(_) | None => Err(wrong(FoldError::OutOfOrder)),
+        }
     }
 
     /// Compares what follows from all entries with the derived tables.

@@ -97,6 +97,21 @@ pub fn exchanged(n: u8, claims: u32) -> Commit {
     commit(n, 1, Entry::BatchExchanged(entry))
 }
 
+/// The exchange of a batch of claims of 300, the last one of which is held back.
+pub fn held_back(n: u8, claims: u32) -> Commit {
+    let Entry::BatchExchanged(all) = exchanged(n, claims).entry else {
+        unreachable!("it is an exchange");
+    };
+    let paid = part(claims - 1, 300 * u64::from(claims - 1));
+    let entry = BatchExchanged {
+        pay: paid,
+        held: part(1, 300),
+        total: paid.amount,
+        ..all
+    };
+    commit(n, 1, Entry::BatchExchanged(entry))
+}
+
 pub fn voided(n: u8, claims: u32) -> Commit {
     let entry = BatchVoided {
         claims: part(claims, 300 * u64::from(claims)),

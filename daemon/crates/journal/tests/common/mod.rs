@@ -18,8 +18,8 @@ use purser_journal::{Journal, OpenError, Options};
 use purser_ledger::{
     Amount, CardId, CloseReason, Commit, Conclusion, DebitKey, DeviceName, DoubtReason, Entry, Head,
     OperationId, Owner, PaidProof, QueryReason, Reference, Refused, SCHEME_BYTES_MAX, SaleClosed,
-    SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, SaleQueried, SaleVoided, Scheme, SchemeBytes, Store,
-    VoidProof, Wall,
+    SaleConcluded, SaleInDoubt, SaleIntended, SalePaid, SalePresentedAgain, SaleQueried, SaleVoided, Scheme,
+    SchemeBytes, Store, VoidProof, Wall,
 };
 use tempfile::TempDir;
 
@@ -109,6 +109,8 @@ impl Sale {
             key: self.key(),
             attempt: self.bytes(),
             pin_verified: true,
+            parameters_version: 0,
+            generation: 0,
         });
         self.commit(0, entry)
     }
@@ -161,6 +163,11 @@ impl Sale {
                 reason: QueryReason::CardMovedOn,
             }),
         )
+    }
+
+    pub fn presented_again(&self, step: u8) -> Commit {
+        let amount = self.amount;
+        self.commit(step, Entry::SalePresentedAgain(SalePresentedAgain { amount }))
     }
 
     pub fn concluded(&self, step: u8, conclusion: Conclusion, refund_owed: Option<Amount>) -> Commit {

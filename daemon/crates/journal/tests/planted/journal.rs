@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use purser_journal::{VerifyError, verify};
-use purser_ledger::Conclusion;
+use purser_journal::{Journal, VerifyError, verify};
+use purser_ledger::{Conclusion, Head};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::common::batch::{exchanged, keep_all, sealed, sell, voided};
+use crate::common::batch::{exchanged, held_back, keep_all, sealed, sell, voided};
 use crate::common::{Sale, fast_folder, open, store, yen};
 
 /// The files that a closed journal has.
@@ -71,6 +71,26 @@ impl Original {
         );
         let last = store(&mut journal, intended.intended());
         assert_eq!(last.number, 30);
+        Self::of(journal, &folder, earlier, last)
+    }
+
+    /// Entries: two sales 1-4, their batch 5, exchanged 6, the second claim held back; presented again 7; its batch 8, under way.
+    pub(crate) fn make_presented_again() -> Self {
+        let folder = fast_folder();
+        let mut journal = open(&folder);
+        sell(&mut journal, 0..2);
+        store(&mut journal, sealed(1, (0, 4), 2));
+        keep_all(&mut journal, 1, 2);
+        store(&mut journal, held_back(1, 2));
+        store(&mut journal, Sale::new(1).presented_again(2));
+        journal.maintain().expect("the journal works");
+        let earlier = fs::read(folder.path().join(FILES[0])).expect("readable");
+        let last = store(&mut journal, sealed(2, (4, 7), 1));
+        assert_eq!(last.number, 8);
+        Self::of(journal, &folder, earlier, last)
+    }
+
+    fn of(mut journal: Journal, folder: &TempDir, earlier: Vec<u8>, last: Head) -> Self {
         journal.maintain().expect("the journal works");
         drop(journal);
         let read = |name: &&str| fs::read(folder.path().join(name)).expect("readable");

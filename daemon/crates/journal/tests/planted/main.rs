@@ -11,7 +11,7 @@ mod rows;
 
 use journal::{Original, Plant};
 use kinds::{ENTRIES, FILES, SCHEMA};
-use rows::{ROWS, SETTLEMENT};
+use rows::{PRESENTED_AGAIN, ROWS, SETTLEMENT};
 
 /// What it is, how it is planted, and how what the check has to say begins.
 type Kind = (&'static str, Plant, &'static str);
@@ -21,7 +21,12 @@ fn each_kind_of_planted_corruption_is_found_by_its_name() {
     let original = Original::make();
     let mut missed = Vec::new();
     let mut kinds = 0;
-    for (name, plant, expected) in [ENTRIES, ROWS, SETTLEMENT, SCHEMA, FILES].into_iter().flatten() {
+    let presented = Original::make_presented_again();
+    let in_original = [ENTRIES, ROWS, SETTLEMENT, SCHEMA, FILES].into_iter().flatten();
+    let all = in_original.map(|kind| (&original, kind));
+    for (original, (name, plant, expected)) in
+        all.chain(PRESENTED_AGAIN.iter().map(|kind| (&presented, kind)))
+    {
         let found = original.planted(plant);
         if found.starts_with(expected) {
             println!("{name}: {found}");

@@ -285,3 +285,54 @@ pub(crate) const SETTLEMENT: &[Kind] = &[
         "Verdicts { number: 8 }",
     ),
 ];
+
+/// In what follows from a claim that is presented again.
+pub(crate) const PRESENTED_AGAIN: &[Kind] = &[
+    (
+        "a claim that was presented again cannot be settled",
+        Sql("DELETE FROM settleable WHERE entry = 7"),
+        "Derived(Settleable)",
+    ),
+    (
+        "a claim that was presented again reads as a new one",
+        Sql("UPDATE settleable SET kind = 'claim' WHERE entry = 7"),
+        "Derived(Settleable)",
+    ),
+    (
+        "a new claim reads as one that was presented again",
+        Sql("UPDATE settleable SET kind = 'again' WHERE entry = 4"),
+        "Derived(Settleable)",
+    ),
+    (
+        "a claim is presented again that was not",
+        Sql("INSERT INTO settleable VALUES ('JPY', 8, 'again')"),
+        "Derived(Settleable)",
+    ),
+    (
+        "more is presented again",
+        Sql("UPDATE entries SET content = replace(content, '300', '301') WHERE number = 7"),
+        "Changed { number: 7 }",
+    ),
+    (
+        "what presents a claim again is gone",
+        Sql("DELETE FROM entries WHERE number = 7"),
+        "Missing { number: 7 }",
+    ),
+    (
+        "another sale's claim is presented again",
+        Sql(
+            "UPDATE entries SET operation = (SELECT operation FROM entries WHERE number = 1) WHERE number = 7",
+        ),
+        "OtherOperation { number: 7 }",
+    ),
+    (
+        "a claim that was presented again is held still",
+        Sql("UPDATE balances SET minor = 300, operations = 1 WHERE account = 'held'"),
+        "Derived(Balances)",
+    ),
+    (
+        "the claim's first entry is gone",
+        Sql("DELETE FROM entries WHERE number = 4"),
+        "Missing { number: 4 }",
+    ),
+];

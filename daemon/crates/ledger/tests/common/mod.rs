@@ -48,6 +48,10 @@ pub fn head(number: u64) -> Head {
 }
 
 pub fn intended() -> Entry {
+    intended_by_parameters(0)
+}
+
+pub fn intended_by_parameters(parameters_version: u64) -> Entry {
     Entry::SaleIntended(SaleIntended {
         reference: reference(),
         owner: OWNER,
@@ -60,6 +64,8 @@ pub fn intended() -> Entry {
         },
         attempt: SchemeBytes::new(Scheme::Pboc, vec![0xAA, 0xBB]).expect("short"),
         pin_verified: true,
+        parameters_version,
+        generation: 0,
     })
 }
 

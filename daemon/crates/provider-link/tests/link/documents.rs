@@ -167,7 +167,7 @@ fn load_order() -> LoadOrder {
     }
 }
 
-fn parameters() -> Parameters {
+pub(crate) fn parameters() -> Parameters {
     let limits = |currency: &str, sale_max, stale_sale_max| {
         let amount = |minor| purser_ledger::Amount::new(minor, currency.parse().unwrap()).unwrap();
         CurrencyLimits {

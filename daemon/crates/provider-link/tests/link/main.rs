@@ -5,6 +5,7 @@
 mod attacks;
 mod checks;
 mod documents;
+mod hot_list;
 mod line;
 mod sums;
 mod support;

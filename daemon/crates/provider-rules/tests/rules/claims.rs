@@ -220,6 +220,12 @@ fn an_acknowledgement_does_not_go_back() {
     };
     let record = DeliveryRecord::default().acknowledged(at(6, 200)).unwrap();
     assert_eq!(record.acknowledged(at(6, 200)), Ok(record.clone()), "a repeat");
+    assert_eq!(
+        record.acknowledged(at(6, 300)),
+        Ok(record.clone()),
+        "the first word counts"
+    );
+    assert_eq!(record.acknowledged(at(6, 199)), Err(GoesBack));
     assert_eq!(record.acknowledged(at(5, 300)), Err(GoesBack));
     assert_eq!(record.acknowledged(at(7, 100)), Err(GoesBack));
 }

@@ -13,9 +13,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use clap::Args;
-use purser_api::model::{Batch, Load, Sale};
+use purser_api::model::{Batch, Load, ProviderReply, Sale};
 use purser_lab::issuer::LAB_SERIAL;
-use purser_lab::stack::{Options, Programs, ProviderHost, Stack, StackError};
+use purser_lab::stack::{CURRENCY, Options, Programs, ProviderHost, SALE_MAX, Stack, StackError};
 use serde_json::json;
 
 use self::books::{Books, Findings};
@@ -130,6 +130,22 @@ fn enrol(stack: &Stack, code: &str) -> Result<(), DemoError> {
     Err(DemoError::NotEnrolled(told))
 }
 
+/// What the provider lets the shop do, once that is in force.
+fn show_parameters(show: &mut Show<'_>, stack: &Stack) -> Result<(), DemoError> {
+    let is_there = |provider: &ProviderReply| provider.parameters_version.is_some();
+    let provider = stack.till()?.wait_for_provider("parameters", is_there)?;
+    let number = |number: Option<u64>| number.unwrap_or(0);
+    show.step(
+        "T3",
+        &format!(
+            "version {} of the provider's signed parameters is in force: sales up to {SALE_MAX} {CURRENCY}, {} cards on its hot list [C3]",
+            number(provider.parameters_version),
+            number(provider.hot_list_cards)
+        ),
+    )?;
+    Ok(())
+}
+
 fn play(show: &mut Show<'_>, tampers: bool) -> Result<Findings, DemoError> {
     eprintln!(
         "Building purserd, its driver host, the virtual reader and purser-provider; the first time takes minutes."
@@ -156,6 +172,7 @@ fn play(show: &mut Show<'_>, tampers: bool) -> Result<Findings, DemoError> {
         "enrolled",
         "a provider runs beside it: it has issued a card, and knows the shop's device key by a one-time code",
     )?;
+    show_parameters(show, &stack)?;
     let (card, loaded) = load::load(show, &folder.path().join("counter"), &provider)?;
     let told = Story::begin(show, &mut stack, card)?.play(&provider, loaded)?;
     let books = Books::ask(&stack)?;

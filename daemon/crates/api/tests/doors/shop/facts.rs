@@ -77,6 +77,14 @@ impl Facts for Journal {
             merchant: Some("kiosk".to_owned()),
             mode: Some("standing".to_owned()),
             certificate_expires_unix_seconds: Some(1_900_000_000),
+            parameters_version: Some(7),
+            parameters_age: Some("fresh".to_owned()),
+            parameters_heard_unix_seconds: Some(1_800_000_000),
+            parameters_failure: None,
+            hot_list_version: Some(2),
+            hot_list_cards: Some(3),
+            hot_list_acknowledged: Some(true),
+            generation: 0,
         }
     }
 

@@ -141,6 +141,7 @@ impl Till {
             limits: Limits::default(),
             provider: has_provider.then_some(enrolment),
             built_unix_seconds: 1_790_000_000,
+            generation: 0,
         };
         let sam = SoftwareSam::from_credential(KEYS.as_bytes()).unwrap();
         Self {

@@ -1,6 +1,8 @@
 //! The items of a batch: what makes one, what makes none, and that their bytes never change.
 
-use purser_ledger::{Commit, Conclusion, DoubtReason, Entry, Head, SaleConcluded, SaleInDoubt};
+use purser_ledger::{
+    Commit, Conclusion, DoubtReason, Entry, Head, SaleConcluded, SaleInDoubt, SalePresentedAgain,
+};
 use purser_provider_link::{Digest, Item};
 
 use super::till::{Till, jpy, paid, yen};
@@ -86,12 +88,69 @@ fn a_refund_behind_the_batch_of_its_claim_is_late_and_names_the_claim_as_it_was_
     );
 }
 
+/// The same sale, its claim presented again at this entry.
+fn presented_again(sale: &Settleable, entry: u64) -> Settleable {
+    let mut operation = sale.operation.clone();
+    let content = Commit {
+        operation: operation.id,
+        step: operation.next_step,
+        at: super::till::NOW.wall,
+        entry: Entry::SalePresentedAgain(SalePresentedAgain { amount: yen(300) }),
+    }
+    .content();
+    let head = Head {
+        number: entry,
+        digest: [0; 32],
+    };
+    operation.apply(&content, head).unwrap();
+    Settleable { entry, operation }
+}
+
+#[test]
+fn a_claim_presented_again_is_the_same_claim_with_what_is_owed_by_then() {
+    let plain = paid(1, 10);
+    let again = presented_again(&plain, 30);
+    let made = item(&again, 20).unwrap();
+    assert_eq!(
+        made,
+        item(&plain, 0).unwrap(),
+        "the same bytes, for the provider to know it by"
+    );
+    // Its refund became owed in between: the claim tells it, and the refund's own entry makes no item in the same range.
+    let sale = abandoned(10, 25);
+    let again = presented_again(&sale, 30);
+    let Ok(Some(Item::Claim(claim))) = item(&again, 20) else {
+        panic!("it is a claim");
+    };
+    assert_eq!(claim.refund_owed, yen(300));
+    assert_eq!(item(&at(&again, 25), 20), Ok(None));
+    // In a range that ends before, the refund is late: of a claim that is not paid, which the provider says.
+    assert!(matches!(item(&sale, 20), Ok(Some(Item::LateRefund(_)))));
+    // In a range that begins behind it too: the batch that has the claim was exchanged.
+    let mut later = again.clone();
+    later.entry = 35;
+    assert!(matches!(item(&later, 32), Ok(Some(Item::LateRefund(_)))));
+    // Twice in one range: no store takes that.
+    assert_eq!(item(&at(&again, 10), 0), Err(NotSettleable { entry: 10 }));
+}
+
+#[test]
+fn a_claim_keeps_the_generation_that_it_was_made_in() {
+    let mut sale = paid(1, 10);
+    let intended = sale.operation.intended.as_mut().unwrap();
+    intended.generation = 3;
+    let Ok(Some(Item::Claim(claim))) = item(&sale, 0) else {
+        panic!("it is a claim");
+    };
+    assert_eq!(claim.generation, 3);
+}
+
 #[test]
 fn what_is_no_claim_and_owes_nothing_is_not_settled_over() {
     let sale = paid(1, 10);
     assert_eq!(item(&at(&sale, 11), 0), Err(NotSettleable { entry: 11 }));
     let mut open = sale;
-    open.operation.paid_head = None;
+    open.operation.claim_entry = None;
     assert_eq!(item(&open, 0), Err(NotSettleable { entry: 10 }));
 }
 

@@ -15,7 +15,8 @@ use purser_purse::pboc::{IssuerId, Profile, PsamTerminalNumber, SoftwareSam};
 
 use crate::settlement::items::item;
 use crate::settlement::{
-    BatchView, CountBatch, Counter, Enrolment, ProviderFailure, SendBatch, SettleAnswer, Settleable,
+    BatchView, CountBatch, Counter, Enrolment, FindUnpaid, PresentedAgain, ProviderFailure, SendBatch,
+    SettleAnswer, Settleable,
 };
 use crate::{CallId, Config, Engine, Input, Limits, Output, Peer, Reply, Request, RequestError, RequestId};
 
@@ -84,6 +85,8 @@ pub(super) enum Wants {
     Ended(BatchView),
     Reply(Result<Vec<BatchView>, RequestError>),
     Stopped,
+    FindUnpaid(CallId, FindUnpaid),
+    Presented(PresentedAgain),
 }
 
 pub(super) struct Till {
@@ -111,6 +114,7 @@ impl Till {
             limits: Limits::default(),
             provider,
             built_unix_seconds: 1_790_000_000,
+            generation: 0,
         };
         let sam = SoftwareSam::from_credential(KEYS.as_bytes()).unwrap();
         Self {
@@ -136,7 +140,9 @@ impl Till {
             Output::Reply(_, Ok(Reply::Settling(views))) => Some(Wants::Reply(Ok(views))),
             Output::Reply(_, Ok(Reply::Stopped)) => Some(Wants::Stopped),
             Output::Reply(_, Err(error)) => Some(Wants::Reply(Err(error))),
-            Output::HintBatch(_) => None,
+            Output::FindUnpaid(id, asked) => Some(Wants::FindUnpaid(id, asked)),
+            Output::Reply(_, Ok(Reply::PresentedAgain(done))) => Some(Wants::Presented(done)),
+            Output::HintBatch(_) | Output::Tell(_) => None,
             other => panic!("nobody sells here: {other:?}"),
         });
         wants.collect()
@@ -241,6 +247,8 @@ pub(super) fn paid(sn: u32, paid_at: u64) -> Settleable {
         },
         attempt: bytes.clone(),
         pin_verified: true,
+        parameters_version: 0,
+        generation: 0,
     });
     let evidence = Entry::SalePaid(SalePaid {
         amount: yen(300),

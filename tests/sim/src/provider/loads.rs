@@ -1,6 +1,4 @@
-//! The provider of loads: its own rules, the issuer's cryptography, and as little around them as they need.
-
-use std::collections::BTreeMap;
+//! Loads at the provider.
 
 use des::cipher::{BlockCipherEncrypt, KeyInit};
 use des::{Des, TdesEde2};
@@ -9,9 +7,11 @@ use purser_lab::card::CardKeys;
 use purser_ledger::{Amount, CardId, Scheme};
 use purser_provider_link::{CardSaid, Digest, LoadId, LoadOrder};
 use purser_provider_rules::Evidence;
+use purser_provider_rules::books::{released, voided};
 use purser_provider_rules::load::{Answer, Initialized, Known, LoadRecord, Phase, Refusal, VoidChallenge};
 
-use super::Planted;
+use super::Provider;
+use crate::flaw::Flaw;
 
 /// The kind of a load onto the EP purse (epurse facts §1.4).
 const LOAD_EP: u8 = 0x02;
@@ -28,57 +28,50 @@ struct Answered {
     mac2: [u8; 4],
 }
 
+/// What the provider keeps of one load.
 #[derive(Clone, Debug)]
-pub(super) struct Kept {
-    pub(super) record: LoadRecord,
+pub(crate) struct Kept {
+    pub(crate) record: LoadRecord,
     answered: Vec<Answered>,
 }
 
-pub(super) struct Provider {
-    pub(super) loads: BTreeMap<LoadId, Kept>,
-    cards: BTreeMap<[u8; 10], (Key, Key)>,
-    challenges: u8,
-    seconds: u8,
-    planted: Planted,
+/// The keys of one card that a load needs.
+pub(super) struct Keys {
+    load: Key,
+    tac: Key,
 }
 
-impl Provider {
-    pub(super) fn new(planted: Planted) -> Self {
-        Self {
-            loads: BTreeMap::new(),
-            cards: BTreeMap::new(),
-            challenges: 0,
-            seconds: 0,
-            planted,
-        }
-    }
-
-    pub(super) fn issue(&mut self, serial: [u8; 10], keys: &CardKeys) {
+impl Keys {
+    pub(super) fn of(keys: &CardKeys) -> Self {
         let key = |digits: String| {
             let mut key = Key::default();
             hex::decode_to_slice(digits, &mut key).expect("a key has 32 digits");
             key
         };
-        self.cards
-            .insert(serial, (key(keys.load.to_hex()), key(keys.tac.to_hex())));
+        Self {
+            load: key(keys.load.to_hex()),
+            tac: key(keys.tac.to_hex()),
+        }
     }
+}
 
+impl Provider {
     /// The bank has booked a load.
-    pub(super) fn open(&mut self, id: LoadId, amount: Amount) {
+    pub(crate) fn open(&mut self, id: LoadId, amount: Amount) {
         let record = LoadRecord::open(None, id, amount, Evidence::Valid).expect("it is booked");
         let answered = Vec::new();
         self.loads.insert(id, Kept { record, answered });
     }
 
-    pub(super) fn phase(&self, id: LoadId) -> Option<Phase> {
+    pub(crate) fn phase(&self, id: LoadId) -> Option<Phase> {
         self.loads.get(&id).map(|kept| kept.record.phase())
     }
 
-    pub(super) fn ask(&mut self, ask: &LoadAsk) -> Result<LoadAnswer, ProviderFailure> {
+    pub(crate) fn ask(&mut self, ask: &LoadAsk) -> Result<LoadAnswer, ProviderFailure> {
         let kept = self.kept(ask.order)?.clone();
         let record = match &ask.what {
-            LoadWhat::Show => Ok(kept.record),
-            LoadWhat::BeginVoid if self.planted == Planted::VoidsWithoutProof => Ok(voided(&kept.record)),
+            LoadWhat::Show => Ok(kept.record.clone()),
+            LoadWhat::BeginVoid if self.flaw == Flaw::ProviderVoidsWithoutProof => Ok(believed(&kept.record)),
             LoadWhat::BeginVoid => {
                 self.challenges = self.challenges.wrapping_add(1);
                 kept.record.begin_void(VoidChallenge([self.challenges; 6]))
@@ -91,13 +84,28 @@ impl Provider {
         };
         let record = record.map_err(refused)?;
         let answer = standing(&record);
+        self.ended(kept.record.phase(), &record);
         if let Some(kept) = self.loads.get_mut(&record.id()) {
             kept.record = record;
         }
         Ok(answer)
     }
 
-    pub(super) fn attempt(&mut self, send: &SendAttempt) -> Result<LoadAnswer, ProviderFailure> {
+    /// What the end of a load moves in the books.
+    fn ended(&mut self, before: Phase, record: &LoadRecord) {
+        let amount = record.amount();
+        match (before, record.phase(), record.card()) {
+            (Phase::Released, Phase::Voided, _) => self.book(&[voided(amount)]),
+            (Phase::Released, Phase::Done, Some(card)) => {
+                let (shadow, transfers) = self.shadow(card).load(amount);
+                self.shadows.insert(card.clone(), shadow);
+                self.book(&transfers);
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn attempt(&mut self, send: &SendAttempt) -> Result<LoadAnswer, ProviderFailure> {
         let kept = self.kept(send.order)?.clone();
         let said = &send.said;
         let amount = kept.record.amount();
@@ -106,11 +114,14 @@ impl Provider {
         let number = match kept.record.attempt(send.number, &it, &known).map_err(refused)? {
             Answer::ReleaseAgain(number) => number,
             Answer::Release(record) => {
+                if kept.record.phase() == Phase::Open {
+                    self.book(&[released(amount)]);
+                }
+                self.before = Some(kept.clone());
                 self.seconds = (self.seconds + 1) % 60;
                 let seconds = self.seconds / 10 * 16 + self.seconds % 10;
                 let date_time = [0x20, 0x26, 0x11, 0x23, 0x12, 0x00, seconds];
-                let (load_key, _) = self.cards[&said.card];
-                let session = session_key(&load_key, said);
+                let session = session_key(&self.cards[&said.card].load, said);
                 let mac2 = mac(&session, &[&tail(said, amount)[..], &date_time].concat());
                 let answered = Answered {
                     number: send.number,
@@ -165,8 +176,8 @@ impl Provider {
     fn initialized(&self, said: &CardSaid, amount: Amount) -> Initialized {
         let mac1 = match self.cards.get(&said.card) {
             None => Evidence::UnknownKey,
-            Some((load_key, _)) => {
-                let session = session_key(load_key, said);
+            Some(keys) => {
+                let session = session_key(&keys.load, said);
                 let data = [&said.old_balance.to_be_bytes()[..], &tail(said, amount)].concat();
                 if mac(&session, &data) == said.mac1 {
                     Evidence::Valid
@@ -191,7 +202,7 @@ impl Provider {
         let amount = kept.record.amount();
         let is_of = |answered: &Answered| {
             let said = &answered.said;
-            let (_, tac_key) = self.cards[&said.card];
+            let tac_key = self.cards[&said.card].tac;
             let key: Block = std::array::from_fn(|index| tac_key[index] ^ tac_key[index + 8]);
             let new = said.old_balance + u32::try_from(amount.minor()).unwrap_or(0);
             let sn = said.online_sn.to_be_bytes();
@@ -226,7 +237,7 @@ fn standing(record: &LoadRecord) -> LoadAnswer {
 }
 
 /// A provider that believes a terminal without a card's proof.
-fn voided(record: &LoadRecord) -> LoadRecord {
+fn believed(record: &LoadRecord) -> LoadRecord {
     let mut stored = record.stored();
     stored.phase = Phase::Voided;
     LoadRecord::restore(stored)
@@ -236,7 +247,7 @@ fn refused(refusal: Refusal) -> ProviderFailure {
     failure(refusal.name(), refusal.is_transient())
 }
 
-pub(super) fn failure(name: &'static str, is_transient: bool) -> ProviderFailure {
+pub(crate) fn failure(name: &'static str, is_transient: bool) -> ProviderFailure {
     ProviderFailure {
         name,
         is_transient,

@@ -1,65 +1,43 @@
-//! The provider of a settlement: its own rules, and as little around them as they need.
-
-use std::collections::BTreeMap;
+//! Batches at the provider.
 
 use purser_ledger::{Amount, DebitKey};
 use purser_provider_link::{
-    BankAccount, BankTerminalId, Batch, BatchId, BatchVoid, Decision, Digest, Item, Permit, PermitId, Seal,
-    Sum, Verdict, VerdictsDigest, VoidReason,
+    BankAccount, BankTerminalId, Batch, BatchId, BatchVoid, Claim, Decision, Digest, Item, Permit, PermitId,
+    Seal, Sum, TerminalName, Verdict, VerdictsDigest, VoidReason,
 };
-use purser_provider_rules::Evidence;
 use purser_provider_rules::batch::{BatchRecord, Page, Refusal};
-use purser_provider_rules::judge::{self, Before, Charge, Charging, Facts, NumberOwner};
+use purser_provider_rules::books::{Account, permitted};
+use purser_provider_rules::judge::{self, Before, Charging, Facts, NumberOwner};
 
-use super::Planted;
-
-/// The provider's account that the terminal has pinned.
-pub(super) const ACCOUNT: &[u8; 15] = b"001200310000042";
+use super::{Given, Issuer, Provider};
+use crate::flaw::Flaw;
+use crate::kit::ACCOUNT;
 
 /// A permit is good for a day.
 const PERMIT_SECONDS: i64 = 86_400;
 
 /// What the provider keeps of one batch.
-pub(super) struct Kept {
-    pub(super) batch: Batch,
+pub(crate) struct Kept {
+    pub(crate) batch: Batch,
     record: BatchRecord,
     seal: Seal,
     /// By page: its content's digest, and its items with the last word on each.
     pages: Vec<(Digest, Vec<(Item, Verdict)>)>,
-    pub(super) permit: Option<Permit>,
-    pub(super) void: Option<BatchVoid>,
+    pub(crate) permit: Option<Permit>,
+    pub(crate) void: Option<BatchVoid>,
 }
 
 /// How the provider answers a request for the permit.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Permit(Permit),
     Void(BatchVoid),
     /// This page is wanted next.
     Wants(u32),
 }
 
-pub(super) struct Provider {
-    pub(super) batches: BTreeMap<BatchId, Kept>,
-    pub(super) charges: BTreeMap<DebitKey, Charge>,
-    /// What the merchant owes, also by its other terminals.
-    pub(super) debt: Amount,
-    permits: u8,
-    planted: Planted,
-}
-
 impl Provider {
-    pub(super) fn new(debt: Amount, planted: Planted) -> Self {
-        Self {
-            batches: BTreeMap::new(),
-            charges: BTreeMap::new(),
-            debt,
-            permits: 0,
-            planted,
-        }
-    }
-
     /// A batch is announced, for the first time or again.
-    pub(super) fn announce(&mut self, batch: &Batch) -> Answer {
+    pub(crate) fn announce(&mut self, batch: &Batch) -> Answer {
         let existing = self.batches.get(&batch.id).map(|kept| &kept.record);
         let record = BatchRecord::announce(existing, batch).expect("a number has one batch");
         let currency = batch.claimed.currency();
@@ -78,7 +56,7 @@ impl Provider {
     }
 
     /// A page comes, perhaps again, perhaps late.
-    pub(super) fn page(&mut self, id: BatchId, number: u32, items: &[Item]) {
+    pub(crate) fn page(&mut self, id: BatchId, number: u32, items: &[Item]) {
         let Some(kept) = self.batches.get(&id) else { return };
         let mut seal = kept.seal.clone();
         let mut content = Seal::begin(id, kept.batch.claimed.currency());
@@ -119,14 +97,15 @@ impl Provider {
             .collect();
         let judged = (first_place..).zip(items).map(|(place, item)| {
             let charge = self.charges.get(item.key());
+            let owner = &kept.batch.owner;
             let decision = match item {
                 Item::Claim(claim) => {
                     let before = match charge {
-                        _ if earlier.contains(&item.key()) => Before::InThisBatch(evidence(item)),
+                        _ if earlier.contains(&item.key()) => Before::InThisBatch(evidence_digest(item)),
                         Some(charge) => Before::Charged(*charge),
                         None => Before::Nothing,
                     };
-                    judge::claim(claim, &facts(item, before))
+                    judge::claim(claim, &self.facts(owner, claim, before))
                 }
                 Item::LateRefund(late) => judge::refund(late, charge),
             };
@@ -142,17 +121,21 @@ impl Provider {
     }
 
     /// The permit is asked for: given, given again, or refused.
-    pub(super) fn permit(&mut self, id: BatchId, now_unix_seconds: i64) -> Answer {
+    pub(crate) fn permit(&mut self, id: BatchId, now_unix_seconds: i64) -> Answer {
         let Some(kept) = self.batches.get(&id) else {
             return Answer::Wants(0);
         };
-        let number = PermitId([self.permits; 16]);
+        let number = PermitId([u8::try_from(self.given.len()).unwrap_or(u8::MAX); 16]);
         match (kept.record.permit(number), &kept.permit, kept.void) {
-            (Ok(record), _, _) => {
-                self.permits += 1;
-                Answer::Permit(self.charge(id, number, record, now_unix_seconds))
+            (Ok(record), _, _) => Answer::Permit(self.charge(id, number, record, now_unix_seconds)),
+            (Err(Refusal::Permitted(_)), Some(permit), _) => {
+                let mut permit = permit.clone();
+                if self.flaw == Flaw::ProviderPaysAgain {
+                    permit.id = number;
+                    self.gives(&permit, id);
+                }
+                Answer::Permit(permit)
             }
-            (Err(Refusal::Permitted(_)), Some(permit), _) => Answer::Permit(permit.clone()),
             (Err(Refusal::Voided(_)), _, Some(void)) => Answer::Void(void),
             (Err(_), _, _) => Answer::Wants(kept.record.next_page()),
         }
@@ -166,15 +149,23 @@ impl Provider {
         record: BatchRecord,
         now_unix_seconds: i64,
     ) -> Permit {
-        let kept = self.batches.get_mut(&id).expect("it has a permit");
+        let mut kept = self.batches.remove(&id).expect("it has a permit");
         let digest = kept.batch.digest();
         let mut sum = Sum::begin(self.debt);
         let mut verdicts = VerdictsDigest::begin(digest);
+        let mut refunded = Amount::zero(self.debt.currency());
         for (item, verdict) in kept.pages.iter_mut().flat_map(|(_, page)| page) {
             let now = self.charges.get(item.key());
             let place = (digest, verdict.place);
-            match judge::charge(item, verdict.decision, evidence(item), place, now) {
+            match judge::charge(item, verdict.decision, evidence_digest(item), place, now) {
                 Charging::Store(charge) => {
+                    if let Item::Claim(claim) = item {
+                        refunded = refunded.checked_add(charge.refunded).expect("it is small");
+                        let card = &claim.key.card;
+                        let (shadow, transfers) = self.shadow(card).claim(charge.amount, Account::Permits);
+                        self.shadows.insert(card.clone(), shadow);
+                        self.book(&transfers);
+                    }
                     self.charges.insert(item.key().clone(), charge);
                 }
                 Charging::Again(decision) => {
@@ -186,6 +177,7 @@ impl Provider {
             sum = sum.with(verdict.decision).expect("the amounts are small");
             verdicts = verdicts.with(verdict);
         }
+        self.book(&permitted(&sum, refunded));
         self.debt = sum.debt_after;
         let permit = Permit {
             id: number,
@@ -201,18 +193,28 @@ impl Provider {
         };
         kept.record = record;
         kept.permit = Some(permit.clone());
+        self.batches.insert(id, kept);
+        self.gives(&permit, id);
         permit
     }
 
+    fn gives(&mut self, permit: &Permit, batch: BatchId) {
+        self.given.push(Given {
+            permit: permit.id,
+            batch,
+            total: permit.sum.total,
+        });
+    }
+
     /// The last word on each item of a page.
-    pub(super) fn verdicts(&self, id: BatchId, number: usize) -> Vec<Verdict> {
+    pub(crate) fn verdicts(&self, id: BatchId, number: usize) -> Vec<Verdict> {
         let page = self.batches.get(&id).and_then(|kept| kept.pages.get(number));
         let verdicts = page.into_iter().flat_map(|(_, page)| page);
         verdicts.map(|(_, verdict)| *verdict).collect()
     }
 
     /// Every decision on a claim of a batch that has its permit.
-    pub(super) fn decisions(&self, id: BatchId) -> impl Iterator<Item = (&Item, Decision)> {
+    pub(crate) fn decisions(&self, id: BatchId) -> impl Iterator<Item = (&Item, Decision)> {
         let permitted = self.batches.get(&id).filter(|kept| kept.permit.is_some());
         let pages = permitted.into_iter().flat_map(|kept| &kept.pages);
         pages
@@ -221,13 +223,13 @@ impl Provider {
     }
 
     /// An operator of the provider gives a batch up. One that has its permit keeps it.
-    pub(super) fn give_up(&mut self, id: BatchId) {
+    pub(crate) fn give_up(&mut self, id: BatchId) {
         let Some(kept) = self.batches.get_mut(&id) else {
             return;
         };
         match kept.record.void(VoidReason::TerminalSuspended) {
             Ok(record) => kept.record = record,
-            Err(_) if self.planted == Planted::VoidAfterPermit => {}
+            Err(_) if self.flaw == Flaw::ProviderVoidsPermitted => {}
             Err(_) => return,
         }
         kept.void.get_or_insert(BatchVoid {
@@ -238,31 +240,42 @@ impl Provider {
     }
 }
 
-fn evidence(item: &Item) -> Digest {
-    let sn = item.key().terminal_sn.to_be_bytes();
+/// Of the evidence alone, so that two claims with the same evidence are the same debit. Not a digest that withstands anybody.
+fn evidence_digest(item: &Item) -> Digest {
     let mut digest = [0; 32];
-    digest[..4].copy_from_slice(&sn);
+    let (key, evidence) = match item {
+        Item::Claim(claim) => (&claim.key, claim.evidence.bytes()),
+        Item::LateRefund(late) => (&late.key, &[][..]),
+    };
+    digest[..4].copy_from_slice(&key.terminal_sn.to_be_bytes());
+    for (index, byte) in evidence.iter().enumerate() {
+        let mixed = &mut digest[4 + index % 28];
+        *mixed = mixed.rotate_left(3) ^ byte;
+    }
     Digest(digest)
 }
 
-fn facts(item: &Item, before: Before) -> Facts {
-    let currency = match item {
-        Item::Claim(claim) => claim.amount.currency(),
-        Item::LateRefund(late) => late.amount.currency(),
-    };
-    Facts {
-        // Every fifth debit's evidence is not the card's.
-        evidence: if item.key().terminal_sn % 5 == 4 {
-            Evidence::Invalid
-        } else {
-            Evidence::Valid
-        },
-        evidence_digest: evidence(item),
-        card_currency: Some(currency),
-        number_owner: NumberOwner::BatchOwner,
-        is_reconciled: true,
-        is_software_sam_forbidden: false,
-        is_hot_listed: false,
-        before,
+impl Provider {
+    fn facts(&self, owner: &TerminalName, claim: &Claim, before: Before) -> Facts {
+        let is_issued = self.cards.contains_key(claim.key.card.serial());
+        let currency = match self.issuer {
+            Issuer::FifthIsForged => Some(claim.amount.currency()),
+            Issuer::Keys(_) => is_issued.then(|| self.debt.currency()),
+        };
+        let number = self.terminals.get(owner);
+        Facts {
+            evidence: self.evidence(claim),
+            evidence_digest: evidence_digest(&Item::Claim(claim.clone())),
+            card_currency: currency,
+            number_owner: if number.is_none_or(|number| *number == claim.key.terminal_number) {
+                NumberOwner::BatchOwner
+            } else {
+                NumberOwner::Other
+            },
+            is_reconciled: true,
+            is_software_sam_forbidden: false,
+            is_hot_listed: false,
+            before,
+        }
     }
 }

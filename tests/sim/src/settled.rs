@@ -1,12 +1,21 @@
-//! The money of both parties, counted after every step.
+//! The claims of one terminal and what the provider made of them, counted after every step.
 
 use std::collections::BTreeMap;
 
 use purser_engine::settlement::items::item;
-use purser_ledger::{Account, BatchStanding, DebitKey, Settlement, Standing};
-use purser_provider_link::{BatchId, Decision, Item};
+use purser_ledger::{Account, BatchStanding, Currency, DebitKey, Operation, Settlement, Standing};
+use purser_provider_link::{BatchId, Decision, Item, TerminalName};
 
-use super::World;
+use crate::provider::Provider;
+use crate::store::SimStore;
+
+/// A terminal and its provider.
+pub(crate) struct Settled<'a> {
+    pub(crate) store: &'a SimStore,
+    pub(crate) provider: &'a Provider,
+    pub(crate) terminal: TerminalName,
+    pub(crate) currency: Currency,
+}
 
 /// What became of a claim, as the terminal's journal has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,9 +25,9 @@ enum Disposition {
     Exchanged(BatchId),
 }
 
-impl World {
+impl Settled<'_> {
     /// What is wrong now, if something is.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         let books = self.store.books();
         if !books.are_balanced() || self.store.recounted().as_ref() != Some(books) {
             return Err(format!("the books are not what the entries make: {books:?}"));
@@ -55,6 +64,14 @@ impl World {
                 }
             }
         }
+        let after = self.store.next_after(self.currency);
+        for sale in self.store.operations() {
+            let is_behind = sale.paid_head.is_some_and(|head| head.number <= after);
+            let disposition = sale.key().and_then(|key| all.get(key));
+            if is_behind && matches!(disposition, Some(Disposition::Open | Disposition::InBatch)) {
+                return Err(format!("{} was lost at an exchange", sale.reference));
+            }
+        }
         Ok(all)
     }
 
@@ -78,7 +95,7 @@ impl World {
             let chosen = sales.filter(|sale| sale.key().and_then(|key| dispositions.get(key)) == Some(&of));
             chosen.map(|sale| sale.amount.minor()).sum()
         };
-        let held = |account| self.store.books().balance(account, self.currency()).minor();
+        let held = |account| self.store.books().balance(account, self.currency).minor();
         let told = [held(Account::Claims), held(Account::InBatch)];
         let counted = [sum(Disposition::Open), sum(Disposition::InBatch)];
         if told != counted {
@@ -147,7 +164,12 @@ impl World {
     /// What a permit pays is exchanged here at most once, and not open when the terminal has the permit.
     fn check_paid_once(&self, dispositions: &BTreeMap<DebitKey, Disposition>) -> Result<(), String> {
         let mut paid: BTreeMap<&DebitKey, BatchId> = BTreeMap::new();
-        for (id, kept) in &self.provider.batches {
+        let own = self
+            .provider
+            .batches
+            .iter()
+            .filter(|(_, kept)| kept.batch.owner == self.terminal);
+        for (id, kept) in own {
             for (item, decision) in self.provider.decisions(*id) {
                 if !matches!(decision, Decision::Pay(_)) {
                     continue;
@@ -170,7 +192,7 @@ impl World {
     }
 
     /// Everything is settled: no claim is left, and each is paid or held as the provider decided.
-    pub(super) fn check_settled(&self) -> Result<(), String> {
+    pub(crate) fn check_all(&self, is_proven: impl Fn(&Operation) -> bool) -> Result<(), String> {
         self.check()?;
         for (key, disposition) in self.dispositions()? {
             let Disposition::Exchanged(id) = disposition else {
@@ -181,11 +203,11 @@ impl World {
                 return Err(format!("{key:?} was exchanged without a decision"));
             }
         }
-        let by_evidence = |sn: u32| sn % 5 != 4;
         for sale in self.store.operations() {
             let Some(key) = sale.key() else { continue };
             let is_charged = self.provider.charges.contains_key(key);
-            if is_charged != by_evidence(key.terminal_sn) {
+            let is_due = matches!(sale.standing, Standing::Paid(_)) && is_proven(sale);
+            if is_charged != is_due {
                 return Err(format!("{key:?} is charged at the provider: {is_charged}"));
             }
         }

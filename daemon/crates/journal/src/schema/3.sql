@@ -1,0 +1,2 @@
+-- The tables are as they were. From this version on an entry may say that a claim is presented again, which has a row of the kind
+-- 'again' among those that can be settled: an older Purser, which would take it for damage, refuses the journal by its version.
