@@ -11,6 +11,7 @@ use crate::hub::{Durable, News};
 use crate::model;
 
 /// What an event is about.
+#[expect(clippy::large_enum_variant, reason = "made and taken apart at once")]
 pub(crate) enum Told {
     /// A sale.
     Sale(model::Sale),
