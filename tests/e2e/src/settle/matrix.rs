@@ -151,11 +151,20 @@ fn trace(template: &Template, cutter: &Cutter, story: Story) -> Result<BTreeSet<
     Err(format!("{story:?} never goes as it should").into())
 }
 
+/// True for a call that writes a commit: to the journal's write-ahead log, or its sync.
+fn is_of_commit(blow: &Blow) -> bool {
+    let point = &blow.point;
+    let writes = ["write", "pwrite64", "fsync", "fdatasync"].contains(&point.call.as_str());
+    writes && point.object.starts_with(JOURNAL) && point.object.ends_with("-wal")
+}
+
 /// Cuts until the cut hits, and judges each time. How far the story had come then.
 fn strike(template: &Template, cutter: &Cutter, story: Story, blow: &Blow) -> Result<Stage, Fault> {
     for _ in 0..AIMS_MAX {
         let Lived { mut shop, cut_at, .. } = live(template, cutter, story, Some(blow))?;
-        if blow.cut != Cut::Kill && shop.stack.purserd_id().is_none() {
+        // After a commit that failed the state is unknown: purserd ends. What it writes beside commits may fail without that.
+        let is_commit_hit = cut_at.is_some() && is_of_commit(blow);
+        if blow.cut != Cut::Kill && (is_commit_hit || shop.stack.purserd_id().is_none()) {
             let end = shop.stack.wait_for_end(PATIENCE)?;
             ensure(end.code() == Some(STORE_BROKEN), || {
                 format!("it ended with {end}")
