@@ -1,7 +1,7 @@
 //! 100,000 claims in a real journal, settled by the real programs: neither holds them in memory.
 //!
 //! The sales are written by the journal crate, not sold one by one; their TACs are what the lab's cards would have made, so
-//! that the provider pays them. Takes minutes, so that it is no part of `.ci/run` but a step of its own: `.ci/run many`.
+//! that the provider pays them. Takes minutes, so it is a step of `.ci/run` of its own, which runs beside the unit tests: `many`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -44,7 +44,7 @@ const TIME: Duration = Duration::from_secs(900);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 #[test]
-#[ignore = "issue 4: takes minutes: .ci/run many"]
+#[ignore = "takes minutes: .ci/run many"]
 fn a_hundred_thousand_claims_are_settled_with_flat_memory_on_both_sides() -> Result<(), Fault> {
     let serials: Vec<Serial> = (0..CARDS).map(serial).collect();
     let mut shop = Shop::enrolled(&serials, LIMITS)?;
