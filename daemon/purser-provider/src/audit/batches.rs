@@ -254,7 +254,7 @@ fn decision(
             }
         }
         Decision::Not(FORGED) => {
-            let is_good = item.is_claim && is_proven(audit, batch, item)?;
+            let is_good = item.is_claim && is_ours(audit, batch, item)? && queries::has_tac(audit, item)?;
             audit.check(!is_good, "HeldThoughGood", || {
                 format!("{} is held as forged, and its TAC verifies", at())
             });
@@ -269,26 +269,24 @@ fn decision(
     Ok(())
 }
 
-/// The card that is named has made the TAC for this very debit, at the terminal whose batch it is; or it has given none, and the
-/// provider has answered a query of it.
+/// The card that is named has made the TAC for this very debit, at the terminal whose batch it is; or the provider has answered a
+/// query of it, and there was no TAC, or no key to check it with: one that is checked is held where it is wrong.
 fn is_proven(audit: &Audit<'_>, batch: &Batch, item: &Item) -> Result<bool, Failure> {
+    Ok(is_ours(audit, batch, item)?
+        && (queries::has_answer(item) && queries::has_tac(audit, item)?
+            || queries::is_answered(audit, item)?))
+}
+
+/// The claim is of the terminal whose batch it is in, and of a card of the provider, in its currency.
+fn is_ours(audit: &Audit<'_>, batch: &Batch, item: &Item) -> Result<bool, Failure> {
     let query =
         "SELECT 1 FROM terminal, card WHERE psam_number = ?1 AND name = ?2 AND serial = ?3 AND currency = ?4";
-    let is_ours = audit.sql.prepare_cached(query)?.exists((
+    Ok(audit.sql.prepare_cached(query)?.exists((
         &item.key[10..16],
         &batch.terminal,
         &item.key[..10],
         &item.currency,
-    ))?;
-    if !is_ours {
-        return Ok(false);
-    }
-    let has_answer = item.evidence.get(3) == Some(&1);
-    if has_answer {
-        queries::has_tac(audit, item)
-    } else {
-        queries::is_answered(audit, item)
-    }
+    ))?)
 }
 
 /// The debit of a paid claim is charged with it.

@@ -100,7 +100,21 @@ fn one(audit: &mut Audit<'_>, row: &Row) -> Result<(), Failure> {
     audit.check(is_proven, "QueryProof", || {
         format!("what the answer about sale {name} says to prove it does not")
     });
+    let is_contradicted = match proof {
+        Some(DECIDED_HAPPENED) => is_number_used(audit, row, &query)?,
+        Some(DECIDED_NOT) => is_tried(audit, row)? && (made == Made::ByCard || is_claimed(audit, &query)?),
+        Some(_) | None => false,
+    };
+    audit.check(!is_contradicted, "QueryContradicted", || {
+        format!("what was decided about sale {name} is not what the card has proven")
+    });
     Ok(())
+}
+
+/// False where evidence of the debit was forged and nobody has upheld it: no other is tried.
+fn is_tried(audit: &Audit<'_>, row: &Row) -> Result<bool, Failure> {
+    let query = "SELECT 1 FROM forged WHERE key = ?1 AND upheld_at IS NULL";
+    Ok(!audit.sql.prepare_cached(query)?.exists([&row.key])?)
 }
 
 fn answer_proof(document: &[u8], query: &[u8], operation: &[u8; 16]) -> Option<u8> {
@@ -195,15 +209,16 @@ pub(super) fn has_tac(audit: &Audit<'_>, item: &Item) -> Result<bool, Failure> {
     Ok(debit.is_of(&item.key, item.amount) && purchase.tac(&keys.tac) == evidence.tac)
 }
 
-/// A claim of another debit of the card proves that it used the number, and its terminal has no purchase key, or is of the same
-/// merchant.
+/// A claim of another debit of the card, in a batch of its own terminal, proves that it used the number, and that terminal has no
+/// purchase key, or is of the same merchant.
 fn is_number_used(audit: &Audit<'_>, row: &Row, query: &Query) -> Result<bool, Failure> {
     let (mut first, mut last) = ([0x00; 20], [0xFF; 20]);
     first[..10].copy_from_slice(&query.key[..10]);
     last[..10].copy_from_slice(&query.key[..10]);
-    let mut statement = audit
-        .sql
-        .prepare_cached("SELECT document FROM item WHERE key BETWEEN ?1 AND ?2")?;
+    let mut statement = audit.sql.prepare_cached(
+        "SELECT item.document, batch.terminal FROM item JOIN batch ON batch.number = item.batch
+             WHERE key BETWEEN ?1 AND ?2",
+    )?;
     let mut rows = statement.query((first, last))?;
     while let Some(found) = rows.next()? {
         let item = Item::read(&found.get::<_, Vec<u8>>(0)?);
@@ -218,7 +233,12 @@ fn is_number_used(audit: &Audit<'_>, row: &Row, query: &Query) -> Result<bool, F
         if is_number
             && has_tac(audit, &item)?
             && made(audit, &item.key, &other, evidence.tac, evidence.mac2)? == Made::ByCard
-            && counts(audit, other.terminal_number, &row.terminal)?
+            && counts(
+                audit,
+                other.terminal_number,
+                &found.get::<_, String>(1)?,
+                &row.terminal,
+            )?
         {
             return Ok(true);
         }
@@ -226,13 +246,14 @@ fn is_number_used(audit: &Audit<'_>, row: &Row, query: &Query) -> Result<bool, F
     Ok(false)
 }
 
-fn counts(audit: &Audit<'_>, number: [u8; 6], terminal: &str) -> Result<bool, Failure> {
-    let query = "SELECT 1 FROM terminal WHERE psam_number = ?1 AND
-                 (is_software_sam = 0 OR merchant = (SELECT merchant FROM terminal WHERE name = ?2))";
-    Ok(audit.sql.prepare_cached(query)?.exists((number, terminal))?)
+fn counts(audit: &Audit<'_>, number: [u8; 6], owner: &str, terminal: &str) -> Result<bool, Failure> {
+    let query = "SELECT 1 FROM terminal WHERE psam_number = ?1 AND name = ?2 AND
+                 (is_software_sam = 0 OR merchant = (SELECT merchant FROM terminal WHERE name = ?3))";
+    let parameters = (number, owner, terminal);
+    Ok(audit.sql.prepare_cached(query)?.exists(parameters)?)
 }
 
-/// The claim has no card proof, and the provider has answered of its very debit that it happened.
+/// The provider has answered of the claim's very debit that it happened.
 pub(super) fn is_answered(audit: &Audit<'_>, item: &Item) -> Result<bool, Failure> {
     let query = "SELECT document, answer FROM query WHERE key = ?1 AND answer IS NOT NULL";
     let mut statement = audit.sql.prepare_cached(query)?;
@@ -245,11 +266,17 @@ pub(super) fn is_answered(audit: &Audit<'_>, item: &Item) -> Result<bool, Failur
     let proof = answer_proof(&answer, &document, &item.operation);
     let happened = matches!(proof, Some(CARD_ANSWER | CLAIM | DECIDED_HAPPENED));
     let asked = Query::read(&document);
+    // Behind the evidence's head, and the card's answer where it has one, is the attempt.
+    let attempt = if has_answer(item) { 12 } else { 4 };
     Ok(happened
         && asked.is_some_and(|it| {
             it.operation == item.operation
                 && (it.currency, it.amount) == (item.currency.clone(), item.amount)
-                // The evidence without an answer: its head, then the attempt as it was asked about.
-                && item.evidence.get(4..) == Some(&it.attempt[..])
+                && item.evidence.get(attempt..) == Some(&it.attempt[..])
         }))
+}
+
+/// The claim's evidence has a card's answer.
+pub(super) fn has_answer(item: &Item) -> bool {
+    item.evidence.get(3) == Some(&1)
 }

@@ -320,7 +320,7 @@ fn judge_item(
                 }
                 if facts.evidence == Evidence::Valid && facts.number_owner == NumberOwner::BatchOwner {
                     proven(sql, owner, claim.key.terminal_sn)?;
-                    queries::watch(sql, &owner.terminal, claim)?;
+                    queries::watch(shared, sql, &owner.terminal, claim)?;
                 }
                 (decision, facts.evidence_digest)
             }

@@ -9,7 +9,7 @@ use purser_purse::pboc::{Attempt, ClaimEvidence, PurseKind};
 use rusqlite::{Connection, OptionalExtension};
 use sha2::{Digest as _, Sha256};
 
-use super::{Shared, queries};
+use super::{Shared, forgeries, queries};
 use crate::card_crypto::{DateTime, Purchase, is_equal};
 use crate::fault::Failure;
 use crate::masters::CardKeys;
@@ -83,8 +83,7 @@ fn before(sql: &Connection, owner: &Owner, key: &[u8; 20]) -> Result<Before, Fai
     if let Some(charge) = charge(sql, key)? {
         return Ok(Before::Charged(charge));
     }
-    let forged = "SELECT 1 FROM forged WHERE key = ?1 AND upheld_at IS NULL";
-    if exists(sql, forged, [key])? {
+    if forgeries::is_forged(sql, key)? {
         return Ok(Before::Forged);
     }
     // By name: for its order SQLite would rather walk the whole batch, once for each of its items.
@@ -206,6 +205,10 @@ pub(crate) fn evidence(shared: &Shared, sql: &Connection, claim: &Claim) -> Resu
     }
     let keys = match keys(shared, card, attempt.key_version.0) {
         Keys::Of(keys) => keys,
+        // It was answered before the key version was blocked, or without it: the provider stands by its signed word.
+        Keys::Blocked | Keys::Unknown if queries::is_answered(sql, claim, &told)? => {
+            return Ok(Evidence::Answered);
+        }
         Keys::Blocked => return Ok(Evidence::BlockedKey),
         Keys::Unknown => return Ok(Evidence::UnknownKey),
     };

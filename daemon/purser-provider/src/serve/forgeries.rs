@@ -5,7 +5,22 @@ use rusqlite::Connection;
 
 use crate::authority::now_unix_seconds;
 use crate::fault::Failure;
-use crate::store::alarm;
+use crate::store::{alarm, exists};
+
+/// True for a debit of which evidence was forged and which no person has upheld since: no other evidence of it is tried (money rule
+/// T3).
+pub(crate) fn is_forged(sql: &Connection, key: &[u8; 20]) -> Result<bool, Failure> {
+    exists(
+        sql,
+        "SELECT 1 FROM forged WHERE key = ?1 AND upheld_at IS NULL",
+        [key],
+    )
+}
+
+/// True for a debit that counts as a forgery already, also one that a person has upheld.
+pub(crate) fn was_counted(sql: &Connection, key: &[u8; 20]) -> Result<bool, Failure> {
+    exists(sql, "SELECT 1 FROM forged WHERE key = ?1", [key])
+}
 
 /// Counts a forged claim or query of a terminal, and does what is to be done about it. True when its terminal is suspended by it.
 pub(crate) fn count(sql: &Connection, terminal: &str, key: &[u8; 20]) -> Result<bool, Failure> {

@@ -10,7 +10,7 @@ mod call_back;
 mod calls;
 mod enrol;
 mod facts;
-mod forgeries;
+pub(crate) mod forgeries;
 #[cfg(test)]
 mod histories;
 mod hot_list;

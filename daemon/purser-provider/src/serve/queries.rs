@@ -81,11 +81,12 @@ fn answered(
 ) -> Result<Result<Option<StoredAnswer>, Refusal>, Failure> {
     let attempt = Attempt::decode(query.attempt.bytes()).ok();
     let attempt = attempt.filter(|it| is_of(query, it));
-    let facts = facts(shared, sql, peer, query, attempt.as_ref())?;
-    if let Err(refusal) = query::admit(query, &facts) {
+    let admission = admission(sql, peer, query, attempt.as_ref())?;
+    if let Err(refusal) = query::admit(query, &admission) {
         return Ok(Err(refusal));
     }
     let known = queries::find(sql, query.operation)?;
+    let is_repeat = known.is_some();
     match known {
         Some(stored) if stored.terminal != peer.name.as_str() => return Ok(Err(Refusal::OtherContent)),
         Some(stored) => {
@@ -101,12 +102,20 @@ fn answered(
         }
         None => queries::add(sql, peer.name.as_str(), query, now_unix_seconds())?,
     }
+    let facts = match &attempt {
+        Some(attempt) => facts(shared, sql, peer.name.as_str(), query, attempt, admission)?,
+        None => admission,
+    };
     let (proof, is_contradicted) = match query::judge(&facts) {
         Ok(Known::NotYet) => return Ok(Ok(None)),
         Ok(Known::Proven {
             proof,
             is_contradicted,
         }) => (proof, is_contradicted),
+        Err(Refusal::Forged) if is_repeat && forgeries::was_counted(sql, &key_bytes(&query.key))? => {
+            // A debit that was upheld: the terminal asks the same again by itself, and that is no new forgery.
+            return Ok(Err(Refusal::ForgedBefore));
+        }
         Err(refusal) => {
             if refusal == Refusal::Forged {
                 forgeries::count(sql, peer.name.as_str(), &key_bytes(&query.key))?;
@@ -123,7 +132,7 @@ fn answered(
 }
 
 /// The name of the alarm that two proofs contradict each other.
-const CONTRADICTED: &str = "QueryContradicted";
+pub(crate) const CONTRADICTED: &str = "QueryContradicted";
 
 /// The signed last word on a query.
 pub(crate) fn last_word(
@@ -154,29 +163,38 @@ fn is_of(query: &Query, attempt: &Attempt) -> bool {
         && u64::from(attempt.amount.minor()) == query.amount.minor()
 }
 
-fn facts(
-    shared: &Shared,
+/// What it takes to admit a query; nothing is known of its proofs yet.
+fn admission(
     sql: &Connection,
     peer: &Peer,
     query: &Query,
     attempt: Option<&Attempt>,
 ) -> Result<Facts, Failure> {
-    let key = key_bytes(&query.key);
-    let (answer, is_number_used) = match attempt {
-        Some(attempt) => (
-            card_answer(shared, sql, query, attempt)?,
-            is_number_used(shared, sql, peer, query, attempt)?,
-        ),
-        None => (CardAnswer::None, false),
-    };
     Ok(Facts {
         number_owner: facts::number_owner(sql, peer.name.as_str(), &query.key)?,
         card_currency: facts::currency(sql, query.key.card.serial())?,
         is_of_attempt: attempt.is_some(),
-        answer,
-        is_forged_before: exists(sql, "SELECT 1 FROM forged WHERE key = ?1", [key])?,
+        answer: CardAnswer::None,
+        is_forged_before: false,
+        is_claimed: false,
+        is_number_used: false,
+    })
+}
+
+fn facts(
+    shared: &Shared,
+    sql: &Connection,
+    terminal: &str,
+    query: &Query,
+    attempt: &Attempt,
+    admission: Facts,
+) -> Result<Facts, Failure> {
+    Ok(Facts {
+        answer: card_answer(shared, sql, query, attempt)?,
+        is_forged_before: forgeries::is_forged(sql, &key_bytes(&query.key))?,
         is_claimed: is_claimed(shared, sql, query)?,
-        is_number_used,
+        is_number_used: is_number_used(shared, sql, terminal, query, attempt)?,
+        ..admission
     })
 }
 
@@ -251,13 +269,14 @@ fn claim(document: &[u8]) -> Result<Option<Claim>, Failure> {
 fn is_number_used(
     shared: &Shared,
     sql: &Connection,
-    peer: &Peer,
+    terminal: &str,
     query: &Query,
     attempt: &Attempt,
 ) -> Result<bool, Failure> {
     let (first, last) = card_range(query.key.card.serial());
     let own = key_bytes(&query.key);
-    let statement = "SELECT document FROM item WHERE key BETWEEN ?1 AND ?2 AND key <> ?3";
+    let statement = "SELECT item.document, batch.terminal FROM item JOIN batch ON batch.number = item.batch
+                     WHERE key BETWEEN ?1 AND ?2 AND key <> ?3";
     let mut statement = sql.prepare_cached(statement)?;
     let mut rows = statement.query((first, last, own))?;
     while let Some(row) = rows.next()? {
@@ -270,7 +289,12 @@ fn is_number_used(
         if same_number(&other, attempt)
             && facts::evidence(shared, sql, &claim)? == Evidence::Valid
             && checked(shared, sql, &other, answer)? == CardAnswer::Proven
-            && counts_against(sql, &claim.key.terminal_number, peer.name.as_str())?
+            && counts_against(
+                sql,
+                &claim.key.terminal_number,
+                &row.get::<_, String>(1)?,
+                terminal,
+            )?
         {
             return Ok(true);
         }
@@ -278,48 +302,81 @@ fn is_number_used(
     Ok(false)
 }
 
-fn with_answer(claim: &Claim) -> Option<(Attempt, DebitAnswer)> {
+pub(crate) fn with_answer(claim: &Claim) -> Option<(Attempt, DebitAnswer)> {
     let told = ClaimEvidence::decode(claim.evidence.bytes()).ok()?;
     Some((told.attempt().clone(), told.answer()?))
 }
 
-fn same_number(one: &Attempt, other: &Attempt) -> bool {
+pub(crate) fn same_number(one: &Attempt, other: &Attempt) -> bool {
     (one.asn, one.purse, one.offline_sn) == (other.asn, other.purse, other.offline_sn)
 }
 
-/// Whether a terminal's debit may say anything about another one's: who has a purchase key can make a MAC2 for any number (money
-/// rule T3), and so do harm to another merchant, but not to its own.
-fn counts_against(sql: &Connection, number: &[u8; 6], terminal: &str) -> Result<bool, Failure> {
-    let query =
-        "SELECT 1 FROM terminal AS other, terminal AS own WHERE other.psam_number = ?1 AND own.name = ?2
-                 AND (other.is_software_sam = 0 OR other.merchant = own.merchant)";
-    exists(sql, query, (number, terminal))
+/// Whether a debit under a PSAM terminal number, in a batch that `owner` has brought, may say anything about a debit of `terminal`:
+/// who has a purchase key can make a MAC2 for any number (money rule T3), and so do harm to another merchant, but not to its own.
+/// Under the number of somebody else's PSAM it says nothing at all.
+pub(crate) fn counts_against(
+    sql: &Connection,
+    number: &[u8; 6],
+    owner: &str,
+    terminal: &str,
+) -> Result<bool, Failure> {
+    let query = "SELECT 1 FROM terminal AS other, terminal AS own
+                 WHERE other.psam_number = ?1 AND other.name = ?2 AND own.name = ?3
+                   AND (other.is_software_sam = 0 OR other.merchant = own.merchant)";
+    exists(sql, query, (number, owner, terminal))
 }
 
-/// Tells an operator where a claim with a card's proof says otherwise than an answer that has been given. The claim is judged
-/// without it: the card's proof wins.
-pub(crate) fn watch(sql: &Connection, terminal: &str, claim: &Claim) -> Result<(), Failure> {
-    let Some((attempt, _)) = with_answer(claim) else {
+/// What a claim with a card's proof, in a batch of its own terminal, says about the queries of its card: an open one of this very
+/// debit is answered by it, and an operator is told where it says otherwise than an answer that has been given. The claim is judged
+/// without that: the card's proof wins.
+pub(crate) fn watch(shared: &Shared, sql: &Connection, terminal: &str, claim: &Claim) -> Result<(), Failure> {
+    let Some((attempt, answer)) = with_answer(claim) else {
         return Ok(());
     };
-    let contradicts = queries::of_card(sql, claim.key.card.serial())?
-        .iter()
-        .any(|stored| {
-            let Some(answer) = &stored.answer else {
-                return false;
-            };
-            let asked = Attempt::decode(stored.query.attempt.bytes());
-            let is_same_debit = stored.query.key == claim.key;
-            let has_same_number = asked.is_ok_and(|it| same_number(&it, &attempt));
-            match answer.answer.proof.happened() {
-                true => !is_same_debit && has_same_number,
-                false => is_same_debit,
+    let (mut contradicts, mut is_checked) = (false, None);
+    for stored in queries::of_card(sql, claim.key.card.serial())? {
+        let is_same_debit = stored.query.key == claim.key;
+        let asked = Attempt::decode(stored.query.attempt.bytes()).ok();
+        match (&stored.answer, asked) {
+            (None, Some(asked)) if is_same_debit && stored.query.amount == claim.amount => {
+                contradicts |= answer_by_claim(shared, sql, &stored, &asked)?;
             }
-        });
+            (Some(given), _) if is_same_debit => contradicts |= !given.answer.proof.happened(),
+            (Some(given), Some(asked)) if given.answer.proof.happened() && same_number(&asked, &attempt) => {
+                let is_proven = match is_checked {
+                    Some(is_proven) => is_proven,
+                    None => checked(shared, sql, &attempt, answer)? == CardAnswer::Proven,
+                };
+                is_checked = Some(is_proven);
+                contradicts |=
+                    is_proven && counts_against(sql, &claim.key.terminal_number, terminal, &stored.terminal)?;
+            }
+            (None | Some(_), _) => {}
+        }
+    }
     if contradicts {
         alarm(sql, now_unix_seconds(), Some(terminal), CONTRADICTED)?;
     }
     Ok(())
+}
+
+/// Answers an open query whose debit has been claimed with the card's proof: its terminal need not ask again. True where another
+/// debit is proven to have used its number.
+fn answer_by_claim(
+    shared: &Shared,
+    sql: &Connection,
+    stored: &queries::StoredQuery,
+    asked: &Attempt,
+) -> Result<bool, Failure> {
+    let query = &stored.query;
+    if forgeries::is_forged(sql, &key_bytes(&query.key))? {
+        return Ok(false);
+    }
+    let word = last_word(query, QueryProof::Claim, None, |document| {
+        shared.authority.sign(document)
+    })?;
+    queries::answer(sql, &word)?;
+    is_number_used(shared, sql, &stored.terminal, query, asked)
 }
 
 /// True where the provider has answered of this very debit that it happened, as the terminal claims it now.

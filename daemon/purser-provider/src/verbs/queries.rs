@@ -2,19 +2,23 @@
 //! rule C4).
 
 use purser_ledger::OperationId;
+use purser_provider_link::{Item, QueryProof};
 use purser_provider_rules::query;
+use purser_purse::pboc::Attempt;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::hex_bytes;
-use crate::authority::Authority;
+use crate::authority::{Authority, now_unix_seconds};
 use crate::cli::Queries;
 use crate::fault::{Failure, Fault};
 use crate::folder::Folder;
-use crate::serve::queries::{fault, last_word};
+use crate::serve::forgeries;
+use crate::serve::queries::{CONTRADICTED, counts_against, fault, last_word, same_number, with_answer};
 use crate::show::Shown;
 use crate::store::batches::key_bytes;
-use crate::store::queries::{self, StoredQuery};
-use crate::store::{Store, exists};
+use crate::store::queries::{self, StoredQuery, card_range};
+use crate::store::{Store, alarm, exists, signed};
 
 /// The longest reason: a sentence or two, and the number of a letter.
 const WHY_CHARACTERS_MAX: usize = 1_000;
@@ -79,9 +83,25 @@ fn answer(
     let sql = store.begin()?;
     let stored = queries::find(&sql, id)?.ok_or_else(|| unknown(operation))?;
     let key = key_bytes(&stored.query.key);
-    let is_forged = exists(&sql, "SELECT 1 FROM forged WHERE key = ?1", [key])?;
     let answered = stored.answer.as_ref().map(|it| it.answer.proof);
-    let proof = query::decide(answered, is_forged, happened).map_err(fault)?;
+    let proof = query::decide(answered, forgeries::is_forged(&sql, &key)?, happened).map_err(fault)?;
+    let is_contradicted = if happened {
+        is_number_proven(&sql, &stored)?
+    } else {
+        is_paid(&sql, &stored)?
+    };
+    if is_contradicted {
+        let cause = "the provider has proof of the card that says the opposite";
+        return Err(Fault::conflict(
+            "Contradicted",
+            cause,
+            "look at the card's other sales, and at the alarms",
+        )
+        .into());
+    }
+    if happened && is_number_claimed(&sql, &stored)? {
+        alarm(&sql, now_unix_seconds(), Some(&stored.terminal), CONTRADICTED)?;
+    }
     let word = last_word(&stored.query, proof, Some(why.to_owned()), |document| {
         authority.sign(document)
     })?;
@@ -89,6 +109,67 @@ fn answer(
     let stored = queries::find(&sql, id)?.ok_or_else(|| unknown(operation))?;
     sql.commit()?;
     Ok(Shown::one(sentence(&stored), object(&stored)))
+}
+
+/// True where a claim of this very debit and amount is paid.
+fn is_paid(sql: &Connection, stored: &StoredQuery) -> Result<bool, Failure> {
+    let query = "SELECT 1 FROM charge WHERE key = ?1 AND currency = ?2 AND minor = ?3";
+    let amount = stored.query.amount;
+    let minor = signed(amount.minor());
+    exists(
+        sql,
+        query,
+        (key_bytes(&stored.query.key), amount.currency().code(), minor),
+    )
+}
+
+/// True where the card's answer in another query, whose MAC2 `serve` has checked, says that the number went to that debit.
+fn is_number_proven(sql: &Connection, stored: &StoredQuery) -> Result<bool, Failure> {
+    let attempt_of = |it: &StoredQuery| Attempt::decode(it.query.attempt.bytes()).ok();
+    let Some(asked) = attempt_of(stored) else {
+        return Ok(false);
+    };
+    for other in queries::of_card(sql, stored.query.key.card.serial())? {
+        let answer = other.answer.as_ref().map(|it| it.answer.proof);
+        if other.query.key != stored.query.key
+            && answer == Some(QueryProof::CardAnswer)
+            && attempt_of(&other).is_some_and(|it| same_number(&it, &asked))
+            && counts_against(
+                sql,
+                &other.query.key.terminal_number,
+                &other.terminal,
+                &stored.terminal,
+            )?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// True where a paid claim of another debit names the number. Its MAC2 is not checked here, for no card key is at hand: this is
+/// enough for an alarm, and not for a refusal, which any terminal could bring about (money rule T3). `audit` checks it.
+fn is_number_claimed(sql: &Connection, stored: &StoredQuery) -> Result<bool, Failure> {
+    let Ok(asked) = Attempt::decode(stored.query.attempt.bytes()) else {
+        return Ok(false);
+    };
+    let (first, last) = card_range(stored.query.key.card.serial());
+    let query = "SELECT item.document, batch.terminal FROM item JOIN batch ON batch.number = item.batch
+                 JOIN charge ON charge.batch = batch.digest AND charge.place = item.place
+                 WHERE item.key BETWEEN ?1 AND ?2 AND item.key <> ?3";
+    let mut statement = sql.prepare_cached(query)?;
+    let mut rows = statement.query((first, last, key_bytes(&stored.query.key)))?;
+    while let Some(row) = rows.next()? {
+        let document: Vec<u8> = row.get(0)?;
+        let item = Item::decode(&document).map_err(|_| Failure::Damaged("an item"))?;
+        let Item::Claim(claim) = item else { continue };
+        let is_same = with_answer(&claim).is_some_and(|(it, _)| same_number(&it, &asked));
+        let owner: String = row.get(1)?;
+        if is_same && counts_against(sql, &claim.key.terminal_number, &owner, &stored.terminal)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn state(stored: &StoredQuery) -> &'static str {

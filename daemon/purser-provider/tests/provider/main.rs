@@ -14,6 +14,7 @@ mod client;
 mod commands;
 mod connections;
 mod document;
+mod doubts;
 mod enrolment;
 mod forgeries;
 mod loads;
