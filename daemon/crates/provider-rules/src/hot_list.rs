@@ -26,13 +26,20 @@ pub struct Listing {
     pub until: Option<ListVersion>,
 }
 
+impl Listing {
+    /// True when this version of the list names the card.
+    pub fn names_at(&self, version: ListVersion) -> bool {
+        self.from <= version && self.until.is_none_or(|until| version < until)
+    }
+}
+
 /// The deliveries to one PSAM terminal number.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DeliveryRecord(Vec<Delivery>);
 
 /// An acknowledgement contradicts an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the acknowledgement goes back in list version or terminal SN")]
+#[error("the acknowledgement goes back in list version")]
 pub struct GoesBack;
 
 impl GoesBack {
@@ -43,29 +50,34 @@ impl GoesBack {
 }
 
 impl DeliveryRecord {
-    /// The record with a list that the terminal acknowledged. A repeat changes nothing, also from a later sale on: a terminal that
-    /// did not hear the answer tells it again after a restart, from where it stands then. The first word counts.
+    /// The record with a list that the terminal acknowledged. The same list again changes nothing, whatever terminal SN it is told
+    /// with: the first word counts. A later list never counts from before the one that it follows on: a PSAM's number can be
+    /// burnt without a sale, and come back lower.
     ///
     /// # Errors
     /// [`GoesBack`]: keep the record as it is, flag the terminal (a restore, or worse).
     pub fn acknowledged(&self, delivery: Delivery) -> Result<Self, GoesBack> {
-        match self.0.last() {
-            Some(last)
-                if delivery.version == last.version && delivery.from_terminal_sn >= last.from_terminal_sn =>
-            {
-                Ok(self.clone())
+        let mut from_terminal_sn = delivery.from_terminal_sn;
+        if let Some(last) = self.newest() {
+            if delivery.version == last.version {
+                return Ok(self.clone());
             }
-            Some(last)
-                if delivery.version <= last.version || delivery.from_terminal_sn < last.from_terminal_sn =>
-            {
-                Err(GoesBack)
+            if delivery.version < last.version {
+                return Err(GoesBack);
             }
-            Some(_) | None => {
-                let mut record = self.clone();
-                record.0.push(delivery);
-                Ok(record)
-            }
+            from_terminal_sn = from_terminal_sn.max(last.from_terminal_sn);
         }
+        let mut record = self.clone();
+        record.0.push(Delivery {
+            from_terminal_sn,
+            ..delivery
+        });
+        Ok(record)
+    }
+
+    /// The newest list with the terminal SN from which on it counts.
+    pub fn newest(&self) -> Option<Delivery> {
+        self.0.last().copied()
     }
 
     /// The list that was in force at a sale with this terminal SN.
@@ -74,9 +86,11 @@ impl DeliveryRecord {
         covering.map_or(ListVersion(0), |it| it.version)
     }
 
-    /// True when the list in force at the sale named the card: only then is the claim refused.
-    pub fn refuses(&self, listing: Option<&Listing>, terminal_sn: u32) -> bool {
-        let version = self.version_at(terminal_sn);
-        listing.is_some_and(|it| it.from <= version && it.until.is_none_or(|until| version < until))
+    /// True when the list in force at the sale named the card: only then is the claim refused. Not where the sale was made by a
+    /// newer list, `stamped`, that does not name it: its acknowledgement is still to come, and the card was good.
+    pub fn refuses(&self, listings: &[Listing], terminal_sn: u32, stamped: ListVersion) -> bool {
+        let names = |version| listings.iter().any(|it| it.names_at(version));
+        let delivered = self.version_at(terminal_sn);
+        names(delivered) && (stamped <= delivered || names(stamped))
     }
 }

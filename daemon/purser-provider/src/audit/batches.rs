@@ -1,11 +1,13 @@
 //! Batches: every item, page, verdict, charge and permit is reckoned again.
 
 use super::raw::{self, Decision, Item, Verdict, digest};
-use super::{Audit, queries};
+use super::{Audit, hot_lists, queries};
 use crate::fault::Failure;
 
 /// The code of the reason "forged" in a verdict.
 const FORGED: u8 = 1;
+/// The code of the reason "hot-listed".
+const HOT_LISTED: u8 = 13;
 
 /// A batch as it is stored.
 pub(super) struct Batch {
@@ -262,6 +264,15 @@ fn decision(
             let is_kept = audit.sql.prepare_cached(query)?.exists([item.key])?;
             audit.check(is_kept, "Forged", || {
                 format!("{} is forged, and its debit is not kept as that", at())
+            });
+        }
+        Decision::Not(HOT_LISTED) => {
+            let is_good = item.is_claim && hot_lists::names(audit.sql, item)?;
+            audit.check(is_good, "HotListed", || {
+                format!(
+                    "{} is held as hot-listed, and no list that had come named its card (C3)",
+                    at()
+                )
             });
         }
         Decision::Not(_) => {}

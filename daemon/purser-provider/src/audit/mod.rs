@@ -6,6 +6,7 @@
 
 mod batches;
 mod facts;
+mod hot_lists;
 mod ledger;
 mod loads;
 mod permits;

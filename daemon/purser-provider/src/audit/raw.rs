@@ -39,6 +39,8 @@ pub(super) struct Item {
     pub(super) refund_owed: u64,
     /// The digest of the claim that a late refund is of.
     pub(super) of: Option<[u8; 32]>,
+    /// Of a claim; 0 for a late refund.
+    pub(super) parameters_version: u64,
     pub(super) evidence: Vec<u8>,
 }
 
@@ -53,6 +55,7 @@ impl Item {
                 amount: number(bytes, 49)?,
                 refund_owed: number(bytes, 57)?,
                 of: None,
+                parameters_version: number(bytes, 78)?,
                 evidence: {
                     let length = usize::from(u16::from_be_bytes(part(bytes, 87)?));
                     let evidence = bytes.get(89..)?;
@@ -67,6 +70,7 @@ impl Item {
                 currency: currency(bytes, 58)?,
                 amount: number(bytes, 61)?,
                 refund_owed: 0,
+                parameters_version: 0,
                 evidence: Vec::new(),
             }),
             _ => None,
@@ -130,6 +134,16 @@ pub(super) fn text(bytes: &[u8], from: usize) -> Option<(String, usize)> {
     let (start, end) = (from + 2, from + 2 + length);
     let text = String::from_utf8(bytes.get(start..end)?.to_vec()).ok()?;
     Some((text, end))
+}
+
+/// The version of the hot list in parameters (`PPAR`): behind the name, the version, three times, the mark of the software SAM, the
+/// currencies of 19 bytes each, and the key versions.
+pub(super) fn hot_list_version(bytes: &[u8]) -> Option<u64> {
+    let (_, at) = text(bytes, 5)?;
+    let currencies = usize::try_from(u32::from_be_bytes(part(bytes, at + 25)?)).ok()?;
+    let keys = (at + 29).checked_add(currencies.checked_mul(19)?)?;
+    let length = usize::from(u16::from_be_bytes(part(bytes, keys)?));
+    number(bytes, keys + 2 + length)
 }
 
 impl Batch {

@@ -39,7 +39,7 @@ pub(crate) fn of(shared: &Shared, sql: &Connection, owner: &Owner, claim: &Claim
         // Sales from before a restore are claimed after it. None is paid twice: its key has no generation in it.
         is_reconciled: claim.generation <= owner.generation,
         is_software_sam_forbidden: is_software_sam_forbidden(sql, &claim.key.terminal_number)?,
-        is_hot_listed: is_hot_listed(sql, &claim.key)?,
+        is_hot_listed: is_hot_listed(sql, claim)?,
         before: before(sql, owner, &key)?,
     })
 }
@@ -95,7 +95,8 @@ fn before(sql: &Connection, owner: &Owner, key: &[u8; 20]) -> Result<Before, Fai
     Ok(earlier.map_or(Before::Nothing, |evidence| Before::InThisBatch(Digest(evidence))))
 }
 
-fn is_hot_listed(sql: &Connection, key: &DebitKey) -> Result<bool, Failure> {
+fn is_hot_listed(sql: &Connection, claim: &Claim) -> Result<bool, Failure> {
+    let key = &claim.key;
     let query = "SELECT from_version, until_version FROM listing WHERE card = ?1";
     let mut statement = sql.prepare_cached(query)?;
     let version = |it: i64| ListVersion(u64::try_from(it).unwrap_or(0));
@@ -111,9 +112,12 @@ fn is_hot_listed(sql: &Connection, key: &DebitKey) -> Result<bool, Failure> {
         return Ok(false);
     }
     let record = deliveries(sql, &key.terminal_number)?;
-    Ok(listings
-        .iter()
-        .any(|it| record.refuses(Some(it), key.terminal_sn)))
+    // Most sales of a listed card are none of a time at which it was: only for the others the long document is read.
+    if !record.refuses(&listings, key.terminal_sn, ListVersion(0)) {
+        return Ok(false);
+    }
+    let stamped = store::parameters::hot_list_of(sql, claim.parameters_version)?;
+    Ok(record.refuses(&listings, key.terminal_sn, ListVersion(stamped)))
 }
 
 /// Which versions of the hot list a terminal has acknowledged, and from which sale on.

@@ -85,7 +85,7 @@ pub(crate) async fn acknowledge(
             from_terminal_sn: acknowledged.from_terminal_sn,
             version: ListVersion(u64::from(acknowledged.version)),
         };
-        facts::deliveries(&sql, &number)?
+        let record = facts::deliveries(&sql, &number)?
             .acknowledged(delivery)
             .map_err(|error| {
                 Fault::conflict(
@@ -94,14 +94,15 @@ pub(crate) async fn acknowledge(
                     "ask the provider's operator: was the machine restored?",
                 )
             })?;
+        let recorded = record.newest().unwrap_or(delivery);
         sql.execute(
             "INSERT INTO delivery (psam_number, version, from_terminal_sn) VALUES (?1, ?2, ?3)
              ON CONFLICT (psam_number, version) DO NOTHING",
-            (number, signed(delivery.version.0), delivery.from_terminal_sn),
+            (number, signed(recorded.version.0), recorded.from_terminal_sn),
         )?;
         sql.commit()?;
         Ok(Reply::ok(json!({
-            "version": acknowledged.version, "from_terminal_sn": acknowledged.from_terminal_sn,
+            "version": acknowledged.version, "from_terminal_sn": recorded.from_terminal_sn,
         })))
     };
     shared.with_store(done).await

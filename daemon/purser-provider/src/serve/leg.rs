@@ -32,7 +32,7 @@ struct State {
     terminal: Option<TerminalName>,
     is_link: bool,
     is_probed: bool,
-    /// Since when nothing is asked on it; none while a request is answered.
+    /// Since when nothing is asked on it and no part of an answer goes out; none while a request is answered.
     idle_since: Option<Instant>,
     place: Option<Place>,
     /// True when it was no enrolled terminal's as it began.
@@ -115,6 +115,13 @@ impl Leg {
     /// It is answered.
     pub(crate) fn end_request(&self) {
         self.state().idle_since = Some(Instant::now());
+    }
+
+    /// The peer has taken a part of an answer: the next request cannot be here before the rest.
+    pub(crate) fn wrote(&self) {
+        if let Some(since) = &mut self.state().idle_since {
+            *since = Instant::now();
+        }
     }
 
     /// Waits until nothing has been asked for too long: `leg` where a call is waited for or a call-back has opened it, else `any`.

@@ -23,6 +23,7 @@ mod permits;
 mod places;
 pub(crate) mod queries;
 mod tls;
+mod writing;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -47,6 +48,7 @@ use crate::store::{Provider, Store};
 use calls::Calls;
 use leg::Leg;
 use places::Places;
+use writing::Writing;
 
 /// A peer that has not finished its TLS handshake by then is gone.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -237,6 +239,7 @@ where
         .header_read_timeout(None)
         .max_buf_size(HEADER_BYTES_MAX)
         .half_close(false);
+    let stream = Writing::new(stream, Arc::clone(&leg));
     // How a connection ends is the peer's business: what was asked on it can be asked again.
     tokio::select! {
         _ = server.serve_connection(TokioIo::new(stream), service) => {}

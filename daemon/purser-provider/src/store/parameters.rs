@@ -33,6 +33,18 @@ pub(crate) fn newest(sql: &Connection) -> Result<Option<Stored>, Failure> {
     stored.transpose()
 }
 
+/// The version of the hot list in a version of the parameters; 0 for one that never was.
+pub(crate) fn hot_list_of(sql: &Connection, version: u64) -> Result<u64, Failure> {
+    let query = "SELECT document FROM parameters WHERE version = ?1";
+    let document: Option<Vec<u8>> = sql
+        .prepare_cached(query)?
+        .query_row([signed(version)], |row| row.get(0))
+        .optional()?;
+    let Some(document) = document else { return Ok(0) };
+    let parameters = Parameters::decode(&document).map_err(|_| Failure::Damaged("the parameters"))?;
+    Ok(parameters.hot_list_version)
+}
+
 /// The newest version, if the data base still says the same.
 pub(crate) fn current(sql: &Connection) -> Result<Option<Stored>, Failure> {
     let Some(stored) = newest(sql)? else {

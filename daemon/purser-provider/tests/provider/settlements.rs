@@ -58,7 +58,12 @@ fn a_hot_listed_card_is_held_only_where_the_list_had_reached_the_till_before_the
     acknowledge(&told(1, 3)).done();
     // A till that did not hear the answer tells it again from where it stands then: the sale with SN 3 is refused all the same.
     acknowledge(&told(1, 4)).done();
-    assert_eq!(acknowledge(&told(1, 2)).refusal(), "GoesBack");
+    assert_eq!(
+        acknowledge(&told(1, 2)).done(),
+        told(1, 3),
+        "the first word counts"
+    );
+    assert_eq!(acknowledge(&told(0, 4)).refusal(), "GoesBack");
     let items = claims(&[customer.pay(100, 1, 2), customer.pay(100, 1, 3)]);
     let batch = seal(1, "till-1", &items);
     let mut line = announced(&shop.till, 1, &batch);
@@ -82,6 +87,43 @@ fn a_hot_listed_card_is_held_only_where_the_list_had_reached_the_till_before_the
         (&shown[0]["place"], &shown[0]["is_paid"]),
         (&json!(1), &json!(false))
     );
+}
+
+#[test]
+fn a_card_that_the_list_of_the_sale_no_longer_names_is_paid_though_its_acknowledgement_is_lost() {
+    let shop = Shop::new();
+    let mut customer = Customer::new(CARD);
+    shop.provider.done(&["hotlist", "add", CARD, "--reason", "lost"]);
+    shop.till.ask("GET", "/v1/parameters", None).done();
+    let told = json!({ "version": 1, "from_terminal_sn": 1 });
+    shop.till
+        .ask("POST", "/v1/hot-list/acknowledgement", Some(&told))
+        .done();
+    shop.provider.done(&["hotlist", "remove", CARD]);
+    shop.till.ask("GET", "/v1/parameters", None).done();
+    // By the newer parameters, by those that name the card, and by ones that never were.
+    let mut sold = |terminal_sn, parameters_version| Claim {
+        parameters_version,
+        ..customer.pay(100, 1, terminal_sn)
+    };
+    let items = claims(&[sold(1, 2), sold(2, 1), sold(3, 99)]);
+    let batch = seal(1, "till-1", &items);
+    let mut line = announced(&shop.till, 1, &batch);
+    let verdicts = shop.verdicts(&send(&mut line, &batch, 0, &items).done());
+    let reasons: Vec<_> = verdicts.iter().map(reason).collect();
+    let held = Some(Reason::HotListed);
+    assert_eq!(reasons, [None, held, held]);
+    // What comes late changes nothing of it.
+    let told = json!({ "version": 2, "from_terminal_sn": 1 });
+    shop.till
+        .ask("POST", "/v1/hot-list/acknowledgement", Some(&told))
+        .done();
+    shop.provider.done(&["audit"]);
+    let file = rusqlite::Connection::open(shop.provider.path("provider/provider.db")).unwrap();
+    file.execute("DELETE FROM delivery WHERE version = 1", ())
+        .unwrap();
+    let found = String::from_utf8(shop.provider.run(&["audit"]).stdout).unwrap();
+    assert!(found.contains("\"finding\":\"HotListed\""), "{found}");
 }
 
 #[test]

@@ -198,18 +198,41 @@ fn a_hot_list_refuses_only_sales_after_it_had_arrived() {
         from: ListVersion(5),
         until: Some(ListVersion(9)),
     };
-    assert!(
-        !record.refuses(Some(&listing), 1_000),
-        "a list that never came refuses nothing"
-    );
+    let refuses = |record: &DeliveryRecord, sn| record.refuses(&[listing], sn, ListVersion(0));
+    assert!(!refuses(&record, 1_000), "a list that never came refuses nothing");
     let record = record.acknowledged(list(4, 100)).unwrap();
     let record = record.acknowledged(list(6, 200)).unwrap();
     let record = record.acknowledged(list(9, 300)).unwrap();
-    assert!(!record.refuses(Some(&listing), 199));
-    assert!(record.refuses(Some(&listing), 200));
-    assert!(record.refuses(Some(&listing), 299));
-    assert!(!record.refuses(Some(&listing), 300), "the card is listed no more");
-    assert!(!record.refuses(None, 250));
+    assert!(!refuses(&record, 199));
+    assert!(refuses(&record, 200));
+    assert!(refuses(&record, 299));
+    assert!(!refuses(&record, 300), "the card is listed no more");
+    assert!(!record.refuses(&[], 250, ListVersion(0)));
+}
+
+#[test]
+fn a_sale_by_a_newer_list_that_does_not_name_the_card_is_not_refused_by_the_older_one() {
+    let older = Delivery {
+        from_terminal_sn: 200,
+        version: ListVersion(6),
+    };
+    let record = DeliveryRecord::default().acknowledged(older).unwrap();
+    let listing = |from, until| Listing {
+        from: ListVersion(from),
+        until: Some(ListVersion(until)),
+    };
+    // Lost, found in version 9, and lost again in version 12.
+    let listings = [listing(5, 9), listing(12, 15)];
+    let refuses = |stamped| record.refuses(&listings, 250, ListVersion(stamped));
+    assert!(
+        !refuses(9) && !refuses(11),
+        "the acknowledgement of version 9 is lost"
+    );
+    assert!(refuses(8) && refuses(12), "the list of the sale names it too");
+    assert!(
+        refuses(0) && refuses(4),
+        "an older list than the one that had arrived proves nothing"
+    );
 }
 
 #[test]
@@ -219,15 +242,17 @@ fn an_acknowledgement_does_not_go_back() {
         version: ListVersion(version),
     };
     let record = DeliveryRecord::default().acknowledged(at(6, 200)).unwrap();
-    assert_eq!(record.acknowledged(at(6, 200)), Ok(record.clone()), "a repeat");
-    assert_eq!(
-        record.acknowledged(at(6, 300)),
-        Ok(record.clone()),
-        "the first word counts"
-    );
-    assert_eq!(record.acknowledged(at(6, 199)), Err(GoesBack));
+    for again in [200, 300, 199, 0] {
+        let first_word = record.acknowledged(at(6, again));
+        assert_eq!(first_word, Ok(record.clone()), "the first word counts");
+    }
     assert_eq!(record.acknowledged(at(5, 300)), Err(GoesBack));
-    assert_eq!(record.acknowledged(at(7, 100)), Err(GoesBack));
+    assert_eq!(record.acknowledged(at(5, 100)), Err(GoesBack));
+    // A number of the PSAM was burnt: the list is in force all the same, and not before the one that it follows on.
+    let next = record.acknowledged(at(7, 100)).unwrap();
+    assert_eq!(next.newest(), Some(at(7, 200)));
+    assert_eq!(next.version_at(199), ListVersion(0));
+    assert_eq!(next.version_at(200), ListVersion(7));
 }
 
 #[test]

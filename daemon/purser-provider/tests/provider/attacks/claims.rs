@@ -413,7 +413,7 @@ fn goes_back(world: &mut World) -> String {
     let version = listed(world);
     let till = world.till();
     acknowledged(&till, version, 3).unwrap();
-    let refused = acknowledged(&till, version, 2).unwrap_err();
+    let refused = acknowledged(&till, version - 1, 3).unwrap_err();
     world.done(&["hotlist", "remove", CARD]);
     refused
 }
