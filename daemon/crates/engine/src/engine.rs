@@ -90,13 +90,12 @@ impl Engine {
     pub fn resume(config: Config, sam: impl Into<Sam>, mut snapshot: Snapshot, now: Now) -> Self {
         let clock = ClockRange::new(config.built_unix_seconds, snapshot.newest_unix_seconds);
         let sam = sam.into();
-        let reserved = match &sam {
-            Sam::Psam(settings) => Some(settings.reader.clone()),
-            Sam::Software(_) => None,
+        // A PSAM owns its counter: no generation lifts it, and a number that it is far from would put no hot list into force.
+        let (reserved, sn_before) = match &sam {
+            Sam::Psam(settings) => (Some(settings.reader.clone()), 0),
+            Sam::Software(_) => (None, terminal_sn_before(config.generation)),
         };
-        let terminal_sn_max = snapshot.terminal_sn_max.unwrap_or(0);
-        // Only a software SAM counts by it; a PSAM owns its counter.
-        let terminal_sn_last = terminal_sn_max.max(terminal_sn_before(config.generation));
+        let terminal_sn_last = snapshot.terminal_sn_max.unwrap_or(0).max(sn_before);
         let mut engine = Self {
             config,
             sam: Authority::from(sam),

@@ -8,7 +8,7 @@ use purser_provider_link::{
 };
 use purser_provider_rules::Evidence;
 use purser_provider_rules::batch::{BatchRecord, Page, Phase, Refusal};
-use purser_provider_rules::judge::{self, NumberOwner};
+use purser_provider_rules::judge::{self, Before, NumberOwner};
 use rusqlite::{Connection, Transaction};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -178,7 +178,8 @@ fn reconciled(sql: &Connection, batch: &Batch) -> Result<(), Failure> {
     let remedy = if batch.generation > generation {
         "have the provider's operator compare the books and say `purser-provider terminal reconcile`"
     } else {
-        "the terminal's state folder is an older copy: stop purserd and say `purserd new-generation`"
+        "the terminal's state folder is an older copy: stop purserd and say `purserd new-generation --yes --later-than` the \
+         generation that it is reconciled with"
     };
     Err(Fault::conflict("NotReconciled", cause, remedy).transient().into())
 }
@@ -318,7 +319,11 @@ fn judge_item(
                 if decision == Decision::Hold(Reason::Forged) {
                     owner.is_suspended = forgeries::count(sql, &owner.terminal, &key)?;
                 }
-                if facts.evidence == Evidence::Valid && facts.number_owner == NumberOwner::BatchOwner {
+                // A debit that was forged before counts for nothing: what the terminal sees afterwards would tell it whether it has
+                // guessed the TAC (money rule T3).
+                let is_guess = facts.before == Before::Forged;
+                let is_own = facts.number_owner == NumberOwner::BatchOwner;
+                if facts.evidence == Evidence::Valid && is_own && !is_guess {
                     proven(sql, owner, claim.key.terminal_sn)?;
                     queries::watch(shared, sql, &owner.terminal, claim)?;
                 }

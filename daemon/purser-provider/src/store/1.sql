@@ -210,11 +210,7 @@ CREATE TABLE forged (
     terminal TEXT NOT NULL,
     key_version INTEGER,
     -- 0 once a person has unblocked the key version.
-    is_counted INTEGER NOT NULL DEFAULT 1 CHECK (is_counted IN (0, 1)),
-    -- Set once a person has upheld the debit: one more claim of it is judged by its evidence. Unset by another forgery.
-    upheld_at INTEGER,
-    upheld_why TEXT,
-    CHECK ((upheld_at IS NULL) = (upheld_why IS NULL))
+    is_counted INTEGER NOT NULL DEFAULT 1 CHECK (is_counted IN (0, 1))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX forged_by_version ON forged (key_version, is_counted, terminal);
 

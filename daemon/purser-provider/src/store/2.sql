@@ -17,3 +17,7 @@ CREATE TABLE query (
     CHECK (why IS NULL OR answer IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX query_open ON query (currency, minor) WHERE answer IS NULL;
+
+-- Set once a person has upheld a forged debit: one more claim of it is judged by its evidence. Unset by another forgery.
+ALTER TABLE forged ADD COLUMN upheld_at INTEGER;
+ALTER TABLE forged ADD COLUMN upheld_why TEXT CHECK ((upheld_at IS NULL) = (upheld_why IS NULL));

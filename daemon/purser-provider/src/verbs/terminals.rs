@@ -187,12 +187,21 @@ fn stand(store: &mut Store, name: &str, to: &'static str, from: &[&str]) -> Resu
 fn reconcile(store: &mut Store, name: &str, generation: u32) -> Result<Shown, Failure> {
     let sql = store.begin()?;
     standing(&sql, name)?;
-    let query = "UPDATE terminal SET generation = ?2 WHERE name = ?1 AND generation <= ?2";
-    if sql.execute(query, (name, generation))? == 0 {
-        let cause = format!("terminal {name} has a later generation than {generation}");
+    let query = "SELECT generation FROM terminal WHERE name = ?1";
+    let known: u32 = sql.query_row(query, [name], |row| row.get(0))?;
+    if generation < known {
+        let cause = format!("terminal {name} has a later generation than {generation}: {known}");
         let remedy = "an old image of the machine is running: find out which one is the machine";
         return Err(Fault::conflict("GenerationGoesBack", cause, remedy).into());
     }
+    // Two restores from one copy begin the same generation, and the second one's numbers are those of the first.
+    if generation == known {
+        let cause = format!("terminal {name} is reconciled with generation {known} already");
+        let remedy = "if it was restored since, say `purserd new-generation --yes --later-than` this one on it, then reconcile what it tells";
+        return Err(Fault::conflict("GenerationKnown", cause, remedy).into());
+    }
+    let change = "UPDATE terminal SET generation = ?2 WHERE name = ?1";
+    sql.execute(change, (name, generation))?;
     sql.commit()?;
     Ok(Shown::one(
         format!("terminal {name} is reconciled with generation {generation}"),

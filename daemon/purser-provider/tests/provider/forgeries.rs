@@ -43,6 +43,28 @@ fn a_forged_debit_is_not_tried_with_other_evidence_and_many_forgeries_suspend_th
     );
 }
 
+/// A right guess moved the highest number that a card has proven, and with it which hot list the provider takes for in force.
+#[test]
+fn nothing_that_a_terminal_sees_tells_it_that_a_guess_behind_a_forgery_was_right() {
+    let shop = Shop::new();
+    let good = Customer::new(CARD).pay(10, 1, 150_000);
+    for (n, claim, told) in [
+        (1, forged(&good), Reason::Forged),
+        (2, good, Reason::ForgedBefore),
+    ] {
+        let items = claims(&[claim]);
+        let batch = seal(n, "till-1", &items);
+        let mut line = announced(&shop.till, n, &batch);
+        let verdicts = shop.verdicts(&send(&mut line, &batch, 0, &items).done());
+        assert_eq!(reason(&verdicts[0]), Some(told));
+    }
+    let data_base = shop.provider.path("provider/provider.db");
+    let sql = rusqlite::Connection::open(data_base).unwrap();
+    let query = "SELECT highest_sn FROM terminal WHERE name = 'till-1'";
+    let proven: Option<u32> = sql.query_row(query, (), |row| row.get(0)).unwrap();
+    assert_eq!(proven, None, "no card has proven anything");
+}
+
 /// A person frees one try at a time; it is no way to guess on.
 #[test]
 fn an_upheld_debit_is_judged_once_more_and_another_forgery_ends_that() {

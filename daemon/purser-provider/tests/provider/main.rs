@@ -26,3 +26,4 @@ mod settlements;
 mod settling;
 mod shop;
 mod support;
+mod upgrades;

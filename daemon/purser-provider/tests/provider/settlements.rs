@@ -161,6 +161,13 @@ fn after_a_restore_a_till_is_reconciled_and_then_its_sales_from_before_and_after
     let body = json!({ "batch": hex::encode(old.encode()) });
     let refused = line.ask("PUT", &path(&old, ""), Some(&body));
     assert_eq!(refused.refusal(), "NotReconciled", "an old image of the machine");
+    let told = refused.body.to_string();
+    assert!(
+        told.contains("--later-than") && told.contains("reconciled with 1"),
+        "{told}"
+    );
+    let again = ["terminal", "reconcile", "till-1", "--generation", "1"];
+    assert_eq!(shop.provider.refused(&again), "GenerationKnown", "restored twice");
     let back = ["terminal", "reconcile", "till-1", "--generation", "0"];
     assert_eq!(shop.provider.refused(&back), "GenerationGoesBack");
     assert_eq!(shop.provider.done(&["audit"])[0]["findings"], 0);

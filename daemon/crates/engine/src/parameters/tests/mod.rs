@@ -185,6 +185,15 @@ fn a_debit_that_is_intended_when_the_list_comes_is_made_and_the_list_counts_from
 }
 
 #[test]
+fn a_list_is_in_force_from_the_psams_next_number_on_in_every_generation() {
+    let mut till = Till::psam_of(1, 40);
+    till.hears(listing(&[7]));
+    assert_eq!(till.acknowledged[0].from_terminal_sn, 41);
+    till.sell(300, 8);
+    assert_eq!((till.debits, till.intents[0].key.terminal_sn), (1, 41));
+}
+
+#[test]
 fn a_number_that_the_psam_gave_out_for_nothing_is_below_the_acknowledged_one() {
     let mut till = Till::psam(40);
     till.hears(listing(&[7]));

@@ -100,23 +100,28 @@ impl Till {
     /// With a software SAM, and this as the highest terminal SN in the journal.
     pub(super) fn software(terminal_sn_max: u32) -> Self {
         let sam = SoftwareSam::from_credential(KEYS.as_bytes()).unwrap();
-        Self::new(sam.into(), terminal_sn_max)
+        Self::new(sam.into(), terminal_sn_max, 0)
     }
 
     /// With a PSAM, whose next terminal SN is above this one.
     pub(super) fn psam(terminal_sn_max: u32) -> Self {
+        Self::psam_of(0, terminal_sn_max)
+    }
+
+    /// The same, as a terminal of this generation.
+    pub(super) fn psam_of(generation: u32, terminal_sn_max: u32) -> Self {
         let settings = PsamSettings {
             reader: name("psam"),
             profile: PsamProfile::default(),
         };
-        let mut till = Self::new(settings.into(), terminal_sn_max);
+        let mut till = Self::new(settings.into(), terminal_sn_max, generation);
         till.arrive("psam");
         till.device("psam", DeviceEvent::CardInserted);
         till.answer_while(|_| true, 0);
         till
     }
 
-    fn new(sam: Sam, terminal_sn_max: u32) -> Self {
+    fn new(sam: Sam, terminal_sn_max: u32, generation: u32) -> Self {
         let config = Config {
             terminal_number: PsamTerminalNumber::new(NUMBER),
             profile: Profile::default(),
@@ -129,7 +134,7 @@ impl Till {
             limits: Limits::default(),
             provider: None,
             built_unix_seconds: TODAY - 100_000,
-            generation: 0,
+            generation,
         };
         let snapshot = Snapshot {
             terminal_sn_max: Some(terminal_sn_max),
