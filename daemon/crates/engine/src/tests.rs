@@ -1,10 +1,12 @@
 //! What only shows at one engine, with its answers in a certain order.
 
+pub(crate) mod till;
+
 use std::collections::BTreeMap;
 
 use purser_ledger::{
-    Amount, CardId, Commit, Currency, DebitKey, DeviceName, Entry, Head, Monotonic, Now, Operation,
-    OperationId, Owner, Reference, SaleIntended, Scheme, SchemeBytes, Snapshot, Wall,
+    Amount, CardId, CloseReason, Commit, Currency, DebitKey, DeviceName, Entry, Head, Monotonic, Now,
+    Operation, OperationId, Owner, Reference, SaleIntended, Scheme, SchemeBytes, Snapshot, Wall,
 };
 use purser_purse::pboc::{IssuerId, Profile, PsamTerminalNumber, SoftwareSam};
 
@@ -216,4 +218,19 @@ fn a_card_that_came_back_before_the_answer_about_its_absence_is_served() {
     let answer = Err(CallFailure::NoCard);
     engine.handle(NOW, Input::Answer { id: first, answer });
     assert_eq!(connects(&mut engine).len(), 1);
+}
+
+#[test]
+fn a_card_that_comes_before_the_last_answer_of_a_refused_one_has_not_served() {
+    let mut till = till::Till::software(40);
+    till.hears(till::listing(&[7]));
+    till.sell_up_to(till::READ_BINARY, 300, 7);
+    till.device("reader", DeviceEvent::CardRemoved);
+    till.device("reader", DeviceEvent::CardInserted);
+    till.go_on(7);
+    assert_eq!(till.closed, [CloseReason::CardHotListed]);
+    till.begin(300).unwrap();
+    till.go_on(8);
+    let paid: Vec<_> = till.intents.iter().map(|it| it.key.card.clone()).collect();
+    assert_eq!((till.debits, paid), (1, vec![till::card(8)]));
 }

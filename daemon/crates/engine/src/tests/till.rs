@@ -19,15 +19,17 @@ use crate::{
 };
 
 const KEYS: &str = "[[purchase_key]]\nversion = 1\nalgorithm = 0\nkey = \"00112233445566778899aabbccddeeff\"\nlevels = [\"asn\"]\n";
-pub(super) const TODAY: i64 = 1_800_000_000;
+pub(crate) const TODAY: i64 = 1_800_000_000;
 const NUMBER: [u8; 6] = [0, 0, 0, 0, 0, 1];
 
+/// READ BINARY.
+pub(crate) const READ_BINARY: u8 = 0xB0;
 /// INITIALIZE FOR PURCHASE.
-pub(super) const INITIALIZE: u8 = 0x50;
+pub(crate) const INITIALIZE: u8 = 0x50;
 /// INIT_SAM_FOR_PURCHASE.
-pub(super) const INIT_SAM: u8 = 0x70;
+pub(crate) const INIT_SAM: u8 = 0x70;
 
-pub(super) fn card(serial: u8) -> CardId {
+pub(crate) fn card(serial: u8) -> CardId {
     CardId::new(Scheme::Pboc, [serial; 10])
 }
 
@@ -44,7 +46,7 @@ fn name(text: &str) -> DeviceName {
 }
 
 /// Version 1: everything that the till needs is permitted, and nobody is listed.
-pub(super) fn permissive() -> Parameters {
+pub(crate) fn permissive() -> Parameters {
     Parameters {
         provider: ProviderName::new("provider").unwrap(),
         version: 1,
@@ -63,7 +65,7 @@ pub(super) fn permissive() -> Parameters {
 }
 
 /// The next version, with these cards on its hot list.
-pub(super) fn listing(cards: &[u8]) -> Parameters {
+pub(crate) fn listing(cards: &[u8]) -> Parameters {
     Parameters {
         version: 2,
         hot_list_version: 1,
@@ -72,7 +74,7 @@ pub(super) fn listing(cards: &[u8]) -> Parameters {
     }
 }
 
-pub(super) fn heard_at(parameters: Parameters, heard_at_unix_seconds: i64) -> HeardParameters {
+pub(crate) fn heard_at(parameters: Parameters, heard_at_unix_seconds: i64) -> HeardParameters {
     HeardParameters {
         parameters: Arc::new(parameters),
         heard_at_unix_seconds,
@@ -80,36 +82,36 @@ pub(super) fn heard_at(parameters: Parameters, heard_at_unix_seconds: i64) -> He
 }
 
 /// See the module.
-pub(super) struct Till {
-    pub(super) engine: Engine,
-    pub(super) now: Now,
+pub(crate) struct Till {
+    pub(crate) engine: Engine,
+    pub(crate) now: Now,
     store: Anything,
     requests: u64,
     asks: VecDeque<(CallId, DeviceName, Query)>,
-    pub(super) intents: Vec<SaleIntended>,
-    pub(super) closed: Vec<CloseReason>,
-    pub(super) debits: u32,
-    pub(super) acknowledged: Vec<HotListTaken>,
+    pub(crate) intents: Vec<SaleIntended>,
+    pub(crate) closed: Vec<CloseReason>,
+    pub(crate) debits: u32,
+    pub(crate) acknowledged: Vec<HotListTaken>,
     /// The receipt of an intent that is kept back.
     receipt: Option<JournalReceipt>,
-    pub(super) keeps_receipts: bool,
+    pub(crate) keeps_receipts: bool,
     psam_sn: u32,
 }
 
 impl Till {
     /// With a software SAM, and this as the highest terminal SN in the journal.
-    pub(super) fn software(terminal_sn_max: u32) -> Self {
+    pub(crate) fn software(terminal_sn_max: u32) -> Self {
         let sam = SoftwareSam::from_credential(KEYS.as_bytes()).unwrap();
         Self::new(sam.into(), terminal_sn_max, 0)
     }
 
     /// With a PSAM, whose next terminal SN is above this one.
-    pub(super) fn psam(terminal_sn_max: u32) -> Self {
+    pub(crate) fn psam(terminal_sn_max: u32) -> Self {
         Self::psam_of(0, terminal_sn_max)
     }
 
     /// The same, as a terminal of this generation.
-    pub(super) fn psam_of(generation: u32, terminal_sn_max: u32) -> Self {
+    pub(crate) fn psam_of(generation: u32, terminal_sn_max: u32) -> Self {
         let settings = PsamSettings {
             reader: name("psam"),
             profile: PsamProfile::default(),
@@ -174,18 +176,18 @@ impl Till {
         self.device(device, DeviceEvent::Arrived(abilities));
     }
 
-    fn device(&mut self, device: &str, event: DeviceEvent) {
+    pub(crate) fn device(&mut self, device: &str, event: DeviceEvent) {
         let name = name(device);
         self.take(Input::Device { name, event });
     }
 
     /// The provider said just now that these are the newest.
-    pub(super) fn hears(&mut self, parameters: Parameters) {
+    pub(crate) fn hears(&mut self, parameters: Parameters) {
         let heard = heard_at(parameters, self.now.wall.unix_seconds);
         self.take(Input::Parameters(heard));
     }
 
-    pub(super) fn take(&mut self, input: Input) -> Vec<RequestError> {
+    pub(crate) fn take(&mut self, input: Input) -> Vec<RequestError> {
         let mut refused = Vec::new();
         self.engine.handle(self.now, input);
         while let Some(output) = self.engine.poll_output() {
@@ -226,17 +228,17 @@ impl Till {
     }
 
     /// The intent that was kept back is durable.
-    pub(super) fn release_receipt(&mut self) {
+    pub(crate) fn release_receipt(&mut self) {
         let receipt = self.receipt.take().expect("an intent was kept back");
         self.take(Input::Committed(receipt));
     }
 
     /// Asks for a sale; why it is refused.
-    pub(super) fn begin(&mut self, minor: u64) -> Result<(), RequestError> {
+    pub(crate) fn begin(&mut self, minor: u64) -> Result<(), RequestError> {
         self.begin_over(yen(minor))
     }
 
-    pub(super) fn begin_over(&mut self, amount: Amount) -> Result<(), RequestError> {
+    pub(crate) fn begin_over(&mut self, amount: Amount) -> Result<(), RequestError> {
         self.requests += 1;
         let mut random = [0; 16];
         random[..8].copy_from_slice(&self.requests.to_be_bytes());
@@ -259,7 +261,7 @@ impl Till {
     }
 
     /// Begins a sale, puts this card in, and answers for it up to the command with this instruction, which is left waiting.
-    pub(super) fn sell_up_to(&mut self, instruction: u8, minor: u64, serial: u8) {
+    pub(crate) fn sell_up_to(&mut self, instruction: u8, minor: u64, serial: u8) {
         self.begin(minor).unwrap();
         self.device("reader", DeviceEvent::CardRemoved);
         self.device("reader", DeviceEvent::CardInserted);
@@ -274,7 +276,7 @@ impl Till {
     }
 
     /// The same to the sale's debit or end.
-    pub(super) fn sell(&mut self, minor: u64, serial: u8) {
+    pub(crate) fn sell(&mut self, minor: u64, serial: u8) {
         self.begin(minor).unwrap();
         self.device("reader", DeviceEvent::CardRemoved);
         self.device("reader", DeviceEvent::CardInserted);
@@ -282,7 +284,7 @@ impl Till {
     }
 
     /// Answers all that is asked for this card.
-    pub(super) fn go_on(&mut self, serial: u8) {
+    pub(crate) fn go_on(&mut self, serial: u8) {
         self.answer_while(|_| true, serial);
     }
 
@@ -299,10 +301,10 @@ impl Till {
                 Query::Transmit { command, .. } => {
                     let is_psam = device == name("psam");
                     let mut response = match (is_psam, command.ins(), command.p1()) {
-                        (false, 0xB0, _) => public_information(serial),
+                        (false, READ_BINARY, _) => public_information(serial),
                         (false, INITIALIZE, _) => initialized(),
-                        (true, 0xB0, 0x95) => vec![0; 14],
-                        (true, 0xB0, _) => NUMBER.to_vec(),
+                        (true, READ_BINARY, 0x95) => vec![0; 14],
+                        (true, READ_BINARY, _) => NUMBER.to_vec(),
                         (true, INIT_SAM, _) => {
                             self.psam_sn += 1;
                             [&self.psam_sn.to_be_bytes()[..], &[9; 4]].concat()

@@ -1,11 +1,9 @@
 //! What parameters forbid, and from which moment on.
 
-mod till;
-
 use purser_ledger::{Amount, CloseReason, Wall};
 
-use self::till::{INIT_SAM, INITIALIZE, TODAY, Till, card, heard_at, listing, permissive};
 use super::{HotListTaken, Parameters, ParametersAge};
+use crate::tests::till::{INIT_SAM, INITIALIZE, TODAY, Till, card, heard_at, listing, permissive};
 use crate::{Input, RequestError};
 
 #[test]
