@@ -487,12 +487,9 @@ fn the_answer_that_was_kept_first_stays() {
     let mut till = Till::new(&[]);
     till.store.put(1, 0, intended(1));
     let kept = SchemeBytes::new(Scheme::Pboc, answer().encode());
-    let reason = DoubtReason::Mac2Refused;
-    let doubt = SaleInDoubt {
-        reason,
-        answer: kept.clone(),
-    };
-    till.store.put(1, 1, Entry::SaleInDoubt(doubt));
+    let (reason, answer) = (DoubtReason::Mac2Refused, kept.clone());
+    till.store
+        .put(1, 1, Entry::SaleInDoubt(SaleInDoubt { reason, answer }));
     let queried = SaleQueried {
         reason: QueryReason::CardContradicts,
         answer: SchemeBytes::new(Scheme::Pboc, vec![9]),
