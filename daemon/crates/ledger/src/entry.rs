@@ -188,6 +188,10 @@ pub enum QueryReason {
 pub struct SaleQueried {
     /// Why.
     pub reason: QueryReason,
+    /// The proof that the card handed out when it was asked, where nobody here can say whether it is right. The provider can. What
+    /// was kept when the sale came in doubt stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<SchemeBytes>,
 }
 
 /// How it was proven that a debit did not happen.

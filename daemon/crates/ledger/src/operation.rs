@@ -225,6 +225,10 @@ impl Operation {
             Entry::SaleQueried(queried) => {
                 self.require(matches!(self.standing, Standing::InDoubt(_)))?;
                 self.standing = Standing::Queried(queried.reason);
+                // The provider has perhaps been asked with the first one: another one would be another query.
+                if self.unproven_answer.is_none() {
+                    self.unproven_answer.clone_from(&queried.answer);
+                }
             }
             Entry::SaleConcluded(concluded) => {
                 self.require(self.was_in_doubt && self.conclusion.is_none())?;

@@ -5,7 +5,7 @@ mod common;
 use common::{
     closed, concluded, content, in_doubt, in_doubt_with_answer, intended, intended_by_parameters,
     load_attempted, load_begun, load_confirmed, load_proven, load_released, load_voided, paid,
-    paid_by_provider, queried, voided, voided_by_provider, yen,
+    paid_by_provider, queried, queried_with_answer, voided, voided_by_provider, yen,
 };
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 use purser_ledger::{
@@ -37,6 +37,10 @@ fn golden() -> Vec<(Entry, &'static str)> {
             r#"{"kind":"sale_in_doubt","reason":"mac2_not_checked","answer":{"scheme":"pboc","bytes":"eeff"}}"#,
         ),
         (queried(), r#"{"kind":"sale_queried","reason":"card_moved_on"}"#),
+        (
+            queried_with_answer(),
+            r#"{"kind":"sale_queried","reason":"mac2_unproven","answer":{"scheme":"pboc","bytes":"ddee"}}"#,
+        ),
         (
             voided(),
             r#"{"kind":"sale_voided","amount":{"minor":300,"currency":"JPY"},"proof":"counter_unchanged"}"#,

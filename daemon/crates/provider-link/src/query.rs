@@ -24,6 +24,15 @@ pub struct Query {
 }
 
 impl Query {
+    /// The same query without the card's answer.
+    #[must_use]
+    pub fn without_answer(&self) -> Self {
+        Self {
+            answer: None,
+            ..self.clone()
+        }
+    }
+
     /// The canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new(Document::Query);
@@ -191,8 +200,10 @@ impl QueryAnswer {
         })
     }
 
-    /// True for the answer to this query.
+    /// True for the answer to this query, also to the same one from before the card's answer was known: that is no answer by it.
     pub fn is_of(&self, query: &Query) -> bool {
-        self.query == query.digest() && self.operation == query.operation
+        let is_to = |query: &Query| self.query == query.digest();
+        let is_to_bare = || self.proof != QueryProof::CardAnswer && is_to(&query.without_answer());
+        self.operation == query.operation && (is_to(query) || is_to_bare())
     }
 }

@@ -9,7 +9,7 @@
 //! not cover it, the MAC2 of a debit does, and only where no purchase key is in the shop (money rule T3). The caller finds that out.
 
 use purser_ledger::Currency;
-use purser_provider_link::{Digest, Query, QueryProof};
+use purser_provider_link::{Query, QueryProof};
 
 use crate::judge::NumberOwner;
 
@@ -86,6 +86,9 @@ pub enum Refusal {
     /// The sale was asked about with other content, or another sale with the same debit was.
     #[error("this sale, or this debit, was asked about with other content")]
     OtherContent,
+    /// The terminal has asked about so many sales that nothing answers yet.
+    #[error("the terminal has too many queries that are open")]
+    TooManyQueries,
     /// An operator decides what is answered already: the first answer stays.
     #[error("the query is answered: {}", .0.name())]
     Answered(QueryProof),
@@ -103,13 +106,15 @@ impl Refusal {
             Self::Forged => "Forged",
             Self::ForgedBefore => "ForgedBefore",
             Self::OtherContent => "OtherContent",
+            Self::TooManyQueries => "TooManyQueries",
             Self::Answered(_) => "Answered",
         }
     }
 
-    /// False: the same query gives the same answer, until a person does something.
+    /// True where the same query can be taken later. Else it gives the same answer, until a person does something.
     pub fn is_transient(self) -> bool {
         match self {
+            Self::TooManyQueries => true,
             Self::UnknownTerminalNumber
             | Self::OtherTerminal
             | Self::UnknownCard
@@ -155,13 +160,24 @@ pub fn admit(query: &Query, facts: &Facts) -> Result<(), Refusal> {
     }
 }
 
+/// How a query that was asked before is asked again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// As it was.
+    Same,
+    /// With the card's answer, which it had not: the card was presented again meanwhile. Nothing else is different, and this is once.
+    WithAnswer,
+}
+
 /// Whether a repeat asks the same: a sale has one query, and a debit one sale.
 ///
 /// # Errors
 /// [`Refusal::OtherContent`].
-pub fn repeat(stored: Digest, asked: &Query) -> Result<(), Refusal> {
-    if stored == asked.digest() {
-        Ok(())
+pub fn repeat(stored: &Query, asked: &Query) -> Result<Repeat, Refusal> {
+    if stored == asked {
+        Ok(Repeat::Same)
+    } else if *stored == asked.without_answer() {
+        Ok(Repeat::WithAnswer)
     } else {
         Err(Refusal::OtherContent)
     }

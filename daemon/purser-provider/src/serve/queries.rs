@@ -8,7 +8,7 @@ use std::sync::Arc;
 use purser_ledger::{OperationId, Scheme};
 use purser_provider_link::{Claim, Item, Query, QueryAnswer, QueryProof};
 use purser_provider_rules::Evidence;
-use purser_provider_rules::query::{self, CardAnswer, Facts, Known, Refusal};
+use purser_provider_rules::query::{self, CardAnswer, Facts, Known, Refusal, Repeat};
 use purser_purse::pboc::{Attempt, ClaimEvidence, DebitAnswer};
 use rusqlite::Connection;
 use serde::Deserialize;
@@ -25,6 +25,9 @@ use crate::fault::{Failure, Fault};
 use crate::store::batches::key_bytes;
 use crate::store::queries::{self, StoredAnswer, card_range};
 use crate::store::{Store, alarm, exists};
+
+/// So many sales of one terminal can be in doubt. A shop has a few: this is against one that fills the disk.
+const OPEN_MAX: u32 = 1_000;
 
 /// A query.
 #[derive(Debug, Deserialize)]
@@ -69,7 +72,14 @@ pub(crate) fn fault(refusal: Refusal) -> Failure {
     let cause = refusal.to_string();
     match refusal {
         Refusal::OtherTerminal => Fault::forbidden(refusal.name(), cause, "ask about your own sales").into(),
-        _ => Fault::conflict(refusal.name(), cause, "ask the provider's operator").into(),
+        _ => {
+            let fault = Fault::conflict(refusal.name(), cause, "ask the provider's operator");
+            if refusal.is_transient() {
+                fault.transient().into()
+            } else {
+                fault.into()
+            }
+        }
     }
 }
 
@@ -90,15 +100,23 @@ fn answered(
     match known {
         Some(stored) if stored.terminal != peer.name.as_str() => return Ok(Err(Refusal::OtherContent)),
         Some(stored) => {
-            if let Err(refusal) = query::repeat(stored.query.digest(), query) {
-                return Ok(Err(refusal));
-            }
+            let repeat = match query::repeat(&stored.query, query) {
+                Ok(repeat) => repeat,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            // The first answer stays, also where the card's own comes after it.
             if stored.answer.is_some() {
                 return Ok(Ok(stored.answer));
+            }
+            if repeat == Repeat::WithAnswer {
+                queries::complete(sql, query)?;
             }
         }
         None if queries::of_key(sql, &key_bytes(&query.key))?.is_some() => {
             return Ok(Err(Refusal::OtherContent));
+        }
+        None if queries::open_of(sql, peer.name.as_str())? >= OPEN_MAX => {
+            return Ok(Err(Refusal::TooManyQueries));
         }
         None => queries::add(sql, peer.name.as_str(), query, now_unix_seconds())?,
     }

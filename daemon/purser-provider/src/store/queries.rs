@@ -97,6 +97,14 @@ fn read(row: &Row<'_>) -> Result<StoredQuery, Failure> {
     })
 }
 
+/// How many queries of a terminal nothing answers yet.
+pub(crate) fn open_of(sql: &Connection, terminal: &str) -> Result<u32, Failure> {
+    let query = "SELECT count(*) FROM query WHERE terminal = ?1 AND answer IS NULL";
+    Ok(sql
+        .prepare_cached(query)?
+        .query_row([terminal], |row| row.get(0))?)
+}
+
 /// Stores a query that nothing answers yet.
 pub(crate) fn add(sql: &Connection, terminal: &str, query: &Query, now: i64) -> Result<(), Failure> {
     sql.prepare_cached(
@@ -112,6 +120,14 @@ pub(crate) fn add(sql: &Connection, terminal: &str, query: &Query, now: i64) -> 
         query.encode(),
         now,
     ))?;
+    Ok(())
+}
+
+/// Stores the query again, with the card's answer: nothing answers it yet.
+pub(crate) fn complete(sql: &Connection, query: &Query) -> Result<(), Failure> {
+    let update = "UPDATE query SET document = ?2 WHERE operation = ?1 AND answer IS NULL";
+    sql.prepare_cached(update)?
+        .execute((query.operation.bytes(), query.encode()))?;
     Ok(())
 }
 

@@ -233,3 +233,60 @@ fn a_claim_of_the_same_debit_proves_it_for_a_restored_terminal() {
     );
     is_clean(&shop);
 }
+
+/// The card is presented again and hands out its proof, which only the provider can check.
+#[test]
+fn a_query_is_taken_again_once_with_the_cards_answer() {
+    let shop = Shop::new();
+    let mut customer = Customer::new(CARD);
+    let (claim, decided) = (customer.pay(300, 1, 1), customer.pay(40, 1, 2));
+    assert_eq!(answered(&shop, &shop.till, &query(&claim, false)), None);
+    let damaged = spoiled(&claim, 5);
+    assert_eq!(answered(&shop, &shop.till, &damaged), None);
+    let good = query(&claim, true);
+    assert_eq!(ask(&shop.till, &good).refusal(), "OtherContent", "once");
+    let bare = query(&decided, false);
+    assert_eq!(answered(&shop, &shop.till, &bare), None);
+    let operation = bare.operation.to_string();
+    shop.provider.done(&decide(&operation, "--did-not-happen"));
+    // The word that is there is told, or the terminal would never hear it.
+    let told = answered(&shop, &shop.till, &query(&decided, true));
+    assert_eq!(told, Some(QueryProof::DecidedNot));
+    let other = customer.pay(50, 1, 3);
+    assert_eq!(answered(&shop, &shop.till, &query(&other, false)), None);
+    let with = query(&other, true);
+    assert_eq!(answered(&shop, &shop.till, &with), Some(QueryProof::CardAnswer));
+    assert_eq!(settle(&shop, (&shop.till, "till-1"), 1, &[other]).1, 50);
+    is_clean(&shop);
+}
+
+#[test]
+fn a_terminal_with_a_thousand_open_queries_asks_no_new_one_until_one_is_answered() {
+    let shop = Shop::new();
+    let second = shop.till_of("kiosk", 2);
+    let mut customer = Customer::new(CARD);
+    let (first, next) = (customer.pay(10, 1, 1), customer.pay(20, 1, 2));
+    let foreign = customer.pay(30, 2, 3);
+    assert_eq!(answered(&shop, &shop.till, &query(&first, false)), None);
+    let sql = rusqlite::Connection::open(shop.provider.path("provider/provider.db")).unwrap();
+    let filling = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
+                   INSERT INTO query (operation, terminal, key, currency, minor, document, asked_at)
+                   SELECT randomblob(16), terminal, randomblob(20), currency, minor, document, asked_at FROM query, n";
+    assert_eq!(sql.execute(filling, ()).unwrap(), 999);
+    let refused = ask(&shop.till, &query(&next, false));
+    assert_eq!(refused.body["transient"], json!(true));
+    assert_eq!(refused.refusal(), "TooManyQueries");
+    assert_eq!(
+        answered(&shop, &shop.till, &query(&first, false)),
+        None,
+        "a repeat"
+    );
+    assert_eq!(
+        answered(&shop, &second, &query(&foreign, false)),
+        None,
+        "nor another's"
+    );
+    shop.provider
+        .done(&decide(&first.operation.to_string(), "--did-not-happen"));
+    assert_eq!(answered(&shop, &shop.till, &query(&next, false)), None);
+}

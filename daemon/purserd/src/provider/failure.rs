@@ -109,6 +109,7 @@ const REFUSALS: &[&str] = &[
     "Tac",
     "TooManyAttempts",
     "TooManyItems",
+    "TooManyQueries",
     "UnknownBatch",
     "UnknownCard",
     "UnknownCertificate",

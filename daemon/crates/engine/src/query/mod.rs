@@ -37,6 +37,15 @@ const DOUBT_MS: u64 = 10 * 60_000;
 /// a day.
 const AGAIN_MS: u64 = 60 * 60_000;
 
+/// The lasting refusals that are about the terminal, and not about a sale.
+const OF_THE_LINK: [&str; 5] = [
+    "NoCertificate",
+    "OtherRole",
+    "Revoked",
+    "Suspended",
+    "UnknownCertificate",
+];
+
 /// When a sale is asked about again whose card was served when the answer came, in milliseconds.
 const SERVED_AGAIN_MS: u64 = 60_000;
 
@@ -183,6 +192,11 @@ impl Engine {
                 self.queries.pause_until = Some(self.ask_again_at(failures, true, random));
                 // The others come before it then.
                 return self.ask_later(id, self.now.monotonic.after_ms(1));
+            }
+            // Every other query would be refused so, too.
+            Err(failure) if OF_THE_LINK.contains(&failure.name) => {
+                self.queries.pause_until = Some(again);
+                return self.ask_later(id, again);
             }
             Err(_) | Ok(QueryTold::NotYet) => self.ask_later(id, again),
             Ok(QueryTold::Answered { answer, signature }) => {

@@ -96,7 +96,11 @@ impl Kept {
             kept.put(*number, 1, Entry::SaleInDoubt(SaleInDoubt { reason, answer }));
             if *is_queried {
                 let reason = QueryReason::CardMovedOn;
-                kept.put(*number, 2, Entry::SaleQueried(SaleQueried { reason }));
+                kept.put(
+                    *number,
+                    2,
+                    Entry::SaleQueried(SaleQueried { reason, answer: None }),
+                );
             }
         }
         kept
@@ -438,4 +442,58 @@ fn nothing_is_asked_while_stopping() {
     });
     assert!(asked.is_empty());
     assert_eq!(till.engine.poll_timeout(), None);
+}
+
+#[test]
+fn a_terminal_that_is_suspended_asks_nothing_more_for_an_hour() {
+    let mut till = Till::new(&[(1, true), (2, true)]);
+    let (call, _) = till.one(0);
+    let suspended = ProviderFailure {
+        name: "Suspended",
+        ..failure(false)
+    };
+    assert!(till.told(call, Err(suspended)).is_empty());
+    assert!(till.wait_ms(AGAIN_MS - 1).is_empty(), "nor about the other sale");
+    till.one(1);
+}
+
+/// It was lost at the debit, and the card has handed it out later.
+#[test]
+fn the_query_has_the_answer_that_came_later_and_takes_the_word_about_the_query_before_it() {
+    let mut kept = Kept::default();
+    kept.put(1, 0, intended(1));
+    let reason = DoubtReason::AnswerLost;
+    kept.put(1, 1, Entry::SaleInDoubt(SaleInDoubt { reason, answer: None }));
+    let reason = QueryReason::Mac2Unproven;
+    let late = SchemeBytes::new(Scheme::Pboc, answer().encode());
+    let queried = SaleQueried {
+        reason,
+        answer: late.clone(),
+    };
+    kept.put(1, 2, Entry::SaleQueried(queried));
+    let mut till = Till::started(kept);
+    let (call, query) = till.one(0);
+    assert_eq!(query.answer, late);
+    till.told(
+        call,
+        Ok(answered(&query.without_answer(), QueryProof::DecidedNot)),
+    );
+    assert_eq!(till.store.sale(1).standing, Standing::Voided(VoidProof::Provider));
+}
+
+/// The provider has perhaps been asked with the first answer: another one would be another query.
+#[test]
+fn the_answer_that_was_kept_first_stays() {
+    let mut till = Till::new(&[]);
+    till.store.put(1, 0, intended(1));
+    let kept = SchemeBytes::new(Scheme::Pboc, answer().encode());
+    let (reason, answer) = (DoubtReason::Mac2Refused, kept.clone());
+    till.store
+        .put(1, 1, Entry::SaleInDoubt(SaleInDoubt { reason, answer }));
+    let queried = SaleQueried {
+        reason: QueryReason::CardContradicts,
+        answer: SchemeBytes::new(Scheme::Pboc, vec![9]),
+    };
+    till.store.put(1, 2, Entry::SaleQueried(queried));
+    assert_eq!(till.store.sale(1).unproven_answer, kept);
 }

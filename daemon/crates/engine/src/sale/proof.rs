@@ -92,7 +92,10 @@ impl Engine {
             AskedAt::Debit => self.ask_card(operation, Known::Refused(answer), doubt),
             AskedAt::Check => self.end_question(operation, doubt),
             AskedAt::Return => {
-                self.end_question(operation, Outcome::Queried(QueryReason::CardContradicts));
+                self.end_question(
+                    operation,
+                    Outcome::Queried(QueryReason::CardContradicts, Some(answer)),
+                );
             }
         }
     }
@@ -121,7 +124,10 @@ impl Engine {
             (AskedAt::Return, _) if how == Unchecked::NotAsked => self.stay_in_doubt(operation),
             // It can be asked no more: were this forgotten, the card's word alone would pay at its next visit.
             (AskedAt::Return, _) => {
-                self.end_question(operation, Outcome::Queried(QueryReason::Mac2Unproven));
+                self.end_question(
+                    operation,
+                    Outcome::Queried(QueryReason::Mac2Unproven, Some(answer)),
+                );
             }
         }
     }

@@ -33,7 +33,8 @@ pub(crate) enum Outcome {
     Voided(VoidProof),
     /// With the card's answer, where it gave one whose MAC2 was not found right.
     InDoubt(DoubtReason, Option<DebitAnswer>),
-    Queried(QueryReason),
+    /// With the proof that the card handed out, where that may be right.
+    Queried(QueryReason, Option<DebitAnswer>),
 }
 
 /// What follows when a card says that its earlier debit happened.
@@ -124,13 +125,13 @@ impl Engine {
             Ok(Verdict::DidNotHappen) => Outcome::Voided(VoidProof::CounterUnchanged),
             // It gave an answer to the debit once: that TAC is worth asking the provider about.
             Ok(Verdict::AnotherHappened) if self.has_answered(operation) => {
-                Outcome::Queried(QueryReason::CardContradicts)
+                Outcome::Queried(QueryReason::CardContradicts, None)
             }
             Ok(Verdict::AnotherHappened) => Outcome::Voided(VoidProof::OtherDebit),
             Ok(Verdict::InDoubt(reason)) if is_final(reason, &visit) => {
-                Outcome::Queried(query_reason(reason))
+                Outcome::Queried(query_reason(reason), None)
             }
-            Ok(Verdict::PinNeeded) if visit.pin_verified => Outcome::Queried(QueryReason::CardRefuses),
+            Ok(Verdict::PinNeeded) if visit.pin_verified => Outcome::Queried(QueryReason::CardRefuses, None),
             Ok(Verdict::PinNeeded) if self.can_have_pin(reader, &visit) => {
                 return self.wait_for_pin(reader, visit);
             }
@@ -175,14 +176,14 @@ impl Engine {
             (Proof::Mac2Verified, _, _) => paid(proved, proof),
             (_, _, Some(stored)) if verifies(stored) == Some(true) => paid(Some(stored), Proof::Mac2Verified),
             // Its MAC2 was found wrong once: no log record makes that good.
-            _ if is_disputed => Later::Known(Outcome::Queried(QueryReason::CardContradicts)),
+            _ if is_disputed => Later::Known(Outcome::Queried(QueryReason::CardContradicts, proved)),
             (Proof::Mac2NotCheckable, Some(answer), _) if self.is_open_in_psam(id) => Later::Ask(Question {
                 operation: id,
                 answer,
                 asked_at: AskedAt::Return,
             }),
             // Nor one that the PSAM did not tell about, and now cannot.
-            _ if self.was_unanswered(id) => Later::Known(Outcome::Queried(QueryReason::Mac2Unproven)),
+            _ if self.was_unanswered(id) => Later::Known(Outcome::Queried(QueryReason::Mac2Unproven, proved)),
             // The card has lost its TAC meanwhile, and the journal has it.
             (Proof::LogRecord, None, Some(stored)) if verifies(stored).is_none() => {
                 paid(Some(stored), Proof::Mac2NotCheckable)
@@ -264,9 +265,12 @@ fn entry_for(operation: &Operation, outcome: Outcome) -> Entry {
         }),
         Outcome::InDoubt(reason, answer) => Entry::SaleInDoubt(SaleInDoubt {
             reason,
-            answer: answer.map(|it| SchemeBytes::new(Scheme::Pboc, it.encode()).expect("an answer is short")),
+            answer: answer.map(stored_answer),
         }),
-        Outcome::Queried(reason) => Entry::SaleQueried(SaleQueried { reason }),
+        Outcome::Queried(reason, answer) => Entry::SaleQueried(SaleQueried {
+            reason,
+            answer: answer.map(stored_answer),
+        }),
         Outcome::Paid {
             answer,
             proof,
@@ -291,6 +295,10 @@ fn entry_for(operation: &Operation, outcome: Outcome) -> Entry {
             })
         }
     }
+}
+
+fn stored_answer(answer: DebitAnswer) -> SchemeBytes {
+    SchemeBytes::new(Scheme::Pboc, answer.encode()).expect("an answer is short")
 }
 
 fn paid_proof(proof: Proof, at_debit: bool) -> PaidProof {

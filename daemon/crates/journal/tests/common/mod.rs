@@ -161,6 +161,7 @@ impl Sale {
             step,
             Entry::SaleQueried(SaleQueried {
                 reason: QueryReason::CardMovedOn,
+                answer: None,
             }),
         )
     }

@@ -97,6 +97,14 @@ pub fn in_doubt_with_answer() -> Entry {
 pub fn queried() -> Entry {
     Entry::SaleQueried(SaleQueried {
         reason: QueryReason::CardMovedOn,
+        answer: None,
+    })
+}
+
+pub fn queried_with_answer() -> Entry {
+    Entry::SaleQueried(SaleQueried {
+        reason: QueryReason::Mac2Unproven,
+        answer: SchemeBytes::new(Scheme::Pboc, vec![0xDD, 0xEE]),
     })
 }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use purser_ledger::{Scheme, SchemeBytes};
 use purser_provider_link::{Query, QueryProof};
 use purser_provider_rules::judge::NumberOwner;
-use purser_provider_rules::query::{self, CardAnswer, Facts, Known, Refusal};
+use purser_provider_rules::query::{self, CardAnswer, Facts, Known, Refusal, Repeat};
 
 use crate::support::{claim, yen};
 
@@ -127,12 +127,32 @@ fn after_a_forgery_no_other_evidence_is_tried() {
 #[test]
 fn a_sale_has_one_query() {
     let asked = asked();
-    assert_eq!(query::repeat(asked.digest(), &asked), Ok(()));
+    assert_eq!(query::repeat(&asked, &asked), Ok(Repeat::Same));
     let other = Query {
         amount: yen(301),
         ..asked.clone()
     };
-    assert_eq!(query::repeat(asked.digest(), &other), Err(Refusal::OtherContent));
+    assert_eq!(query::repeat(&asked, &other), Err(Refusal::OtherContent));
+    let bare = asked.without_answer();
+    let answered = Query {
+        answer: Some(asked.attempt.clone()),
+        ..asked.clone()
+    };
+    assert_eq!(query::repeat(&bare, &answered), Ok(Repeat::WithAnswer));
+    assert_eq!(
+        query::repeat(&answered, &bare),
+        Err(Refusal::OtherContent),
+        "not back"
+    );
+    let another = Query {
+        answer: Some(purser_ledger::SchemeBytes::new(purser_ledger::Scheme::Pboc, vec![7]).unwrap()),
+        ..asked
+    };
+    assert_eq!(
+        query::repeat(&answered, &another),
+        Err(Refusal::OtherContent),
+        "once"
+    );
 }
 
 #[test]
