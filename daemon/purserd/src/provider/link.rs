@@ -237,6 +237,11 @@ impl Link {
         self.state.borrow().clone()
     }
 
+    /// The same as it changes.
+    pub(crate) fn states(&self) -> watch::Receiver<LinkState> {
+        self.state.clone()
+    }
+
     /// A connection of its own, without a call-back: for what moves no value.
     pub(super) async fn line(&self) -> Result<Line, AskError> {
         let time = Duration::from_millis(self.limits.leg_ms);

@@ -19,7 +19,7 @@ use super::journal_wait::JournalWait;
 use super::journey;
 use super::loading::Loader;
 use super::orders::Reloads;
-use super::parameters::{Follower, Parameters};
+use super::parameters::{Following, Parameters};
 use super::schedule::Schedule;
 use super::settling::Settler;
 
@@ -87,10 +87,12 @@ impl Core {
     }
 
     /// Takes the provider's parameters, those that were kept before anything else.
-    pub(super) fn follow(&mut self, (parameters, follower): (Parameters, Follower)) {
-        self.inputs.extend(follower.kept());
-        self.parameters = Some(parameters);
-        tokio::spawn(follower.follow());
+    pub(super) fn follow(&mut self, following: Following) {
+        self.inputs.extend(following.kept);
+        self.parameters = Some(following.parameters);
+        if let Some(follower) = following.follower {
+            tokio::spawn(follower.follow());
+        }
     }
 
     /// True while another request may be taken in.

@@ -39,6 +39,9 @@ impl DaemonFacts {
         let mut problems = self.problems.clone();
         problems.extend(self.board.problems());
         problems.extend(self.parameters.iter().flat_map(Parameters::problems));
+        let permit_nothing = self.parameters.as_ref().and_then(Parameters::permit_nothing);
+        let is_permitted = permit_nothing.is_none();
+        problems.extend(permit_nothing);
         let bus = *self.bus.borrow();
         if bus == BusState::Lost {
             let cause = "the D-Bus interface is not on its bus";
@@ -70,6 +73,7 @@ impl DaemonFacts {
         problems.extend(psam.and_then(psam::alarm_of));
         let has_sam = psam.is_none_or(|psam| psam.state == PsamState::Ready);
         let ready = has_sam
+            && is_permitted
             && devices
                 .iter()
                 .any(|device| device.card_reader && device.state == "ready")

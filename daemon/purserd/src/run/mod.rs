@@ -48,8 +48,7 @@ use self::core::Core;
 pub(crate) use self::harden::harden;
 use self::journal_check::JournalCheck;
 pub(crate) use self::parameters::age_problem;
-use self::parameters::{Follower, Parameters};
-use self::provider::Provider;
+use self::parameters::{Asking, Following, Parameters, Sells};
 use self::schedule::Schedule;
 use self::settling::Settler;
 use self::turn::Sources;
@@ -59,6 +58,7 @@ use crate::credential;
 use crate::exit::Exit;
 use crate::generation;
 use crate::journal_verbs::exit_of;
+use crate::provider::Pinned;
 use crate::verbs::chain;
 
 /// Answers of the journal that may wait for the loop: more than the journal takes jobs, so that it never waits.
@@ -165,21 +165,26 @@ fn schedule(config: &Config, enrolment: Option<&Enrolment>) -> Option<Schedule> 
     Some(Schedule::new(&provider.settle, enrolled.terminal.as_str()))
 }
 
-/// What follows the provider's parameters; none where nothing that is sold here is claimed.
+/// The provider's parameters, which are in force also where there is no link; none where nothing that is sold here is claimed.
 fn follow(
     config: &Config,
     places: &Places,
-    settler: &Settler,
+    (pinned, settler): (Option<Pinned>, &Settler),
     board: &Board,
-) -> Option<(Parameters, Follower)> {
-    let (link, answers) = settler.merchant_link()?;
-    let seconds = config.provider.as_ref()?.parameters_seconds;
-    Some(Parameters::begin(
-        &places.state_dir,
+) -> Option<Following> {
+    let period_seconds = config.provider.as_ref()?.parameters_seconds;
+    let pinned = pinned.filter(|it| it.merchant().is_some())?;
+    let asking = settler.merchant_link().map(|(link, answers)| Asking {
         link,
-        board.clone(),
-        (seconds, answers),
-    ))
+        period_seconds,
+        answers,
+    });
+    let sells = Sells {
+        currencies: config.issuers.values().copied().collect(),
+        is_sam_software: matches!(config.sam, Sam::Credential(_)),
+    };
+    let with = (board.clone(), sells);
+    Some(Parameters::begin(&places.state_dir, &pinned, with, asking))
 }
 
 /// The time of the start, as far as it is believed.
@@ -200,34 +205,30 @@ async fn serve(config: Config, places: &Places, parts: Parts) -> Exit {
         generation,
     } = parts;
     let clock = Clock::new();
-    let Provider {
-        enrolment,
-        link,
-        problem,
-    } = provider::begin(&config, &places.state_dir, generation).await;
-    let schedule = schedule(&config, enrolment.as_ref());
+    let begun = provider::begin(&config, &places.state_dir, generation).await;
+    let schedule = schedule(&config, begun.enrolment.as_ref());
     let range = ClockRange::new(built_unix_seconds(), snapshot.newest_unix_seconds);
     let board = Board::new(config.limits.clone(), clock.clone(), range, journal.disk());
-    let with = engine_config(&config, enrolment, generation);
+    let with = engine_config(&config, begun.enrolment, generation);
     let engine = Engine::resume(with, sam, snapshot, clock.now());
     let full_check = journal.full_check();
     let (journal, done_queue) = match start_journal(journal) {
         Ok(started) => started,
         Err(exit) => return exit,
     };
-    let (settler, settled) = Settler::new(&places.state_dir, journal.keeper(), link.clone());
+    let (settler, settled) = Settler::new(&places.state_dir, journal.keeper(), begun.link.clone());
     let (drivers, driver_events, running) = drivers::start(&config, &driver_host());
-    let following = follow(&config, places, &settler, &board);
+    let following = follow(&config, places, (begun.pinned, &settler), &board);
     let check = JournalCheck::begin(places.state_dir.clone(), full_check);
     let facing = doors::Facing {
         started_at: judge(range, &clock),
         is_sam_locked,
-        provider: problem,
-        link,
+        provider: begun.problem,
+        link: begun.link,
         generation,
         board: board.clone(),
         check: check.clone(),
-        parameters: following.as_ref().map(|(parameters, _)| parameters.clone()),
+        parameters: following.as_ref().map(|it| it.parameters.clone()),
     };
     let opened = doors::open(&config, places, &drivers, facing).await;
     let doors::Doors {

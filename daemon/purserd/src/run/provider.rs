@@ -15,6 +15,8 @@ use crate::verbs::chain;
 pub(super) struct Provider {
     /// What the engine seals batches with, and loads cards under; none where neither can be.
     pub(super) enrolment: Option<Enrolment>,
+    /// What enrolment pinned, also where there is no link: the provider's parameters are in force by it.
+    pub(super) pinned: Option<Pinned>,
     /// The link, or why there is none.
     pub(super) link: Result<Link, ProviderFailure>,
     /// What an operator should know of it.
@@ -41,19 +43,26 @@ pub(super) async fn begin(config: &Config, state_dir: &Path, generation: u32) ->
             merchant.psam_number
         );
         let remedy = "set psam_terminal_number to the enrolled one, or have this terminal enrolled anew";
-        return refused("provider_other_terminal", &cause, remedy);
+        return Provider {
+            pinned: Some(pinned),
+            ..refused("provider_other_terminal", &cause, remedy)
+        };
     }
     match Link::start(settings, identity).await {
         Ok(link) => Provider {
             enrolment: Some(enrolment(&pinned, generation)),
+            pinned: Some(pinned),
             link: Ok(link),
             problem: None,
         },
-        Err(error) => refused(
-            "provider_link",
-            &chain(&error),
-            "do as it says, then restart purserd",
-        ),
+        Err(error) => Provider {
+            pinned: Some(pinned),
+            ..refused(
+                "provider_link",
+                &chain(&error),
+                "do as it says, then restart purserd",
+            )
+        },
     }
 }
 
@@ -78,6 +87,7 @@ fn refused(name: &str, cause: &str, remedy: &str) -> Provider {
 fn without(cause: &str, problem: Option<Problem>) -> Provider {
     Provider {
         enrolment: None,
+        pinned: None,
         link: Err(ProviderFailure {
             name: names::LINK_ENDED,
             is_transient: false,

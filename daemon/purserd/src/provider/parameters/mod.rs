@@ -6,7 +6,7 @@
 
 mod kept;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::cmp::Ordering;
 use std::path::Path;
@@ -32,7 +32,7 @@ const DOCUMENT_BYTES_MAX: usize = 11 * HOT_LIST_MAX + 8 * 1024;
 /// The longest answer: the document in hex with its signature.
 const ANSWER_BYTES_MAX: usize = 2 * DOCUMENT_BYTES_MAX + 4 * 1024;
 /// What they have beside the time of any message: the longest has two megabytes, and the line may be slow.
-const TIME: Duration = Duration::from_secs(20);
+const TIME: Duration = Duration::from_secs(5 * 60);
 
 /// Parameters as the provider sends them. Nothing of it is verified.
 #[derive(Clone, Debug, Deserialize)]
@@ -74,7 +74,10 @@ impl From<NotTaken> for ProviderFailure {
             NotTaken::NotBelieved(_) => failure::lasting(names::BAD_PARAMETERS, text),
             NotTaken::GoesBack { .. } => failure::lasting(names::PARAMETERS_GO_BACK, text),
             NotTaken::Differs(_) => failure::lasting(names::PARAMETERS_DIFFER, text),
-            NotTaken::NotKept(_) => failure::transient(names::PARAMETERS_NOT_KEPT, text),
+            NotTaken::NotKept(error) if error.is_transient() => {
+                failure::transient(names::PARAMETERS_NOT_KEPT, text)
+            }
+            NotTaken::NotKept(_) => failure::lasting(names::PARAMETERS_NOT_KEPT, text),
         }
     }
 }
@@ -91,7 +94,16 @@ fn believed(pinned: &Pinned, signed: &Signed) -> Result<Parameters, NotBelieved>
     Ok(parameters)
 }
 
-/// Takes what the provider sent at this time: durable when this returns. Blocks.
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Renewed {
+    /// What is known now.
+    pub(crate) known: Known,
+    /// Why the file does not say that the same were heard again: after a restart they look older than they are.
+    pub(crate) not_kept: Option<FilesError>,
+}
+
+/// Takes what the provider sent at this time: durable when this returns, but for when the same were heard again. Blocks.
 ///
 /// # Errors
 /// [`NotTaken`]: what was known stays in force; ask again later.
@@ -101,36 +113,45 @@ pub(crate) fn renew(
     known: Option<&Known>,
     signed: &Signed,
     heard_at_unix_seconds: i64,
-) -> Result<Known, NotTaken> {
+) -> Result<Renewed, NotTaken> {
     let sent = believed(pinned, signed)?;
     let order = known.map(|known| (known, sent.version.cmp(&known.heard.parameters.version)));
-    let (parameters, is_kept) = match order {
+    match order {
         Some((known, Ordering::Less)) => {
             let (sent, known) = (sent.version, known.heard.parameters.version);
-            return Err(NotTaken::GoesBack { sent, known });
+            Err(NotTaken::GoesBack { sent, known })
         }
         Some((known, Ordering::Equal)) if *known.heard.parameters != sent => {
-            return Err(NotTaken::Differs(sent.version));
+            Err(NotTaken::Differs(sent.version))
         }
         Some((known, Ordering::Equal)) => {
+            let mut again = known.clone();
+            again.heard.heard_at_unix_seconds = heard_at_unix_seconds;
             let is_kept = known.is_kept_for(heard_at_unix_seconds);
-            (Arc::clone(&known.heard.parameters), is_kept)
+            let kept = if is_kept { Ok(()) } else { again.keep(state_dir) };
+            Ok(Renewed {
+                known: again,
+                not_kept: kept.err(),
+            })
         }
-        Some((_, Ordering::Greater)) | None => (Arc::new(sent), false),
-    };
-    let mut kept_at_unix_seconds = heard_at_unix_seconds;
-    match known.filter(|_| is_kept) {
-        Some(known) => kept_at_unix_seconds = known.kept_at_unix_seconds,
-        None => kept::write(state_dir, signed, heard_at_unix_seconds)?,
+        Some((_, Ordering::Greater)) | None => {
+            let heard = HeardParameters {
+                parameters: Arc::new(sent),
+                heard_at_unix_seconds,
+            };
+            let mut new = Known {
+                heard,
+                signed: Arc::new(signed.clone()),
+                kept_at_unix_seconds: heard_at_unix_seconds,
+                acknowledgements: known.map_or_else(Vec::new, |it| it.acknowledgements.clone()),
+            };
+            new.keep(state_dir)?;
+            Ok(Renewed {
+                known: new,
+                not_kept: None,
+            })
+        }
     }
-    let heard = HeardParameters {
-        parameters,
-        heard_at_unix_seconds,
-    };
-    Ok(Known {
-        heard,
-        kept_at_unix_seconds,
-    })
 }
 
 impl Link {

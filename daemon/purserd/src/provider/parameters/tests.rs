@@ -13,18 +13,18 @@ use super::*;
 use crate::provider::identity::Enrolled;
 use crate::provider::key::{DeviceKey, generate};
 
-const NOW: i64 = 1_800_000_000;
+pub(crate) const NOW: i64 = 1_800_000_000;
 const WARN_AFTER: u32 = 4_000;
 
 /// A provider with its signing key, and a terminal that has pinned it.
-struct World {
+pub(crate) struct World {
     key: DeviceKey,
-    pinned: Pinned,
+    pub(crate) pinned: Pinned,
     state: TempDir,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = DeviceKey::from_pkcs8(&generate().unwrap()).unwrap();
         let enrolled = Enrolled {
             provider: "provider.example".to_owned(),
@@ -45,7 +45,7 @@ impl World {
         Self { key, pinned, state }
     }
 
-    fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.state.path()
     }
 
@@ -59,8 +59,15 @@ impl World {
         Signed { document, signature }
     }
 
-    fn renew(&self, known: Option<&Known>, parameters: &Parameters, at: i64) -> Result<Known, NotTaken> {
-        renew(self.dir(), &self.pinned, known, &self.signed(parameters), at)
+    pub(crate) fn renew(
+        &self,
+        known: Option<&Known>,
+        parameters: &Parameters,
+        at: i64,
+    ) -> Result<Known, NotTaken> {
+        let renewed = renew(self.dir(), &self.pinned, known, &self.signed(parameters), at)?;
+        assert!(renewed.not_kept.is_none());
+        Ok(renewed.known)
     }
 
     /// What a start finds.
@@ -69,7 +76,7 @@ impl World {
     }
 }
 
-fn version(version: u64) -> Parameters {
+pub(crate) fn version(version: u64) -> Parameters {
     Parameters {
         provider: ProviderName::new("provider.example").unwrap(),
         version,
@@ -239,8 +246,81 @@ fn the_longest_hot_list_is_taken_kept_and_found_again() {
         "{}",
         signed.document.len()
     );
-    let known = renew(world.dir(), &world.pinned, None, &signed, NOW).unwrap();
+    let known = renew(world.dir(), &world.pinned, None, &signed, NOW)
+        .unwrap()
+        .known;
     let read = world.read().unwrap().unwrap().heard;
     assert_eq!(read, known.heard);
     assert!(read.parameters.lists(&card(HOT_LIST_MAX - 1)) && !read.parameters.lists(&card(HOT_LIST_MAX)));
+}
+
+#[test]
+fn acknowledgements_are_there_after_a_restart_in_their_order_and_the_first_number_of_a_version_counts() {
+    let world = World::new();
+    let taken = |version, from_terminal_sn| HotListTaken {
+        version,
+        from_terminal_sn,
+    };
+    let mut known = world.renew(None, &version(3), NOW).unwrap();
+    assert!(known.acknowledge(taken(1, 41)));
+    known.keep(world.dir()).unwrap();
+    // Two restarts: the engine finds another number, and the provider has not answered yet when the next list comes.
+    let mut known = world.read().unwrap().unwrap();
+    assert!(!known.acknowledge(taken(1, 57)));
+    let mut known = world.renew(Some(&known), &version(4), NOW).unwrap();
+    assert!(known.acknowledge(taken(2, 60)));
+    known.keep(world.dir()).unwrap();
+    let mut known = world.read().unwrap().unwrap();
+    assert_eq!(known.first_acknowledgement(), Some(taken(1, 41)));
+    assert!(known.forget_first_acknowledgement());
+    assert_eq!(known.first_acknowledgement(), Some(taken(2, 60)));
+    assert!(!known.forget_first_acknowledgement(), "the list in force stays");
+    // However many the provider does not take, the file can be read.
+    (0..100).for_each(|more| assert!(known.acknowledge(taken(u64::MAX - more, u32::MAX))));
+    known.keep(world.dir()).unwrap();
+    assert_eq!(
+        world.read().unwrap().unwrap().acknowledgements,
+        known.acknowledgements
+    );
+}
+
+#[test]
+fn a_file_from_before_acknowledgements_were_kept_is_as_good_as_ever() {
+    let world = World::new();
+    let known = world.renew(None, &version(3), NOW).unwrap();
+    let text = fs::read_to_string(world.file()).unwrap();
+    let before = text.replace(",\"acknowledgements\":[]", "");
+    assert_ne!(text, before);
+    fs::write(world.file(), before).unwrap();
+    assert_eq!(world.read().unwrap().unwrap().heard, known.heard);
+}
+
+#[test]
+fn the_same_parameters_are_fresh_again_though_the_file_cannot_be_written_and_new_ones_are_not_taken() {
+    let world = World::new();
+    let known = world.renew(None, &version(3), NOW).unwrap();
+    let later = NOW + i64::from(WARN_AFTER);
+    // A folder under the file's name until it is whole: nothing can be written there.
+    fs::create_dir_all(world.dir().join("provider/parameters.json.new/full")).unwrap();
+    let signed = |parameters| world.signed(&parameters);
+    let again = renew(
+        world.dir(),
+        &world.pinned,
+        Some(&known),
+        &signed(version(3)),
+        later,
+    )
+    .unwrap();
+    assert_eq!(again.known.heard.heard_at_unix_seconds, later);
+    assert!(again.not_kept.is_some());
+    assert_eq!(world.read().unwrap().unwrap().heard, known.heard);
+    let new = renew(
+        world.dir(),
+        &world.pinned,
+        Some(&known),
+        &signed(version(4)),
+        later,
+    );
+    let failure = ProviderFailure::from(new.unwrap_err());
+    assert_eq!((failure.name, failure.is_transient), ("ParametersNotKept", false));
 }

@@ -3,37 +3,39 @@
 //!
 //! ```text
 //!  kept file ─► in force ◄─ Input::Parameters ◄─ durable ◄─ believed ◄─ GET /v1/parameters, every so often
-//!                  └─► Output::AcknowledgeHotList ─► POST /v1/hot-list/acknowledgement, until there is an answer
+//!                  └─► Output::AcknowledgeHotList ─► durable ─► POST /v1/hot-list/acknowledgement, until there is an answer
 //! ```
+//! Acknowledgements are told in their order, each until it is answered, and kept over a restart: one that unlists a card and is
+//! lost would have the provider judge honest sales by the list before it.
+//!
 //! One connection at a time: a provider takes two beside the standing link, and a settlement needs one. A terminal that loads cards
 //! takes none: what it sells nobody claims.
 
-use std::path::{Path, PathBuf};
+mod follower;
+
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use purser_api::model::{Problem, ProviderReply};
 use purser_engine::{HeardParameters, HotListTaken, Input, ParametersAge};
-use purser_ledger::Wall;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use purser_ledger::{Currency, Wall};
+use tokio::sync::mpsc;
 
+use self::follower::Follower;
 use super::board::Board;
-use super::core::random;
 use super::health::problem;
-use crate::provider::parameters::{Known, NotTaken, read, renew};
-use crate::provider::{Link, ProviderFailure, names};
+use crate::provider::parameters::read;
+use crate::provider::{Link, Pinned, ProviderFailure, names};
 use crate::verbs::chain;
-
-/// How long after one failure the provider is asked again; twice as long after each further one, up to the usual time.
-const RETRY: Duration = Duration::from_secs(30);
 
 /// What is known of the parameters: told by the loop and the one who follows them, read by whoever asks.
 #[derive(Clone, Debug)]
 pub(super) struct Parameters {
     facts: Arc<Mutex<Facts>>,
     board: Board,
-    taken: watch::Sender<Option<HotListTaken>>,
+    sells: Arc<Sells>,
+    /// In their order: each is a list that sales were made by.
+    taken: mpsc::UnboundedSender<HotListTaken>,
 }
 
 #[derive(Debug, Default)]
@@ -47,47 +49,77 @@ struct Facts {
     acknowledged: Option<u64>,
     /// Why it could not be told, the last time.
     not_acknowledged: Option<ProviderFailure>,
+    /// Why the file does not say when they were heard last.
+    not_kept: Option<ProviderFailure>,
 }
 
-/// Whoever asks the provider.
-pub(super) struct Follower {
-    parameters: Parameters,
-    link: Link,
-    state_dir: PathBuf,
-    period: Duration,
-    known: Option<Known>,
-    answers: mpsc::Sender<Input>,
+/// What this terminal would sell with.
+#[derive(Clone, Debug)]
+pub(super) struct Sells {
+    /// The currencies of the purses that are taken.
+    pub(super) currencies: Vec<Currency>,
+    pub(super) is_sam_software: bool,
+}
+
+impl Sells {
+    /// Why these parameters let it sell nothing at all.
+    fn nothing_by(&self, parameters: &purser_provider_link::Parameters) -> Option<&'static str> {
+        if self.is_sam_software && !parameters.is_software_sam_allowed {
+            return Some("they forbid a software SAM, and this terminal has one");
+        }
+        if parameters.key_versions.is_empty() {
+            return Some("they list no version of the card keys");
+        }
+        let is_listed = |currency: &Currency| parameters.limits(*currency).is_some();
+        let has_none = !self.currencies.iter().any(is_listed);
+        has_none.then_some("they list no currency that this terminal takes")
+    }
+}
+
+/// What a start has of them.
+pub(super) struct Following {
+    pub(super) parameters: Parameters,
+    /// What was kept, to be put into force before anything else.
+    pub(super) kept: Option<Input>,
+    /// Whoever asks the provider; none without a link.
+    pub(super) follower: Option<Follower>,
+}
+
+/// How the provider is asked.
+pub(super) struct Asking {
+    pub(super) link: Link,
+    pub(super) period_seconds: u64,
+    /// Where what is heard goes.
+    pub(super) answers: mpsc::Sender<Input>,
 }
 
 impl Parameters {
-    /// Reads what is kept. The second asks the provider from its start on.
+    /// Reads what is kept: it is in force with a link and without one.
     pub(super) fn begin(
         state_dir: &Path,
-        link: Link,
-        board: Board,
-        (period_seconds, answers): (u64, mpsc::Sender<Input>),
-    ) -> (Self, Follower) {
+        pinned: &Pinned,
+        (board, sells): (Board, Sells),
+        asking: Option<Asking>,
+    ) -> Following {
         let mut facts = Facts::default();
-        let known = read(state_dir, link.pinned()).unwrap_or_else(|error| {
+        let known = read(state_dir, pinned).unwrap_or_else(|error| {
             let cause = chain(&error);
             tracing::error!(%cause, "the provider's parameters that were kept are as good as none");
             facts.unusable = Some(cause);
             None
         });
+        let (taken, queue) = mpsc::unbounded_channel();
         let parameters = Self {
             facts: Arc::new(Mutex::new(facts)),
             board,
-            taken: watch::Sender::new(None),
+            sells: Arc::new(sells),
+            taken,
         };
-        let follower = Follower {
-            parameters: parameters.clone(),
-            link,
-            state_dir: state_dir.to_owned(),
-            period: Duration::from_secs(period_seconds),
-            known,
-            answers,
-        };
-        (parameters, follower)
+        Following {
+            kept: known.as_ref().map(|known| Input::Parameters(known.heard.clone())),
+            follower: asking.map(|asking| Follower::new(&parameters, asking, state_dir, (known, queue))),
+            parameters,
+        }
     }
 
     /// The engine has these in force now.
@@ -103,7 +135,8 @@ impl Parameters {
 
     /// Has the provider told that a hot list is in force.
     pub(super) fn acknowledge(&self, taken: HotListTaken) {
-        self.taken.send_replace(Some(taken));
+        // Without a link nobody listens: the next start with one tells it.
+        let _ = self.taken.send(taken);
     }
 
     /// Puts what is known into the answer to `Provider`.
@@ -124,16 +157,41 @@ impl Parameters {
         reply.hot_list_acknowledged = Some(list == 0 || facts.acknowledged == Some(list));
     }
 
+    /// Why the parameters in force permit no sale at all; none where they permit some.
+    pub(super) fn permit_nothing(&self) -> Option<Problem> {
+        let facts = self.lock();
+        let parameters = &facts.in_force.as_ref()?.parameters;
+        let why = self.sells.nothing_by(parameters)?;
+        let cause = format!(
+            "the provider's parameters, version {}, permit no sale: {why}",
+            parameters.version
+        );
+        let remedy = "ask the provider's operator for parameters that permit it, or for a PSAM";
+        Some(problem("parameters_permit_nothing", &cause, remedy))
+    }
+
     /// What of it an operator should know.
     pub(super) fn problems(&self) -> Vec<Problem> {
         let now = self.board.wall();
         let facts = self.lock();
         let lasting = |failure: &Option<ProviderFailure>| failure.clone().filter(|it| !it.is_transient);
-        let refused = lasting(&facts.failure).map(|failure| {
-            let remedy = "tell the provider's operator; what was in force before stays so meanwhile";
-            problem("parameters_refused", &failure.text, remedy)
+        let is_of_disk = |failure: &ProviderFailure| failure.name == names::PARAMETERS_NOT_KEPT;
+        let refused = lasting(&facts.failure)
+            .filter(|it| !is_of_disk(it))
+            .map(|failure| {
+                let remedy = "tell the provider's operator; what was in force before stays so meanwhile";
+                problem("parameters_refused", &failure.text, remedy)
+            });
+        let of_disk = [&facts.failure, &facts.not_kept, &facts.not_acknowledged];
+        let not_kept = of_disk
+            .into_iter()
+            .find_map(|failure| lasting(failure).filter(is_of_disk));
+        let not_kept = not_kept.map(|failure| {
+            let remedy = "look at the disk of the state folder; Purser tries again by itself";
+            problem("parameters_not_kept", &failure.text, remedy)
         });
-        let not_acknowledged = lasting(&facts.not_acknowledged).map(|failure| {
+        let not_acknowledged = lasting(&facts.not_acknowledged).filter(|it| !is_of_disk(it));
+        let not_acknowledged = not_acknowledged.map(|failure| {
             let remedy = "tell the provider's operator; Purser tells it again by itself";
             problem("hot_list_not_acknowledged", &failure.text, remedy)
         });
@@ -150,7 +208,7 @@ impl Parameters {
                 "let purserd reach the provider; purserctl provider status tells why it could not",
             )),
         };
-        [refused, not_acknowledged, standing]
+        [refused, not_kept, not_acknowledged, standing]
             .into_iter()
             .flatten()
             .collect()
@@ -185,169 +243,12 @@ pub(crate) fn age_problem(heard: &HeardParameters, now: Wall) -> Option<Problem>
     }
 }
 
-/// When something is tried next, and how often it has failed.
-struct Turn {
-    due: Option<Instant>,
-    failures: u32,
-}
-
-impl Turn {
-    fn at_once() -> Self {
-        Self {
-            due: Some(Instant::now()),
-            failures: 0,
-        }
-    }
-
-    fn failed(&mut self, period: Duration) {
-        self.due = Some(Instant::now() + jittered(retry(self.failures, period)));
-        self.failures = self.failures.saturating_add(1);
-    }
-}
-
-/// The pause behind so many failures and one more.
-fn retry(failures: u32, period: Duration) -> Duration {
-    let doubled = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
-    RETRY.saturating_mul(doubled).min(period)
-}
-
-/// Between three quarters of it and all of it, so that a chain's terminals do not all call at once.
-fn jittered(pause: Duration) -> Duration {
-    let [a, b, ..] = random();
-    let part = u32::from(u16::from_be_bytes([a, b]));
-    pause - pause / 4 * part / u32::from(u16::MAX)
-}
-
-impl Follower {
-    /// What was kept, to be put into force before anything else.
-    pub(super) fn kept(&self) -> Option<Input> {
-        let known = self.known.as_ref();
-        known.map(|known| Input::Parameters(known.heard.clone()))
-    }
-
-    /// Asks until nobody listens any more.
-    pub(super) async fn follow(mut self) {
-        let mut taken = self.parameters.taken.subscribe();
-        // What was kept is in force before this begins, and so may its list be.
-        taken.mark_changed();
-        let mut hear = Turn::at_once();
-        let mut tell = Turn {
-            due: None,
-            failures: 0,
-        };
-        loop {
-            tokio::select! {
-                biased;
-                changed = taken.changed() => match changed {
-                    Ok(()) => tell = Turn::at_once(),
-                    Err(_) => return,
-                },
-                () = until(tell.due) => {
-                    let list = *taken.borrow_and_update();
-                    match list {
-                        Some(list) if !self.told(list).await => tell.failed(self.period),
-                        Some(_) | None => tell.due = None,
-                    }
-                }
-                () = until(hear.due) => match self.heard().await {
-                    Ok(known) => {
-                        let heard = known.heard.clone();
-                        self.known = Some(known);
-                        if self.answers.send(Input::Parameters(heard)).await.is_err() {
-                            return;
-                        }
-                        hear.failures = 0;
-                        hear.due = Some(Instant::now() + jittered(self.period));
-                    }
-                    Err(failure) => {
-                        self.fails(failure);
-                        hear.failed(self.period);
-                    }
-                },
-            }
-        }
-    }
-
-    /// Asks once. What comes back is durable.
-    async fn heard(&self) -> Result<Known, ProviderFailure> {
-        // Before the question: they cannot be older than that.
-        let at = self.parameters.board.wall().unix_seconds;
-        let signed = self.link.parameters().await?;
-        let (link, state_dir, known) = (self.link.clone(), self.state_dir.clone(), self.known.clone());
-        let before = known.as_ref().map(|it| it.heard.parameters.version);
-        let renewed = tokio::task::spawn_blocking(move || -> Result<Known, NotTaken> {
-            renew(&state_dir, link.pinned(), known.as_ref(), &signed, at)
-        });
-        let known = renewed.await.map_err(|_| ProviderFailure {
-            name: names::LINK_ENDED,
-            is_transient: true,
-            text: "Purser is stopping".to_owned(),
-        })??;
-        let parameters = &known.heard.parameters;
-        if before != Some(parameters.version) {
-            let (version, hot_list, cards) = (
-                parameters.version,
-                parameters.hot_list_version,
-                parameters.hot_list.len(),
-            );
-            tracing::info!(version, hot_list, cards, "the provider's parameters are new here");
-        }
-        let mut facts = self.parameters.lock();
-        facts.failure = None;
-        facts.unusable = None;
-        Ok(known)
-    }
-
-    fn fails(&self, failure: ProviderFailure) {
-        let mut facts = self.parameters.lock();
-        if facts.failure.as_ref().map(|it| it.name) != Some(failure.name) {
-            tracing::warn!(name = failure.name, %failure, "the provider's parameters are not had; they are asked for again");
-        }
-        facts.failure = Some(failure);
-        drop(facts);
-        self.parameters.board.tell();
-    }
-
-    /// Tells once that a hot list is in force. False where that is to be tried again.
-    async fn told(&self, list: HotListTaken) -> bool {
-        let told = self.link.acknowledge(list).await;
-        let mut facts = self.parameters.lock();
-        match &told {
-            Ok(()) => {
-                let (version, from_terminal_sn) = (list.version, list.from_terminal_sn);
-                tracing::info!(
-                    version,
-                    from_terminal_sn,
-                    "the provider knows that the hot list is in force"
-                );
-                facts.acknowledged = Some(list.version);
-            }
-            Err(failure) => {
-                tracing::warn!(name = failure.name, %failure, "the hot list is not acknowledged; it is told again");
-            }
-        }
-        let is_told = told.is_ok();
-        facts.not_acknowledged = told.err();
-        drop(facts);
-        self.parameters.board.tell();
-        is_told
-    }
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => sleep_until(due).await,
-        None => std::future::pending().await,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use purser_provider_link::ProviderName;
 
     use super::*;
+    use crate::provider::parameters::tests as tests_of_kept;
 
     #[test]
     fn old_parameters_and_stale_ones_are_problems_of_their_own_and_a_clock_that_is_not_trusted_makes_none_stale()
@@ -382,17 +283,66 @@ mod tests {
         assert_eq!(name(7_200, false).as_deref(), Some("parameters_old"));
     }
 
+    fn sells(currency: &str, is_sam_software: bool) -> Sells {
+        Sells {
+            currencies: vec![currency.parse().unwrap()],
+            is_sam_software,
+        }
+    }
+
     #[test]
-    fn pauses_grow_up_to_the_usual_time_and_differ_from_terminal_to_terminal() {
-        let pauses = |period| [0, 1, 2, 6, 7, u32::MAX].map(|failures| retry(failures, period).as_secs());
+    fn parameters_that_permit_no_sale_at_all_say_why() {
+        let yen = |minor| purser_ledger::Amount::new(minor, "JPY".parse().unwrap()).unwrap();
+        let permitting = purser_provider_link::Parameters {
+            currencies: vec![purser_provider_link::CurrencyLimits {
+                sale_max: yen(100),
+                stale_sale_max: yen(0),
+            }],
+            key_versions: vec![1],
+            is_software_sam_allowed: false,
+            ..tests_of_kept::version(1)
+        };
+        assert_eq!(sells("JPY", false).nothing_by(&permitting), None);
+        let why = |sells: Sells, parameters: &purser_provider_link::Parameters| {
+            sells.nothing_by(parameters).unwrap()
+        };
+        assert!(why(sells("JPY", true), &permitting).contains("software SAM"));
+        assert!(why(sells("EUR", false), &permitting).contains("currency"));
+        let keyless = purser_provider_link::Parameters {
+            key_versions: Vec::new(),
+            ..permitting.clone()
+        };
+        assert!(why(sells("JPY", false), &keyless).contains("card keys"));
+    }
+
+    #[test]
+    fn what_was_kept_is_in_force_without_a_link_and_told() {
+        let world = tests_of_kept::World::new();
+        world
+            .renew(None, &tests_of_kept::version(3), tests_of_kept::NOW)
+            .unwrap();
+        let clock = crate::run::Clock::new();
+        let range = purser_ledger::ClockRange::new(0, None);
+        let board = Board::new(purser_engine::Limits::default(), clock, range, None);
+        let following = Parameters::begin(world.dir(), &world.pinned, (board, sells("JPY", false)), None);
+        assert!(following.follower.is_none());
+        let Some(Input::Parameters(heard)) = following.kept else {
+            panic!("nothing is in force");
+        };
+        assert_eq!(heard.parameters.version, 3);
+        following.parameters.in_force(Some(&heard));
+        let mut reply = ProviderReply::default();
+        following.parameters.tell(&mut reply);
         assert_eq!(
-            pauses(Duration::from_secs(3_600)),
-            [30, 60, 120, 1_920, 3_600, 3_600]
+            (reply.parameters_version, reply.hot_list_cards),
+            (Some(3), Some(1))
         );
-        assert_eq!(pauses(Duration::from_secs(2)), [2; 6]);
-        let period = Duration::from_secs(3_600);
-        let all: BTreeSet<_> = (0..16).map(|_| jittered(period)).collect();
-        assert!(all.len() > 1);
-        assert!(all.iter().all(|it| *it <= period && *it >= period * 3 / 4));
+        let nothing = following.parameters.permit_nothing().unwrap();
+        assert_eq!(nothing.name, "parameters_permit_nothing");
+        // Nobody asks, and nobody is told.
+        following.parameters.acknowledge(HotListTaken {
+            version: 1,
+            from_terminal_sn: 1,
+        });
     }
 }
