@@ -25,3 +25,4 @@ mod settlements;
 mod settling;
 mod shop;
 mod support;
+mod voids;
