@@ -8,7 +8,9 @@ use serde_json::json;
 
 use super::http::Reply;
 use super::leg::Leg;
-use super::{Shared, batches, call_back, enrol, hot_list, http, loads, parameters, peer, permits, queries};
+use super::{
+    Shared, batches, call_back, enrol, hot_list, http, loads, parameters, peer, permits, queries, voids,
+};
 use crate::authority::now_unix_seconds;
 use crate::fault::{Failure, Fault};
 use crate::store::Store;
@@ -38,6 +40,36 @@ pub(crate) enum Endpoint {
     AcknowledgeHotList,
     Parameters,
     Query,
+}
+
+impl Endpoint {
+    /// True for what leads to the end of a batch that was sealed: a revoked terminal is let in for it (money rule B3).
+    pub(crate) fn is_of_an_end(self) -> bool {
+        match self {
+            Self::Provider
+            | Self::Request
+            | Self::Call
+            | Self::Answer
+            | Self::RefuseCall
+            | Self::ShowBatch
+            | Self::Announce
+            | Self::Verdicts
+            | Self::Permit
+            | Self::VoidBatch => true,
+            Self::Enrol
+            | Self::Renew
+            | Self::ShowLoad
+            | Self::Attempt
+            | Self::Loaded
+            | Self::BeginVoid
+            | Self::Void
+            | Self::Page
+            | Self::HotList
+            | Self::AcknowledgeHotList
+            | Self::Parameters
+            | Self::Query => false,
+        }
+    }
 }
 
 /// Method, path and endpoint of each route.
@@ -157,7 +189,7 @@ pub(crate) async fn call(
         Endpoint::Page => batches::page(&shared, &leg, batch()?, number()?, http::object(&body)?).await,
         Endpoint::Verdicts => batches::verdicts(&shared, &leg, batch()?, number()?).await,
         Endpoint::Permit => permits::permit(&shared, &leg, batch()?).await,
-        Endpoint::VoidBatch => batches::void(&shared, &leg, batch()?).await,
+        Endpoint::VoidBatch => voids::void(&shared, &leg, batch()?, http::object(&body)?).await,
         Endpoint::Parameters => parameters::show(&shared, &leg).await,
         Endpoint::HotList => hot_list::show(&shared, &leg).await,
         Endpoint::AcknowledgeHotList => hot_list::acknowledge(&shared, &leg, http::object(&body)?).await,
@@ -181,7 +213,7 @@ fn hex_id(digits: &str) -> Option<[u8; 16]> {
 }
 
 fn provider(shared: &Shared, store: &Store, leg: &Leg) -> Result<Reply, Failure> {
-    let peer = peer::terminal(store.reader(), leg.peer)?;
+    let peer = peer::known(store.reader(), leg.peer)?;
     Ok(Reply::ok(json!({
         "provider": shared.provider.name,
         "terminal": peer.name.as_str(),

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use purser_provider_link::call_back::Purpose;
-use purser_provider_link::{
-    Batch, BatchId, BatchVoid, Decision, Digest, Item, Reason, SealError, Verdict, VoidReason,
-};
+use purser_provider_link::{Batch, BatchId, Decision, Digest, Item, Reason, SealError, Verdict, VoidReason};
 use purser_provider_rules::Evidence;
 use purser_provider_rules::batch::{BatchRecord, Page, Phase, Refusal};
 use purser_provider_rules::judge::{self, Before, NumberOwner};
@@ -18,19 +16,34 @@ use super::facts::{self, Owner};
 use super::http::Reply;
 use super::leg::Leg;
 use super::peer::{self, Peer};
-use super::{Shared, call_back, forgeries, queries};
+use super::{Shared, call_back, forgeries, queries, voids};
 use crate::authority::now_unix_seconds;
 use crate::fault::{Failure, Fault};
 use crate::store::Store;
 use crate::store::batches::{self, StoredBatch, StoredItem, StoredPage, key_bytes, phase_name};
 use crate::store::permits;
 
-/// The announcement of a batch.
+/// The document of a batch: announced, or to be voided.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Announced {
     #[serde(with = "hex::serde")]
     batch: Vec<u8>,
+}
+
+impl Announced {
+    /// The batch, if the document is of this number and provider.
+    ///
+    /// # Errors
+    /// A refusal: the terminal has to seal another.
+    pub(crate) fn batch(&self, shared: &Shared, id: BatchId) -> Result<Batch, Failure> {
+        let invalid = |cause: String| Fault::invalid("BadBatch", cause, "seal the batch again");
+        let batch = Batch::decode(&self.batch).map_err(|error| invalid(error.to_string()))?;
+        if batch.id != id || batch.provider.as_str() != shared.provider.name {
+            return Err(invalid("the batch has another number or provider".to_owned()).into());
+        }
+        Ok(batch)
+    }
 }
 
 /// One page.
@@ -103,7 +116,7 @@ async fn read_batch(
 
 /// The batch, if the leg is open for it and it is the terminal's own.
 fn of_leg(sql: &Connection, leg: &Leg, id: BatchId) -> Result<(Peer, StoredBatch), Failure> {
-    let peer = peer::terminal(sql, leg.peer)?;
+    let peer = peer::known(sql, leg.peer)?;
     let stored = batches::find(sql, id)?;
     // One answer for a batch that is not there and one that this leg is not for.
     let subject = stored.as_ref().map_or(Digest([0; 32]), |it| it.batch.digest());
@@ -135,7 +148,8 @@ fn shown(record: &BatchRecord, id: BatchId) -> Reply {
     }))
 }
 
-/// Takes the announcement. A repeat gets how far the batch has come.
+/// Takes the announcement. A repeat gets how far the batch has come. A revoked terminal announces what it has sealed to have its
+/// end: the permit that there is, else its void (money rule B3).
 pub(crate) async fn announce(
     shared: &Arc<Shared>,
     leg: &Arc<Leg>,
@@ -145,16 +159,21 @@ pub(crate) async fn announce(
     let leg = Arc::clone(leg);
     let done = move |shared: &Shared, store: &mut Store| {
         let sql = store.begin()?;
-        let peer = peer::terminal(&sql, leg.peer)?;
-        let invalid = |cause: String| Fault::invalid("BadBatch", cause, "seal the batch again");
-        let batch = Batch::decode(&announced.batch).map_err(|error| invalid(error.to_string()))?;
-        if batch.id != id || batch.owner != peer.name || batch.provider.as_str() != shared.provider.name {
-            return Err(invalid("the batch has another number, owner or provider".to_owned()).into());
+        let peer = peer::known(&sql, leg.peer)?;
+        let batch = announced.batch(shared, id)?;
+        if batch.owner != peer.name {
+            let cause = "the batch has another owner";
+            return Err(Fault::invalid("BadBatch", cause, "seal the batch again").into());
         }
         call_back::authenticated(&leg, &peer, Purpose::Settlement, batch.digest())?;
         let existing = batches::find(&sql, id)?;
-        let record = BatchRecord::announce(existing.as_ref().map(|it| &it.record), &batch).map_err(fault)?;
-        if existing.is_none() {
+        let mut record =
+            BatchRecord::announce(existing.as_ref().map(|it| &it.record), &batch).map_err(fault)?;
+        let is_permitted = matches!(record.phase(), Phase::Permitted(_));
+        if peer.is_revoked && !is_permitted {
+            voids::end(shared, &sql, &batch, VoidReason::TerminalRevoked)?;
+            record = record.void(VoidReason::TerminalRevoked).map_err(fault)?;
+        } else if existing.is_none() {
             reconciled(&sql, &batch)?;
             batches::announce(&sql, &batch, now_unix_seconds())?;
         }
@@ -184,7 +203,7 @@ fn reconciled(sql: &Connection, batch: &Batch) -> Result<(), Failure> {
     Err(Fault::conflict("NotReconciled", cause, remedy).transient().into())
 }
 
-fn generation(sql: &Connection, terminal: &str) -> Result<u32, Failure> {
+pub(crate) fn generation(sql: &Connection, terminal: &str) -> Result<u32, Failure> {
     let query = "SELECT generation FROM terminal WHERE name = ?1";
     Ok(sql
         .prepare_cached(query)?
@@ -205,6 +224,7 @@ pub(crate) async fn page(
     paged: Paged,
 ) -> Result<Reply, Failure> {
     with_batch(shared, leg, id, move |shared, sql, peer, stored| {
+        peer.not_revoked()?;
         let (items, content) = decode(&paged)?;
         let mut seal = stored.seal.clone();
         let known = batches::page(&sql, stored.row, number)?;
@@ -369,28 +389,4 @@ pub(crate) fn is_of_merchant(sql: &Connection, owner: &Owner, key: &[u8; 20]) ->
     let query = "SELECT 1 FROM charge JOIN batch ON batch.digest = charge.batch JOIN terminal ON terminal.name = batch.terminal
                  WHERE charge.key = ?1 AND terminal.merchant = (SELECT merchant FROM terminal WHERE name = ?2)";
     crate::store::exists(sql, query, (key, &owner.terminal))
-}
-
-/// Voids a batch that has no permit: its claims are free again (money rule B3).
-pub(crate) async fn void(shared: &Arc<Shared>, leg: &Arc<Leg>, id: BatchId) -> Result<Reply, Failure> {
-    with_batch(shared, leg, id, move |shared, sql, _, stored| {
-        let after = stored.record.void(VoidReason::AskedByTerminal).map_err(fault)?;
-        let void = BatchVoid {
-            batch_id: id,
-            batch: stored.batch.digest(),
-            reason: VoidReason::AskedByTerminal,
-        };
-        if after.phase() != stored.record.phase() {
-            let signature = shared.authority.sign(&void.encode())?;
-            batches::void(&sql, stored.row, &void, &signature)?;
-        }
-        let query = "SELECT void_document, void_signature FROM batch WHERE number = ?1";
-        let (document, signature): (Vec<u8>, Vec<u8>) =
-            sql.query_row(query, [stored.row], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        sql.commit()?;
-        Ok(Reply::ok(
-            json!({ "void": hex::encode(document), "signature": hex::encode(signature) }),
-        ))
-    })
-    .await
 }

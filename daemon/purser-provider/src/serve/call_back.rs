@@ -90,6 +90,9 @@ pub(crate) async fn request(shared: &Arc<Shared>, leg: &Arc<Leg>, asked: Asked) 
         WrittenPurpose::Load => (Purpose::Load, "provider"),
         WrittenPurpose::Settlement => (Purpose::Settlement, "merchant"),
     };
+    if purpose == Purpose::Load {
+        peer.not_revoked()?;
+    }
     if peer.role != role {
         let cause = format!("only a terminal of the role {role} can ask for that");
         return Err(Fault::forbidden("OtherRole", cause, "ask the provider's operator").into());

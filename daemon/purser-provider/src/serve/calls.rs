@@ -222,7 +222,7 @@ async fn call(shared: Arc<Shared>, name: TerminalName, address: String) {
     let fingerprint = Fingerprint::of(session.peer_certificates());
     let binding = tls::binding(|out| session.export_keying_material(out, tls::EXPORTER_LABEL, None));
     let found = shared
-        .with_reader(move |_, store| peer::terminal(store.reader(), fingerprint))
+        .with_reader(move |_, store| peer::known(store.reader(), fingerprint))
         .await;
     let (Ok(answering), Some(binding), Ok(nonce)) = (found, binding, random()) else {
         Calls::lost_leg(&shared, &name, None);

@@ -101,7 +101,10 @@ async fn handle(shared: Arc<Shared>, leg: Arc<Leg>, request: Request<Incoming>) 
         ENROLMENT_BYTES_MAX
     } else {
         // Who is not let in sends no page either.
-        peer::of_leg(&shared, &leg).await?;
+        let peer = peer::of_leg(&shared, &leg).await?;
+        if !endpoint.is_of_an_end() {
+            peer.not_revoked()?;
+        }
         BODY_BYTES_MAX
     };
     let body = read(body, bytes_max, shared.body_time).await?;

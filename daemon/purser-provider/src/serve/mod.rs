@@ -23,6 +23,7 @@ mod permits;
 mod places;
 pub(crate) mod queries;
 mod tls;
+mod voids;
 mod writing;
 
 use std::io::Write;
@@ -210,7 +211,7 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, shared: Arc<Shared>) {
     let binding = tls::binding(|out| session.export_keying_material(out, tls::EXPORTER_LABEL, None));
     let Some(binding) = binding else { return };
     let found = shared
-        .with_reader(move |_, store| peer::terminal(store.reader(), peer))
+        .with_reader(move |_, store| peer::known(store.reader(), peer))
         .await;
     let known = match &found {
         Ok(terminal) => shared.places.terminal(&terminal.name, shared.idle.any).await,

@@ -31,7 +31,7 @@ impl Fingerprint {
     }
 }
 
-/// A terminal that may ask.
+/// A terminal with a certificate that was not replaced.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) name: TerminalName,
@@ -40,6 +40,20 @@ pub(crate) struct Peer {
     pub(crate) certificate_expires_at: i64,
     /// The device key of this certificate.
     pub(crate) public_key: Vec<u8>,
+    /// It may have the end of the batches that it has sealed, and nothing else (money rule B3).
+    pub(crate) is_revoked: bool,
+}
+
+impl Peer {
+    /// # Errors
+    /// A refusal for a revoked terminal.
+    pub(crate) fn not_revoked(&self) -> Result<(), Failure> {
+        if self.is_revoked {
+            let (cause, remedy) = ("the terminal is revoked", "ask the provider's operator");
+            return Err(Fault::forbidden("Revoked", cause, remedy).into());
+        }
+        Ok(())
+    }
 }
 
 /// Which terminal a certificate is of.
@@ -47,6 +61,16 @@ pub(crate) struct Peer {
 /// # Errors
 /// A refusal for a certificate that is not known or was replaced, and for a terminal that may not ask.
 pub(crate) fn terminal(sql: &Connection, fingerprint: Option<Fingerprint>) -> Result<Peer, Failure> {
+    let peer = known(sql, fingerprint)?;
+    peer.not_revoked()?;
+    Ok(peer)
+}
+
+/// Which terminal a certificate is of, also a revoked one: what it asks has to look.
+///
+/// # Errors
+/// A refusal for a certificate that is not known or was replaced, and for a suspended terminal.
+pub(crate) fn known(sql: &Connection, fingerprint: Option<Fingerprint>) -> Result<Peer, Failure> {
     let Some(fingerprint) = fingerprint else {
         let cause = "the connection has no terminal's certificate";
         return Err(Fault::with_status(
@@ -72,23 +96,9 @@ pub(crate) fn terminal(sql: &Connection, fingerprint: Option<Fingerprint>) -> Re
         let cause = "the certificate is of this provider's authority, and of no enrolled terminal";
         return Err(Fault::forbidden("UnknownCertificate", cause, "enrol the terminal again").into());
     };
-    let refused = |name, cause, remedy| Err(Fault::forbidden(name, cause, remedy).into());
-    match standing.as_str() {
-        "enrolled" => {}
-        "suspended" => {
-            return refused(
-                "Suspended",
-                "the terminal is suspended",
-                "ask the provider's operator",
-            );
-        }
-        _ => {
-            return refused(
-                "Revoked",
-                "the terminal is revoked",
-                "ask the provider's operator",
-            );
-        }
+    if standing == "suspended" {
+        let (cause, remedy) = ("the terminal is suspended", "ask the provider's operator");
+        return Err(Fault::forbidden("Suspended", cause, remedy).into());
     }
     Ok(Peer {
         name: TerminalName::new(name).map_err(|_| Failure::Damaged("a terminal's name"))?,
@@ -96,13 +106,14 @@ pub(crate) fn terminal(sql: &Connection, fingerprint: Option<Fingerprint>) -> Re
         address,
         certificate_expires_at,
         public_key,
+        is_revoked: standing != "enrolled",
     })
 }
 
-/// Which terminal is at the other end of a leg, if it may ask.
+/// Which terminal is at the other end of a leg, also a revoked one.
 pub(crate) async fn of_leg(shared: &Arc<Shared>, leg: &Leg) -> Result<Peer, Failure> {
     let fingerprint = leg.peer;
     shared
-        .with_reader(move |_, store| terminal(store.reader(), fingerprint))
+        .with_reader(move |_, store| known(store.reader(), fingerprint))
         .await
 }

@@ -28,7 +28,10 @@ pub(crate) async fn permit(shared: &Arc<Shared>, leg: &Arc<Leg>, id: BatchId) ->
     with_batch(shared, leg, id, move |shared, sql, peer, stored| {
         let new = PermitId(random()?);
         let permit = match stored.record.permit(new) {
-            Ok(_) => new,
+            Ok(_) => {
+                peer.not_revoked()?;
+                new
+            }
             Err(Refusal::Permitted(permit)) => permit,
             Err(refusal) => return Err(fault(refusal)),
         };

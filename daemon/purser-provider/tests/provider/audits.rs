@@ -74,7 +74,9 @@ fn batches(till: &Identity) {
             send(&mut line, &batch, 0, &items[..1]).done();
         } else {
             send(&mut line, &batch, 0, items).done();
-            line.ask("POST", &path(&batch, end), None).done();
+            let document = json!({ "batch": hex::encode(batch.encode()) });
+            let body = (end == "/void").then_some(&document);
+            line.ask("POST", &path(&batch, end), body).done();
         }
     };
     let mut partly = customer.pay(500, 1, 1);

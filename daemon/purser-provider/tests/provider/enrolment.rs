@@ -86,7 +86,7 @@ fn a_suspended_or_revoked_terminal_is_refused_at_once() {
     provider.done(&["terminal", "resume", "till-1"]);
     terminal.ask("GET", "/v1/provider", None).done();
     provider.done(&["terminal", "revoke", "till-1"]);
-    assert_eq!(terminal.ask("GET", "/v1/provider", None).refusal(), "Revoked");
+    assert_eq!(terminal.ask("GET", "/v1/hot-list", None).refusal(), "Revoked");
     let answer = terminal.ask("POST", "/v1/enrolment", Some(&terminal.enrolment(&code)));
     assert_eq!(answer.refusal(), "Revoked");
 }

@@ -27,3 +27,4 @@ mod settling;
 mod shop;
 mod support;
 mod upgrades;
+mod voids;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::called::Standing;
 use crate::client::Identity;
 use crate::settlements::check_token;
-use crate::settling::{Shop, announced, check, claims, path, send};
+use crate::settling::{Shop, announced, check, claims, path, send, void};
 use crate::shop::{Customer, seal, yen};
 use crate::support::{CARD, Provider};
 
@@ -170,10 +170,7 @@ fn after_a_breakdown_another_terminal_of_the_merchant_gets_the_permit_and_the_br
     let again = shop.permit(&mut line, &batch);
     check(&again, &batch, &verdicts);
     assert_eq!((again.presenter.as_str(), again.sum.total), ("till-2", yen(300)));
-    assert_eq!(
-        line.ask("POST", &path(&batch, "/void"), None).refusal(),
-        "Permitted"
-    );
+    assert_eq!(void(&mut line, &batch).refusal(), "OtherTerminal");
     provider.done(&["terminal", "resume", "till-1"]);
     let broken = called(&shop.till, 2).ask("POST", &path(&batch, "/permit"), None);
     assert_eq!(broken.refusal(), "OtherPresenter");

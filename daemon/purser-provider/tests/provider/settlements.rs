@@ -4,7 +4,7 @@ use purser_provider_link::{BatchVoid, Claim, Item, LateRefund, Permit, Reason};
 use serde_json::{Value, json};
 
 use crate::called::Standing;
-use crate::settling::{Shop, announced, check, claims, path, reason, send};
+use crate::settling::{Shop, announced, check, claims, path, reason, send, void};
 use crate::shop::{Customer, forged, seal, seal_at, yen};
 use crate::support::{CARD, POINT};
 
@@ -210,10 +210,7 @@ fn a_batch_in_pages_gets_its_verdicts_and_one_permit_through_a_kill() {
     assert_eq!(permit.sum.total, yen(1_500));
     check_token(&shop, &permit);
     assert_eq!(shop.permit(&mut line, &batch), permit, "a batch has one permit");
-    assert_eq!(
-        line.ask("POST", &path(&batch, "/void"), None).refusal(),
-        "Permitted"
-    );
+    assert_eq!(void(&mut line, &batch).refusal(), "Permitted");
     let liability = &shop.provider.done(&["liability"])[0];
     assert_eq!(
         (&liability["permits"], &liability["unexplained"]),
@@ -391,14 +388,10 @@ fn a_voided_batch_frees_its_claims_and_never_has_a_permit() {
     let batch = seal(1, "till-1", &items);
     let mut line = announced(&shop.till, 1, &batch);
     send(&mut line, &batch, 0, &items).done();
-    let void = line.ask("POST", &path(&batch, "/void"), None).done();
-    let document = BatchVoid::decode(&shop.signed(&void["void"], &void["signature"])).unwrap();
+    let told = void(&mut line, &batch).done();
+    let document = BatchVoid::decode(&shop.signed(&told["void"], &told["signature"])).unwrap();
     assert_eq!(document.batch, batch.digest());
-    assert_eq!(
-        line.ask("POST", &path(&batch, "/void"), None).done(),
-        void,
-        "a repeat is the same"
-    );
+    assert_eq!(void(&mut line, &batch).done(), told, "a repeat is the same");
     assert_eq!(
         line.ask("POST", &path(&batch, "/permit"), None).refusal(),
         "Voided"

@@ -85,6 +85,12 @@ pub(crate) fn send(line: &mut TlsLine, batch: &Batch, number: u32, items: &[Item
     )
 }
 
+/// Asks for the void of a batch, known there or not.
+pub(crate) fn void(line: &mut TlsLine, batch: &Batch) -> Answer {
+    let body = json!({ "batch": hex::encode(batch.encode()) });
+    line.ask("POST", &path(batch, "/void"), Some(&body))
+}
+
 pub(crate) fn claims(claims: &[Claim]) -> Vec<Item> {
     claims.iter().cloned().map(Item::Claim).collect()
 }

@@ -141,8 +141,8 @@ impl Link {
         self.settling(leg.line(), batch)?.settle(pages, verdicts).await
     }
 
-    /// Has a sealed batch voided, that the provider has not permitted (money rule B3). The void carries the provider's signature
-    /// and is of exactly this batch.
+    /// Has a sealed batch voided, that the provider has not permitted (money rule B3), also one that it never saw or does not
+    /// take. The void carries the provider's signature and is of exactly this batch.
     ///
     /// # Errors
     /// [`ProviderFailure`] by name: the batch is as sealed as before. One that is permitted is not voided: settle it.
@@ -151,9 +151,7 @@ impl Link {
     /// One that is dropped leaves the batch as a lost line would.
     pub async fn void(&self, batch: &Batch) -> Result<(BatchVoid, Vec<u8>), ProviderFailure> {
         let mut leg = self.open(Purpose::Settlement, batch.digest()).await?;
-        let mut settling = self.settling(leg.line(), batch)?;
-        settling.announce().await?;
-        settling.void().await
+        self.settling(leg.line(), batch)?.void().await
     }
 
     fn settling<'a>(&'a self, line: &'a mut Line, batch: &'a Batch) -> Result<Settling<'a>, ProviderFailure> {
@@ -342,7 +340,8 @@ impl Settling<'_> {
     /// The void of a batch: asked for where the provider has none yet, the same one ever after.
     async fn void(&mut self) -> Result<(BatchVoid, Vec<u8>), ProviderFailure> {
         let path = self.path("/void");
-        let told = self.line.ask::<SignedVoid>(Ask::command(&path, self.time));
+        let body = json!({ "batch": hex::encode(self.batch.encode()) });
+        let told = self.line.ask::<SignedVoid>(Ask::post(&path, body, self.time));
         let told = told
             .await
             .map_err(|error| failure::of("asking for the void", &error))?;

@@ -235,7 +235,8 @@ impl History {
         match self.dice.below(6) {
             0 => {
                 self.done.push("batch: it is void");
-                ask(scene, &batch, Endpoint::VoidBatch, None, &Value::Null).unwrap();
+                let document = json!({ "batch": hex::encode(batch.encode()) });
+                ask(scene, &batch, Endpoint::VoidBatch, None, &document).unwrap();
             }
             1 => {
                 self.done.push("batch: it waits for its permit");

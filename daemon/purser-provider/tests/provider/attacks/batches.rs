@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Attack, World};
 use crate::called::Standing;
 use crate::client::TlsLine;
-use crate::settling::{announced, claims, path, send};
+use crate::settling::{announced, claims, path, send, void};
 use crate::shop::{seal, seal_at, yen};
 
 pub(super) const ATTACKS: &[Attack] = &[
@@ -151,6 +151,8 @@ fn thieving(world: &mut World, method: &str, rest: &str) -> String {
     let mut theirs = Standing::called(&thief.identity, request, "settlement", batch.digest());
     let answer = if method == "PUT" {
         send(&mut theirs, &batch, 0, &items)
+    } else if rest == "/void" {
+        void(&mut theirs, &batch)
     } else {
         theirs.ask(method, &path(&batch, rest), None)
     };
@@ -236,7 +238,7 @@ fn permit_of_void(world: &mut World) -> String {
     let items = sales(&mut till, 2);
     let (mut line, batch) = world.announce(&mut till, &items);
     send(&mut line, &batch, 0, &items).done();
-    line.ask("POST", &path(&batch, "/void"), None).done();
+    void(&mut line, &batch).done();
     let answer = line.ask("POST", &path(&batch, "/permit"), None);
     answer.refusal().to_owned()
 }
@@ -247,7 +249,7 @@ fn void_of_permitted(world: &mut World) -> String {
     let batch = world.settle(&mut till, &items, 200);
     let request = till.request();
     let mut line = announced(&till.identity, request, &batch);
-    let answer = line.ask("POST", &path(&batch, "/void"), None);
+    let answer = void(&mut line, &batch);
     answer.refusal().to_owned()
 }
 

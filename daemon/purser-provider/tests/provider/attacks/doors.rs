@@ -79,7 +79,7 @@ fn other_authority(world: &mut World) -> String {
 }
 
 fn asked(from: &Identity) -> String {
-    from.ask("GET", "/v1/provider", None).refusal().to_owned()
+    from.ask("GET", "/v1/hot-list", None).refusal().to_owned()
 }
 
 fn no_certificate(world: &mut World) -> String {
