@@ -5,16 +5,15 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use purser_engine::{GENERATION_MAX_SOFTWARE_SAM, generation_of};
-use purser_journal::{Journal, OpenError, Reader};
-use purser_ledger::{Store, StoreBroken};
+use purser_journal::{Held, OpenError, ReadError, Reader};
 use serde_json::json;
 
 use crate::cli::NewGeneration;
-use crate::config::{Config, Sam};
+use crate::config::Sam;
 use crate::exit::Exit;
 use crate::journal_verbs::exit_of;
 use crate::verbs::chain;
@@ -40,7 +39,7 @@ pub enum GenerationError {
     Open(#[from] OpenError),
     /// The journal cannot be read.
     #[error(transparent)]
-    Read(#[from] StoreBroken),
+    Read(#[from] ReadError),
     /// A software SAM has no serial numbers left for it.
     #[error(
         "a software SAM has no terminal serial numbers of a generation later than {GENERATION_MAX_SOFTWARE_SAM}; have the provider enrol this machine as a new terminal"
@@ -84,9 +83,26 @@ pub fn read(state_dir: &Path) -> Result<u32, GenerationError> {
     }
 }
 
+/// The generation to sell and settle under: the file's, or the newest sale's where the file was lost or is an older one's.
+///
+/// # Errors
+/// As [`read`]; or the journal cannot be read.
+pub fn in_force(state_dir: &Path) -> Result<u32, GenerationError> {
+    let told = read(state_dir)?;
+    let sold = Reader::open(state_dir)?.newest_generation()?.unwrap_or(0);
+    if sold > told {
+        tracing::warn!(
+            told,
+            sold,
+            "the file generation was lost or is older than the newest sale, whose generation goes on"
+        );
+    }
+    Ok(told.max(sold))
+}
+
 /// `purserd new-generation`.
-pub(crate) fn new_generation(config: &Config, state_dir: &Path, how: &NewGeneration) -> Exit {
-    match begin(config, state_dir, how) {
+pub(crate) fn new_generation(sam: &Sam, state_dir: &Path, how: &NewGeneration) -> Exit {
+    match begin(sam, state_dir, how) {
         Ok(generation) => {
             let remedy = format!("purser-provider terminal reconcile NAME --generation {generation}");
             if how.json {
@@ -106,17 +122,16 @@ pub(crate) fn new_generation(config: &Config, state_dir: &Path, how: &NewGenerat
     }
 }
 
-fn begin(config: &Config, state_dir: &Path, how: &NewGeneration) -> Result<u32, GenerationError> {
+fn begin(sam: &Sam, state_dir: &Path, how: &NewGeneration) -> Result<u32, GenerationError> {
     if !how.yes {
         return Err(GenerationError::NotConfirmed);
     }
-    // A folder without a journal was not restored; none is made here.
-    drop(Reader::open(state_dir)?);
-    // Nobody sells while it changes: the journal's lock is held until the number is durable.
-    let journal = Journal::open(state_dir, &config.journal_options())?;
-    let known = read(state_dir)?.max(how.later_than.unwrap_or(0));
-    let is_software = matches!(config.sam, Sam::Credential(_));
-    let counted = journal.snapshot()?.terminal_sn_max.unwrap_or(0);
+    // Nobody sells while it changes: the journal is held until the number is durable. A folder without one was not restored.
+    let held = Held::open(state_dir)?;
+    let sold = held.reader().newest_generation()?.unwrap_or(0);
+    let known = read(state_dir)?.max(sold).max(how.later_than.unwrap_or(0));
+    let is_software = matches!(sam, Sam::Credential(_));
+    let counted = held.reader().terminal_sn_max()?.unwrap_or(0);
     let last = if is_software {
         known.max(generation_of(counted))
     } else {
@@ -126,12 +141,12 @@ fn begin(config: &Config, state_dir: &Path, how: &NewGeneration) -> Result<u32, 
     if is_software && next > GENERATION_MAX_SOFTWARE_SAM {
         return Err(GenerationError::Exhausted);
     }
-    write(state_dir, next)?;
+    write(&held, state_dir, next)?;
     Ok(next)
 }
 
-/// Durable, whole and under its name when this returns. It belongs to whom the folder belongs to, whoever calls this.
-fn write(state_dir: &Path, generation: u32) -> io::Result<()> {
+/// Durable, whole and under its name when this returns. It belongs to whom the journal belongs to, whoever calls this.
+fn write(held: &Held, state_dir: &Path, generation: u32) -> io::Result<()> {
     let unfinished = state_dir.join(format!("{FILE}.new"));
     match fs::remove_file(&unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -142,10 +157,7 @@ fn write(state_dir: &Path, generation: u32) -> io::Result<()> {
         .create_new(true)
         .mode(0o600)
         .open(&unfinished)?;
-    let folder = fs::metadata(state_dir)?;
-    if file.metadata()?.uid() != folder.uid() {
-        fchown(&file, Some(folder.uid()), Some(folder.gid()))?;
-    }
+    held.give(&file)?;
     writeln!(file, "{generation}")?;
     file.sync_all()?;
     fs::rename(&unfinished, state_dir.join(FILE))?;

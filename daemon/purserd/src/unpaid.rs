@@ -7,7 +7,7 @@ use purser_engine::settlement::items::item;
 use purser_engine::settlement::{FindUnpaid, NotUnpaid, Settleable, Unpaid, is_exchanged};
 use purser_journal::{OpenError, ReadError, Reader};
 use purser_ledger::{AnyOperation, Operation, Settlement};
-use purser_provider_link::{Decision, Item, Verdict};
+use purser_provider_link::{Decision, Item, Reason, Verdict};
 
 use crate::verbs::chain;
 
@@ -36,8 +36,8 @@ impl Fault {
     }
 }
 
-/// Looks for them. Reads the batch from its beginning: its items have no places but their order. Damage ends the look before it, and
-/// never keeps what is in front of it.
+/// Looks for them. Reads the batch from its beginning: its items have no places but their order. A sale that cannot be read as it
+/// stands now is left out; other damage ends the look before it, and never keeps what is in front of it. Either is told as more.
 ///
 /// # Errors
 /// [`NotUnpaid`]: tell whoever asked.
@@ -74,14 +74,22 @@ fn look(state_dir: &Path, asked: FindUnpaid) -> Result<Unpaid, Fault> {
             has_more: false,
         },
         place: 0,
+        damage: None,
     };
     match look.walk(&settlement) {
         Ok(()) => {}
         Err(Fault::Read(error)) if error.is_damage() && !look.unpaid.sales.is_empty() => {
             let cause = chain(&error);
             tracing::error!(batch = %asked.batch, cause, "unpaid claims behind a damaged payment are left");
+            look.unpaid.has_more = true;
         }
         Err(fault) => return Err(fault),
+    }
+    if let Some(damage) = look.damage {
+        if look.unpaid.sales.is_empty() {
+            return Err(damage.into());
+        }
+        look.unpaid.has_more = true;
     }
     if asked.place.is_some() && look.unpaid.sales.is_empty() {
         return Err(NotUnpaid::NoClaimThere.into());
@@ -95,6 +103,8 @@ struct Look {
     unpaid: Unpaid,
     /// Of the item that comes next.
     place: u32,
+    /// The first sale's that was left out.
+    damage: Option<ReadError>,
 }
 
 impl Look {
@@ -139,12 +149,21 @@ impl Look {
         }
         let refusal = match (made, decision) {
             (Item::LateRefund(_), _) => Some(NotUnpaid::NoClaimThere),
-            (Item::Claim(_), Decision::Pay(_) | Decision::Owe(_)) => Some(NotUnpaid::Paid),
+            // What the provider has paid before it was asked again is paid: a refund of it is settled alone, and a claim that is
+            // presented again would take the refund with it and never be paid.
+            (Item::Claim(_), Decision::Pay(_) | Decision::Owe(_) | Decision::Hold(Reason::AlreadyPaid)) => {
+                Some(NotUnpaid::Paid)
+            }
             (Item::Claim(_), Decision::Hold(_) | Decision::Dispute(_)) => None,
         };
-        let sale = match refusal {
-            None => self.still_unpaid(settleable)?,
-            Some(_) => None,
+        let sale = match refusal.map_or_else(|| self.still_unpaid(settleable), |_| Ok(None)) {
+            Err(Fault::Read(error)) if error.is_damage() && !is_named => {
+                let (batch, place, cause) = (self.asked.batch, self.place, chain(&error));
+                tracing::error!(%batch, place, cause, "an unpaid claim of a damaged payment is left out");
+                self.damage.get_or_insert(error);
+                return Ok(false);
+            }
+            found => found?,
         };
         match sale {
             Some(_)

@@ -24,7 +24,7 @@ pub fn main() -> Exit {
         },
         Verb::Head => journal_verbs::head(&cli.places.state_dir),
         Verb::NewGeneration(how) => match load_config(&cli.places.config) {
-            Ok(config) => crate::generation::new_generation(&config, &cli.places.state_dir, &how),
+            Ok(config) => crate::generation::new_generation(&config.sam, &cli.places.state_dir, &how),
             Err(exit) => exit,
         },
     }

@@ -6,12 +6,13 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Output};
 
 use common::{Sale, open, store};
-use purserd::generation::read;
+use purser_ledger::Entry;
+use purserd::generation::{in_force, read};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -89,6 +90,48 @@ fn a_new_generation_is_later_than_every_number_that_was_given_out() {
         told(&new_generation(config.path(), state.path(), &["--yes"]))["generation"],
         3
     );
+}
+
+#[test]
+fn what_root_begins_belongs_to_whom_the_journal_belongs() {
+    const OWNER: (u32, u32) = (1234, 4321);
+    let (config, state) = terminal(7);
+    fs::remove_file(state.path().join("journal.lock")).unwrap();
+    let files = || fs::read_dir(state.path()).unwrap().map(|it| it.unwrap().path());
+    for path in files().chain([state.path().to_owned()]) {
+        chown(&path, Some(OWNER.0), Some(OWNER.1)).expect("this test needs root, as CI has");
+    }
+    let begun = new_generation(config.path(), state.path(), &["--yes"]);
+    assert_eq!(told(&begun)["generation"], 1);
+    for path in files() {
+        let file = fs::metadata(&path).unwrap();
+        assert_eq!((file.uid(), file.gid()), OWNER, "{path:?}");
+    }
+    let mode = fs::metadata(state.path().join("generation")).unwrap().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_lost_generation_is_the_newest_sales() {
+    let (config, state) = terminal(7);
+    assert_eq!(in_force(state.path()).unwrap(), 0);
+    let mut journal = open(&state);
+    for (n, generation) in [(8, 2), (9, 3)] {
+        let mut intended = Sale::new(n).intended();
+        if let Entry::SaleIntended(intended) = &mut intended.entry {
+            intended.generation = generation;
+        }
+        store(&mut journal, intended);
+    }
+    drop(journal);
+    assert_eq!(in_force(state.path()).unwrap(), 3, "its file is lost");
+    fs::write(state.path().join("generation"), "2\n").unwrap();
+    assert_eq!(in_force(state.path()).unwrap(), 3, "its file is older");
+    fs::write(state.path().join("generation"), "5\n").unwrap();
+    assert_eq!(in_force(state.path()).unwrap(), 5);
+    fs::remove_file(state.path().join("generation")).unwrap();
+    let begun = new_generation(config.path(), state.path(), &["--yes"]);
+    assert_eq!(told(&begun)["generation"], 4);
 }
 
 #[test]

@@ -67,6 +67,11 @@ fn counted(folder: &Path, n: u8, after: u64) -> Counted {
 
 /// Counts and seals what waits; the provider holds these places back, takes no refund over, and pays the rest.
 fn settle(journal: &mut Journal, folder: &Path, n: u8, after: u64, held: &[u32]) -> u64 {
+    settle_for(journal, folder, n, after, (held, Reason::UnknownCard))
+}
+
+/// The same, with the reason for which they are held back.
+fn settle_for(journal: &mut Journal, folder: &Path, n: u8, after: u64, (held, why): (&[u32], Reason)) -> u64 {
     let Counted {
         batch, upto, claims, ..
     } = counted(folder, n, after);
@@ -97,7 +102,7 @@ fn settle(journal: &mut Journal, folder: &Path, n: u8, after: u64, held: &[u32])
                 }
                 Decision::Pay(yen(worth))
             }
-            Item::Claim(_) => Decision::Hold(Reason::UnknownCard),
+            Item::Claim(_) => Decision::Hold(why),
             Item::LateRefund(_) => Decision::Hold(Reason::RefundWithoutClaim),
         };
         let verdict = Verdict {
@@ -229,6 +234,47 @@ fn what_a_batch_left_unpaid_is_found_until_it_is_presented_again() {
     assert_eq!(references(&find(all(4, 256)).expect("found")), named(&[last]));
     drop(journal);
     verify(folder.path(), None, |_, _| {}).expect("the journal is whole");
+}
+
+/// It would travel with the refund that it may owe by then, be held once more, and the buyer's refund with it.
+#[test]
+fn a_claim_that_the_provider_has_paid_before_is_not_presented_again() {
+    let folder = common::folder();
+    let mut journal = open(&folder);
+    sold(&mut journal);
+    let held = (&[1, 2][..], Reason::AlreadyPaid);
+    settle_for(&mut journal, folder.path(), 1, 0, held);
+    assert_eq!(find(folder.path(), at_place(1, 1)), Err(NotUnpaid::Paid));
+    assert_eq!(find(folder.path(), all(1, 256)).expect("found").sales, []);
+}
+
+#[test]
+fn the_claims_behind_one_of_a_damaged_payment_are_found_and_more_is_told() {
+    let folder = common::folder();
+    let mut journal = open(&folder);
+    let [first, doubtful, last] = sold(&mut journal);
+    settle(&mut journal, folder.path(), 1, 0, &[0, 1, 2]);
+    store(
+        &mut journal,
+        doubtful.concluded(3, Conclusion::Abandoned, Some(yen(300))),
+    );
+    journal.maintain().expect("the journal works");
+    drop(journal);
+    let conn = rusqlite::Connection::open(folder.path().join("journal.db")).expect("it opens");
+    conn.execute_batch("DROP TRIGGER entries_never_change")
+        .expect("dropped");
+    let newest =
+        "UPDATE entries SET content = content || ' ' WHERE number = (SELECT max(number) FROM entries)";
+    assert_eq!(conn.execute(newest, ()).expect("spoilt"), 1);
+    drop(conn);
+    let found = find(folder.path(), all(1, 256)).expect("found");
+    assert_eq!(references(&found), named(&[first, last]));
+    assert!(found.has_more, "the damaged one is left");
+    assert_eq!(find(folder.path(), at_place(1, 1)), Err(NotUnpaid::Damaged));
+    assert_eq!(
+        references(&find(folder.path(), at_place(1, 2)).expect("found")),
+        named(&[last])
+    );
 }
 
 #[test]

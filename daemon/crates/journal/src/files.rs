@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Gid, Uid, fchown, flock};
 use zeroize::Zeroizing;
 
 use crate::OpenError;
@@ -182,6 +182,32 @@ impl StateFolder {
         fs::rename(&unfinished, self.0.join(KEY_FILE))?;
         self.sync()?;
         Ok(ChainKey::new(bytes))
+    }
+}
+
+/// Whom the journal's files belong to. What root makes beside them must not be what purserd's user cannot open.
+pub(crate) struct Owner {
+    user: u32,
+    group: u32,
+}
+
+impl Owner {
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        let file = fs::metadata(path)?;
+        Ok(Self {
+            user: file.uid(),
+            group: file.gid(),
+        })
+    }
+
+    /// Gives a file to this owner.
+    pub(crate) fn take(&self, file: &File) -> io::Result<()> {
+        let now = file.metadata()?;
+        if (now.uid(), now.gid()) == (self.user, self.group) {
+            return Ok(());
+        }
+        let (user, group) = (Uid::from_raw(self.user), Gid::from_raw(self.group));
+        Ok(fchown(file, Some(user), Some(group))?)
     }
 }
 

@@ -21,6 +21,7 @@ mod chain;
 mod error;
 mod files;
 mod head_file;
+mod held;
 mod journal;
 mod loads;
 mod memory;
@@ -37,6 +38,7 @@ mod verdicts;
 mod verify;
 
 pub use error::{OpenError, ReadError};
+pub use held::Held;
 pub use journal::{FullCheck, Journal, Maintained, Options};
 pub use mend::{MendError, Mended, mend};
 pub use reader::{Overview, Query, Range, Reader, Recorded};

@@ -23,7 +23,7 @@ use purser_ledger::{AnyOperation, Entry, Head, OperationId, Reference};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use crate::chain::ChainKey;
-use crate::files::{FILE_MODE, StateFolder};
+use crate::files::{FILE_MODE, Owner, StateFolder};
 use crate::reader::{Beside, connect};
 use crate::rows::{self, RawEntry};
 use crate::{
@@ -139,7 +139,7 @@ pub fn mend(state_dir: &Path, note: &str) -> Result<Mended, MendError> {
     let lock = folder.lock()?;
     let key = folder.key()?.ok_or(OpenError::KeyMissing)?;
     let is_under_way = exchange::is_under_way(&folder)?;
-    let owner = exchange::Owner::of(&if is_under_way {
+    let owner = Owner::of(&if is_under_way {
         folder.new_journal()
     } else {
         folder.journal()
@@ -193,12 +193,7 @@ pub fn mend(state_dir: &Path, note: &str) -> Result<Mended, MendError> {
 
 /// Ends the exchange in which a mend was interrupted. It had noted the new journal's head: that tells a journal that is as long as
 /// the old one from what an earlier mend may have left.
-fn go_on(
-    folder: &StateFolder,
-    key: &ChainKey,
-    owner: &exchange::Owner,
-    note: &str,
-) -> Result<Mended, MendError> {
+fn go_on(folder: &StateFolder, key: &ChainKey, owner: &Owner, note: &str) -> Result<Mended, MendError> {
     let noted = head_file::noted(folder, key)?.ok_or(MendError::Unvouched)?;
     let (report, left) = verify::verify_new(folder, noted).map_err(MendError::Again)?;
     if report.head != noted {
@@ -221,7 +216,7 @@ fn go_on(
 fn make_anew(
     folder: &StateFolder,
     key: &ChainKey,
-    owner: &exchange::Owner,
+    owner: &Owner,
 ) -> Result<(Head, Vec<OperationId>), MendError> {
     let noted = head_file::noted(folder, key).map_err(OpenError::from)?;
     let mut new = create_new(folder, owner)?;
@@ -258,7 +253,7 @@ fn make_anew(
 }
 
 /// An empty journal in `journal.db.new`, in place of what an earlier mend left.
-fn create_new(folder: &StateFolder, owner: &exchange::Owner) -> Result<Connection, MendError> {
+fn create_new(folder: &StateFolder, owner: &Owner) -> Result<Connection, MendError> {
     let path = folder.new_journal();
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),

@@ -116,6 +116,36 @@ impl Reader {
         })
     }
 
+    pub(crate) fn conn(&self) -> &Connection {
+        &self.conn
+    }
+
+    /// The generation of the newest intent, by each PSAM terminal number's highest serial number; none before the first, and none
+    /// of an intent that cannot be read.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a transient one is worth another call.
+    pub fn newest_generation(&self) -> Result<Option<u32>, ReadError> {
+        let mut newest = None;
+        for operation in rows::newest_debits(&self.conn)? {
+            let found = match rows::operation(&self.conn, &operation, None) {
+                Err(error) if error.is_damage() => continue,
+                found => found?,
+            };
+            let sale = found.and_then(AnyOperation::into_sale);
+            newest = newest.max(sale.and_then(|it| it.intended).map(|it| it.generation));
+        }
+        Ok(newest)
+    }
+
+    /// The highest terminal serial number ever intended; none before the first.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a transient one is worth another call.
+    pub fn terminal_sn_max(&self) -> Result<Option<u32>, ReadError> {
+        rows::terminal_sn_max(&self.conn)
+    }
+
     /// What can be settled in a currency behind an entry, when no batch of it is under way.
     ///
     /// # Errors

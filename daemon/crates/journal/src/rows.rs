@@ -290,6 +290,21 @@ pub(crate) fn terminal_sn_max(conn: &Connection) -> Result<Option<u32>, ReadErro
     Ok(statement.query_row((), |row| row.get(0))?)
 }
 
+/// The operations of each PSAM terminal number's highest serial number: one probe for each number.
+pub(crate) fn newest_debits(conn: &Connection) -> Result<Vec<Vec<u8>>, ReadError> {
+    let mut statement = conn.prepare_cached(
+        "WITH RECURSIVE terminal (number) AS (
+             SELECT min(terminal_number) FROM debits
+             UNION ALL
+             SELECT (SELECT min(terminal_number) FROM debits WHERE terminal_number > terminal.number)
+             FROM terminal WHERE terminal.number IS NOT NULL)
+         SELECT operation FROM terminal JOIN debits ON terminal_number = terminal.number
+         WHERE terminal_sn = (SELECT max(terminal_sn) FROM debits WHERE terminal_number = terminal.number)",
+    )?;
+    let rows = statement.query_map((), |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Writes an entry's row.
 pub(crate) fn insert_entry(
     conn: &Connection,

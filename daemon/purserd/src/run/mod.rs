@@ -111,7 +111,7 @@ fn prepare(config: &Config, places: &Places) -> Result<Parts, Exit> {
     for card in &snapshot.held {
         tracing::error!(%state_dir, %card, "an open payment of this card cannot be read; no sale uses the card until purserd verify-journal finds the journal whole");
     }
-    let generation = generation::read(&places.state_dir).map_err(|error| failed(Exit::Failed)(&error))?;
+    let generation = generation::in_force(&places.state_dir).map_err(|error| failed(Exit::Failed)(&error))?;
     let (entries, open) = (journal.head().number, snapshot.open.len());
     tracing::info!(%state_dir, entries, open, generation, "journal is open and synced");
     Ok(Parts {

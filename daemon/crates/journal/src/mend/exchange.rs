@@ -1,40 +1,12 @@
 //! The files of a journal exchanged for the one that was made anew, so that a stop in between loses nothing.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Gid, Uid, fchown};
-
-use crate::files::{FILE_MODE, StateFolder};
-
-/// Whom the journal's files belong to. A mend that root runs must not leave files that purserd's user cannot open.
-pub(super) struct Owner {
-    user: u32,
-    group: u32,
-}
-
-impl Owner {
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let file = fs::metadata(path)?;
-        Ok(Self {
-            user: file.uid(),
-            group: file.gid(),
-        })
-    }
-
-    /// Gives a file to this owner.
-    pub(super) fn take(&self, file: &File) -> io::Result<()> {
-        let now = file.metadata()?;
-        if (now.uid(), now.gid()) == (self.user, self.group) {
-            return Ok(());
-        }
-        let (user, group) = (Uid::from_raw(self.user), Gid::from_raw(self.group));
-        Ok(fchown(file, Some(user), Some(group))?)
-    }
-}
+use crate::files::{FILE_MODE, Owner, StateFolder};
 
 /// Whether a mend was interrupted between its first rename and its last: only then is there a new journal and no old one.
 pub(super) fn is_under_way(folder: &StateFolder) -> io::Result<bool> {
