@@ -44,7 +44,7 @@ const TIME: Duration = Duration::from_secs(900);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 #[test]
-#[ignore = "takes minutes: .ci/run many"]
+#[ignore = "issue 4: takes minutes: .ci/run many"]
 fn a_hundred_thousand_claims_are_settled_with_flat_memory_on_both_sides() -> Result<(), Fault> {
     let serials: Vec<Serial> = (0..CARDS).map(serial).collect();
     let mut shop = Shop::enrolled(&serials, LIMITS)?;
