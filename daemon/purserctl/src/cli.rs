@@ -257,7 +257,7 @@ pub(crate) enum Conclusion {
 
 #[derive(Debug, Args)]
 pub(crate) struct Watch {
-    /// Only this sale
+    /// Only this sale or load
     #[arg(long)]
     pub(crate) reference: Option<String>,
     /// First all events after this number, then live ones
