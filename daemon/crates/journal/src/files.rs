@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Gid, Uid, fchown, flock};
+use rustix::fs::{FlockOperation, Gid, Mode, OFlags, Uid, fchown, flock};
 use zeroize::Zeroizing;
 
 use crate::OpenError;
@@ -20,6 +20,22 @@ const MENDS_FILE: &str = "journal.mends";
 pub(crate) const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
 const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// Opens a file of the state folder to write, made where it is missing. Root does so in folders of others, who must not lead it to
+/// another file: no link is followed, and the file has one name.
+pub(crate) fn open_own(path: &Path, access: OFlags) -> io::Result<File> {
+    let flags = access | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = File::from(rustix::fs::open(path, flags, Mode::from_raw_mode(FILE_MODE))?);
+    let found = file.metadata()?;
+    if found.is_file() && found.nlink() == 1 {
+        Ok(file)
+    } else {
+        Err(io::Error::other(format!(
+            "{} is no file, or has another name too; remove it",
+            path.display()
+        )))
+    }
+}
 
 /// Paths below one state folder.
 #[derive(Clone, Debug)]
@@ -106,13 +122,7 @@ impl StateFolder {
 
     /// Becomes the journal's one owner until the file that is returned is closed.
     pub(crate) fn lock(&self) -> Result<File, OpenError> {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(FILE_MODE)
-            .open(self.0.join(LOCK_FILE))?;
+        let mut file = open_own(&self.0.join(LOCK_FILE), OFlags::RDWR)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {

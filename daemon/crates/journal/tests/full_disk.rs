@@ -5,12 +5,12 @@ mod common;
 
 use common::disk::{SmallDisk, allocated_bytes};
 use common::load::Load;
-use common::{NO_RESERVE, Sale, append_one, folder, store};
+use common::{Sale, append_one, folder, open_when_free, store};
 use purser_journal::{Journal, Maintained, OpenError, Options, Reader, verify};
 use purser_ledger::{Head, Refused, Store};
 
 fn open(disk: &SmallDisk) -> Journal {
-    Journal::open(&disk.state_dir(), &NO_RESERVE).expect("the journal opens")
+    open_when_free(&disk.state_dir()).expect("the journal opens")
 }
 
 fn assert_whole(disk: &SmallDisk, head: Head) {
@@ -161,7 +161,7 @@ fn a_journal_that_was_killed_on_a_full_disk_says_what_it_needs_and_goes_on_when_
     disk.fill();
     let head = store(&mut journal, Sale::longest(0).paid(1, false));
     drop(journal);
-    let refused = Journal::open(&disk.state_dir(), &NO_RESERVE).expect_err("the checkpoint has no room");
+    let refused = open_when_free(&disk.state_dir()).expect_err("the checkpoint has no room");
     assert!(
         matches!(refused, OpenError::NoSpace { bytes } if bytes > 0),
         "{refused:?}"

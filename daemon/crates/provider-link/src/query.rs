@@ -200,10 +200,14 @@ impl QueryAnswer {
         })
     }
 
-    /// True for the answer to this query, also to the same one from before the card's answer was known: that is no answer by it.
+    /// True for the answer to this query. Also for one to the same query from before the card's answer was known, if it says that the
+    /// debit happened: against the card's word nothing counts that was said without it.
     pub fn is_of(&self, query: &Query) -> bool {
         let is_to = |query: &Query| self.query == query.digest();
-        let is_to_bare = || self.proof != QueryProof::CardAnswer && is_to(&query.without_answer());
+        let is_to_bare = || {
+            let fits = self.proof.happened() && self.proof != QueryProof::CardAnswer;
+            fits && is_to(&query.without_answer())
+        };
         self.operation == query.operation && (is_to(query) || is_to_bare())
     }
 }

@@ -459,26 +459,27 @@ fn a_terminal_that_is_suspended_asks_nothing_more_for_an_hour() {
 
 /// It was lost at the debit, and the card has handed it out later.
 #[test]
-fn the_query_has_the_answer_that_came_later_and_takes_the_word_about_the_query_before_it() {
-    let mut kept = Kept::default();
-    kept.put(1, 0, intended(1));
-    let reason = DoubtReason::AnswerLost;
-    kept.put(1, 1, Entry::SaleInDoubt(SaleInDoubt { reason, answer: None }));
-    let reason = QueryReason::Mac2Unproven;
-    let late = SchemeBytes::new(Scheme::Pboc, answer().encode());
-    let queried = SaleQueried {
-        reason,
-        answer: late.clone(),
-    };
-    kept.put(1, 2, Entry::SaleQueried(queried));
-    let mut till = Till::started(kept);
-    let (call, query) = till.one(0);
-    assert_eq!(query.answer, late);
-    till.told(
-        call,
-        Ok(answered(&query.without_answer(), QueryProof::DecidedNot)),
-    );
-    assert_eq!(till.store.sale(1).standing, Standing::Voided(VoidProof::Provider));
+fn the_query_has_the_answer_that_came_later_and_takes_no_word_against_it_that_was_said_before() {
+    for (proof, is_paid) in [
+        (QueryProof::DecidedNot, false),
+        (QueryProof::DecidedHappened, true),
+    ] {
+        let mut kept = Kept::default();
+        kept.put(1, 0, intended(1));
+        let reason = DoubtReason::AnswerLost;
+        kept.put(1, 1, Entry::SaleInDoubt(SaleInDoubt { reason, answer: None }));
+        let reason = QueryReason::Mac2Unproven;
+        let late = SchemeBytes::new(Scheme::Pboc, self::answer().encode());
+        let answer = late.clone();
+        kept.put(1, 2, Entry::SaleQueried(SaleQueried { reason, answer }));
+        let mut till = Till::started(kept);
+        let (call, query) = till.one(0);
+        assert_eq!(query.answer, late);
+        till.told(call, Ok(answered(&query.without_answer(), proof)));
+        let standing = &till.store.sale(1).standing;
+        assert_eq!(matches!(standing, Standing::Paid(_)), is_paid, "{standing:?}");
+        assert_eq!(*standing == Standing::Queried(reason), !is_paid);
+    }
 }
 
 /// The provider has perhaps been asked with the first answer: another one would be another query.

@@ -1,12 +1,13 @@
 //! The files of a journal exchanged for the one that was made anew, so that a stop in between loses nothing.
 
 use std::ffi::OsStr;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::files::{FILE_MODE, Owner, StateFolder};
+use rustix::fs::OFlags;
+
+use crate::files::{Owner, StateFolder, open_own};
 
 /// Whether a mend was interrupted between its first rename and its last: only then is there a new journal and no old one.
 pub(super) fn is_under_way(folder: &StateFolder) -> io::Result<bool> {
@@ -57,11 +58,7 @@ pub(super) fn begun_name(folder: &StateFolder) -> io::Result<PathBuf> {
 
 /// Adds a line to `journal.mends`.
 pub(super) fn write_note(folder: &StateFolder, owner: &Owner, line: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(FILE_MODE)
-        .open(folder.mends())?;
+    let mut file = open_own(&folder.mends(), OFlags::WRONLY | OFlags::APPEND)?;
     owner.take(&file)?;
     file.write_all(line.as_bytes())?;
     file.sync_all()?;

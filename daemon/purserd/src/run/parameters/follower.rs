@@ -17,6 +17,9 @@ const RETRY: Duration = Duration::from_secs(30);
 /// The longest pause behind a failure, where the usual time is no shorter.
 const RETRY_MAX: Duration = Duration::from_secs(15 * 60);
 
+/// How the provider refuses an acknowledgement for good.
+const NEVER_TAKEN: [&str; 2] = ["GoesBack", "UnknownVersion"];
+
 /// When something is tried next, and how often it has failed.
 struct Turn {
     due: Option<Instant>,
@@ -211,10 +214,15 @@ impl Follower {
                 self.is_recorded = false;
                 continue;
             }
-            if let Err(failure) = self.link.acknowledge(first).await {
-                return self.not_told(failure);
+            match self.link.acknowledge(first).await {
+                Ok(()) => self.is_told(first),
+                // It will never take this one, after a restore on either side; those behind it do not wait for it.
+                Err(failure) if NEVER_TAKEN.contains(&failure.name) => {
+                    self.not_told(failure);
+                    self.told = Some(first.version);
+                }
+                Err(failure) => return self.not_told(failure),
             }
-            self.is_told(first);
         }
     }
 
