@@ -1,7 +1,7 @@
 //! Sales in doubt about which somebody lies, or errs: whose word counts against whom, and what an operator may decide (money rules C4
 //! and T3).
 
-use purser_provider_link::{QueryProof, Reason};
+use purser_provider_link::{QueryAnswer, QueryProof, Reason};
 use serde_json::json;
 
 use crate::client::Identity;
@@ -249,9 +249,12 @@ fn a_query_is_taken_again_once_with_the_cards_answer() {
     assert_eq!(answered(&shop, &shop.till, &bare), None);
     let operation = bare.operation.to_string();
     shop.provider.done(&decide(&operation, "--did-not-happen"));
-    // The word that is there is told, or the terminal would never hear it.
-    let told = answered(&shop, &shop.till, &query(&decided, true));
-    assert_eq!(told, Some(QueryProof::DecidedNot));
+    // The word that is there is told, and is none about what the card says now.
+    let with = query(&decided, true);
+    let told = ask(&shop.till, &with).done();
+    let word = QueryAnswer::decode(&shop.signed(&told["answer"], &told["signature"])).unwrap();
+    assert_eq!(word.proof, QueryProof::DecidedNot);
+    assert_eq!((word.is_of(&bare), word.is_of(&with)), (true, false));
     let other = customer.pay(50, 1, 3);
     assert_eq!(answered(&shop, &shop.till, &query(&other, false)), None);
     let with = query(&other, true);

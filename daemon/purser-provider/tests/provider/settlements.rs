@@ -336,50 +336,6 @@ fn a_late_refund_is_netted_once_and_the_rest_is_carried_as_debt() {
     );
 }
 
-const CLAIMS: u32 = 100_000;
-/// What the server may grow by, however many claims there are: one page, its answer, and SQLite's cache.
-const GROWTH_KIB_MAX: u64 = 24 * 1024;
-
-#[test]
-fn a_hundred_thousand_claims_settle_with_flat_memory() {
-    let shop = Shop::new();
-    let serial = |card: u32| format!("{:020x}", 0x2026_0000_1000_u64 + u64::from(card));
-    let mut items = Vec::new();
-    // A card pays 50,000 times at most: its counter has two bytes.
-    for card in 0..CLAIMS.div_ceil(50_000) {
-        let keys = shop.provider.path(&format!("card-{card}.json"));
-        let (serial, keys) = (serial(card), keys.to_str().unwrap().to_owned());
-        let issue = [
-            "card",
-            "issue",
-            "--serial",
-            &serial,
-            "--currency",
-            "JPY",
-            "--key-version",
-            "1",
-            "--keys-to",
-            &keys,
-        ];
-        shop.provider.done(&issue);
-        let mut customer = Customer::new(&serial);
-        let sales = (card * 50_000..CLAIMS).take(50_000);
-        items.extend(sales.map(|sn| Item::Claim(customer.pay(1, 1, sn))));
-    }
-    let batch = seal(1, "till-1", &items);
-    let mut line = announced(&shop.till, 1, &batch);
-    let before = shop.serving.peak_kib();
-    for (number, page) in (0..).zip(items.chunks(1_000)) {
-        send(&mut line, &batch, number, page).done();
-    }
-    let permit = shop.permit(&mut line, &batch);
-    assert_eq!(permit.sum.total, yen(u64::from(CLAIMS)));
-    let growth = shop.serving.peak_kib() - before;
-    println!("{CLAIMS} claims: the server's peak grew by {growth} KiB over {before} KiB");
-    assert!(growth < GROWTH_KIB_MAX, "{growth} KiB");
-    assert_eq!(shop.provider.done(&["audit"])[0]["findings"], 0);
-}
-
 #[test]
 fn a_voided_batch_frees_its_claims_and_never_has_a_permit() {
     let shop = Shop::new();

@@ -148,18 +148,6 @@ impl Drop for Serving {
     }
 }
 
-impl Serving {
-    /// The most memory that the server has had resident so far.
-    pub(crate) fn peak_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
-    }
-}
-
 impl Provider {
     /// Starts the server on any free port and waits until it listens.
     pub(crate) fn serve(&self) -> Serving {
