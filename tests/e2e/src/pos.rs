@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 
 use purser_api::client::{Client, ClientError, Events};
-use purser_api::model::{Amount, BeginSaleArguments, Sale};
+use purser_api::model::{Amount, BeginSaleArguments, ErrorName, Sale};
 use purser_lab::stack::{CURRENCY, PATIENCE};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
@@ -160,12 +160,13 @@ impl Pos {
     }
 }
 
-/// Whether purserd ended, rather than refused.
+/// Whether purserd ended, or is about to, rather than refused.
 pub(crate) fn is_gone(error: &ClientError) -> bool {
-    matches!(
-        error,
-        ClientError::ConnectionLost(_) | ClientError::NotReachable { .. }
-    )
+    match error {
+        ClientError::ConnectionLost(_) | ClientError::NotReachable { .. } => true,
+        ClientError::Refused(fault) => fault.is(ErrorName::Stopping),
+        _ => false,
+    }
 }
 
 async fn in_time<T>(future: impl Future<Output = T>) -> Result<T, Fault> {

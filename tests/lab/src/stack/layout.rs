@@ -8,11 +8,13 @@
 //! DIR/purserd.log
 //! ```
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::Options;
 use super::error::{StackError, io_error};
@@ -44,6 +46,9 @@ const PORT_MIN: u16 = 20_000;
 const PORTS: u16 = 12_000;
 /// How many ports are tried: far more than programs that listen.
 const PORT_TRIES: usize = 200;
+
+/// What this process was given, and may not listen on yet.
+static GIVEN: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
 
 /// Where everything of one stack is.
 #[derive(Clone, Debug)]
@@ -234,7 +239,7 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<(), StackError> {
     write().map_err(io_error("write", path))
 }
 
-/// A port on which nobody listens.
+/// A port on which nobody listens, and that nobody else in this process was given.
 ///
 /// # Errors
 /// [`StackError::Io`]: none was found.
@@ -245,6 +250,13 @@ pub fn free_port() -> Result<SocketAddr, StackError> {
         let offset =
             u16::try_from(random % u32::from(PORTS)).expect("the rest is smaller than the number of ports");
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT_MIN + offset));
+        if !GIVEN
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(address)
+        {
+            continue;
+        }
         last = TcpListener::bind(address).map(|_| address);
         if last.is_ok() {
             break;
