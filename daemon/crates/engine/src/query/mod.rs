@@ -33,8 +33,8 @@ use crate::{CallId, Engine, Output};
 /// the card's own word is the better one.
 const DOUBT_MS: u64 = 10 * 60_000;
 
-/// When what the provider does not know yet is asked again, in milliseconds. Its proofs come with batches and loads of others, a few
-/// a day.
+/// When what the provider does not know yet is asked again, in milliseconds. Its proofs come with batches of others, a few a day,
+/// and its operator's word at any time.
 const AGAIN_MS: u64 = 60 * 60_000;
 
 /// The lasting refusals that are about the terminal, and not about a sale.
@@ -227,7 +227,7 @@ impl Engine {
     }
 }
 
-/// What is asked about a sale: the same bytes at every time. None where the journal's attempt cannot be read.
+/// What is asked about a sale: the same bytes at every time, but for the card's answer, which may come later. None where the journal's attempt cannot be read.
 fn query(operation: &Operation) -> Option<Query> {
     let intended = operation.intended.as_ref()?;
     attempt_of(operation)?;
