@@ -171,11 +171,10 @@ mod tests {
     async fn a_disk_that_does_not_keep_up_costs_lines_and_the_recording_says_how_many() {
         let (read, write) = std::io::pipe().unwrap();
         let mut tape = Tape::begin(File::from(std::os::fd::OwnedFd::from(write))).unwrap();
-        // The pipe takes 64 KiB and the queue so many lines; nobody reads.
-        for _ in 0..10_000 {
+        // The pipe takes 64 KiB and the queue so many lines; nobody reads. Until both are full the writer makes room now and then.
+        while tape.missing <= 1000 {
             tape.note(What::Cancel { id: CallId(1) }).unwrap();
         }
-        assert!(tape.missing > 0);
         let reader = std::thread::spawn(move || std::io::read_to_string(read).unwrap());
         while tape.missing > 0 {
             tokio::task::yield_now().await;
